@@ -1,0 +1,266 @@
+package breaker
+
+import (
+	"strconv"
+	"time"
+)
+
+// Reason says why a breaker changed its state.
+type Reason uint8
+
+const (
+	FailureRate     Reason = iota // closed → open: failures in the window
+	SlowCallRate                  // closed → open: slow calls in the window
+	Consecutive                   // closed → open: failures in a row
+	HalfOpenFailure               // half-open → open: a trial failed
+	OpenElapsed                   // open → half-open: the open time is over
+	Recovered                     // half-open → closed: enough trials succeeded
+)
+
+// String returns the reason's name in stats and logs.
+func (r Reason) String() string {
+	names := [...]string{"failure_rate", "slow_rate", "consecutive", "half_open_failure", "open_elapsed", "recovered"}
+	if int(r) < len(names) {
+		return names[r]
+	}
+	return "reason(" + strconv.Itoa(int(r)) + ")"
+}
+
+// A Transition is a change of state, with the numbers that caused it.
+type Transition struct {
+	From, To State
+	Reason   Reason
+	Epoch    uint64 // the new one
+	At       Time
+
+	Window Totals // what the window held; trips out of closed
+	Streak uint64 // failures in a row; reason Consecutive
+	Ramp   bool   // the trip came while the ramp was still on
+
+	OpenFor   time.Duration // how long it stays open; to open
+	Trips     uint32        // trips in a row; to open
+	Successes uint32        // successful trials; out of half-open
+}
+
+// effect says what has to be done with a record that an operation of the machine was applied to.
+type effect uint8
+
+const (
+	same  effect = iota // nothing: it is as it was
+	quiet               // write it; the other workers need not know at once
+	loud                // write it and ring the bell
+)
+
+// fresh returns the record of a breaker that has seen nothing.
+func (p *Policy) fresh(owner Owner, now Time, t Totals) Record {
+	r := Record{Epoch: uint64(now), Owner: owner, OwnedAt: now}
+	r.beginWindow(p.window(), now, t)
+	return r
+}
+
+// beginWindow lets a closed epoch, or what is left of it, look back no further than now.
+func (r *Record) beginWindow(w Window, now Time, t Totals) {
+	r.Window = w
+	r.Window.begin(now, t)
+	r.EpochFailures = t.Failures
+}
+
+// unownedFor is how long the owner of a record must have been silent before any policy may take it over.
+func (r *Record) unownedFor() time.Duration {
+	if r.Window.Kind == CountWindow {
+		return 20 * time.Second // twice the default window; calls measure no time
+	}
+	return 2 * time.Duration(r.Window.Size)
+}
+
+// takeOver makes the record the owner's if it is of an earlier-loaded policy, or of one that has not been heard of for
+// two windows. An open breaker stays open, but no longer than the new policy would ever let it; the window starts afresh,
+// so that old buckets are never judged by new thresholds. An earlier-loaded policy that still has traffic uses the record
+// as it finds it, so two policies never reset each other in turn.
+func (p *Policy) takeOver(r *Record, owner Owner, now Time, t Totals) effect {
+	switch {
+	case owner == r.Owner:
+		return same
+	case owner.Turn <= r.Owner.Turn && now.Sub(r.OwnedAt) < r.unownedFor():
+		return same
+	case owner.Policy == r.Owner.Policy:
+		r.Owner, r.OwnedAt = owner, now
+		return quiet
+	}
+	r.Owner, r.OwnedAt = owner, now
+	r.OpenUntil = min(r.OpenUntil, now.Add(p.OpenMaxDuration))
+	if r.State == Closed {
+		r.beginWindow(p.window(), now, t)
+	} else {
+		r.Window = p.window()
+	}
+	return loud
+}
+
+// verdict is what the machine says of a request.
+type verdict struct {
+	admitted   bool
+	lease      uint32        // the trial's serial, if it is one
+	ramp       bool          // not admitted because the ramp has not reached it
+	retryAfter time.Duration // when not admitted: the open time that is left; 0 where nobody knows
+	expired    int           // leases that were taken back on the way
+	moved      *Transition
+}
+
+// admit decides on a request.
+func (p *Policy) admit(r *Record, now Time, rnd uint64) (verdict, effect) {
+	switch r.State {
+	case Closed:
+		return verdict{admitted: p.admitShare(r, now) > share(rnd), ramp: true}, same
+	case Open:
+		if now < r.OpenUntil {
+			return verdict{retryAfter: r.OpenUntil.Sub(now)}, same
+		}
+		// The first trial is part of the transition: one more CAS could fail and leave the state half-open for nobody.
+		moved := r.to(HalfOpen, OpenElapsed, now)
+		return verdict{admitted: true, lease: r.lend(now.Add(p.HalfOpenPermitTimeout)), moved: moved}, loud
+	}
+	expired := r.reclaim(now)
+	if r.live >= p.HalfOpenMaxRequests {
+		return verdict{expired: expired}, quietIf(expired > 0)
+	}
+	return verdict{admitted: true, lease: r.lend(now.Add(p.HalfOpenPermitTimeout)), expired: expired}, quiet
+}
+
+func quietIf(changed bool) effect {
+	if changed {
+		return quiet
+	}
+	return same
+}
+
+// firstShare is what the ramp admits right after closing: it starts above zero, so that the first request is not turned
+// away for certain.
+const firstShare = 0.05
+
+// admitShare returns the share of requests that a closed breaker admits: all, or on the ramp a share that grows linearly
+// from firstShare.
+func (p *Policy) admitShare(r *Record, now Time) float64 {
+	if !p.ramping(r, now) {
+		return 1
+	}
+	done := max(0, float64(now.Sub(r.ClosedAt))/float64(p.Ramp))
+	return firstShare + (1-firstShare)*done
+}
+
+func (p *Policy) ramping(r *Record, now Time) bool {
+	return r.State == Closed && r.Trips > 0 && now < r.ClosedAt.Add(p.Ramp)
+}
+
+// judge says whether a closed breaker must open: in is what the window holds, failures how many there were in this epoch,
+// streak how many in a row. It is asked after a failure or slow call has been counted, and only then: successes alone
+// never open a breaker, not even by filling up MinRequests.
+func (p *Policy) judge(in Totals, failures, streak uint64) (Transition, bool) {
+	found := Transition{Window: in, Streak: streak}
+	enough := in.Calls >= uint64(p.MinRequests)
+	n := uint64(p.ConsecutiveFailures)
+	switch {
+	case p.FailureRate > 0 && enough && atLeast(in.Failures, in.Calls, p.FailureRate):
+		found.Reason = FailureRate
+	case p.SlowCallDuration > 0 && enough && atLeast(in.SlowCalls, in.Calls, p.SlowCallRate):
+		found.Reason = SlowCallRate
+	// A gauge can be too high after a hot restart, which adds the parent's; failures of this epoch cannot.
+	case n > 0 && streak >= n && failures >= n:
+		found.Reason = Consecutive
+	default:
+		return Transition{}, false
+	}
+	return found, true
+}
+
+// atLeast reports whether part/whole ≥ percent/100.
+func atLeast(part, whole uint64, percent float64) bool {
+	return float64(part)*100 >= percent*float64(whole)
+}
+
+// trip opens the breaker. why has the reason and its numbers.
+func (p *Policy) trip(r *Record, why Transition, now Time, rnd uint64) *Transition {
+	stable := max(p.OpenMaxDuration, p.Ramp)
+	if r.State == Closed && now.Sub(r.ClosedAt) >= stable {
+		r.Trips = 0
+	}
+	ramp := p.ramping(r, now)
+	if r.Trips++; r.Trips == 0 {
+		r.Trips-- // stay at the most; the open time is capped long before
+	}
+	moved := r.to(Open, why.Reason, now)
+	moved.Window, moved.Streak, moved.Ramp = why.Window, why.Streak, ramp
+	moved.OpenFor, moved.Trips = p.openTime(r.Trips, rnd), r.Trips
+	r.OpenedAt, r.OpenUntil = now, now.Add(moved.OpenFor)
+	return moved
+}
+
+// settle applies the verdict on a trial. The caller has made sure that its lease is live, and has counted the trial
+// before it read the totals, from which the window of a closing breaker starts.
+func (p *Policy) settle(r *Record, serial uint32, failed bool, now Time, t Totals, rnd uint64) (*Transition, effect) {
+	if failed {
+		return p.trip(r, Transition{Reason: HalfOpenFailure}, now, rnd), loud
+	}
+	r.giveBack(serial)
+	if r.Successes++; r.Successes < uint32(p.HalfOpenSuccessThreshold) {
+		return nil, quiet
+	}
+	moved := r.to(Closed, Recovered, now)
+	r.ClosedAt = now
+	r.beginWindow(r.Window, now, t)
+	return moved, loud
+}
+
+// to moves the record to another state and epoch, and clears what belonged to the old state.
+func (r *Record) to(s State, why Reason, now Time) *Transition {
+	moved := &Transition{From: r.State, To: s, Reason: why, At: now, Epoch: r.Epoch + 1, Successes: r.Successes}
+	r.State = s
+	r.Epoch++
+	r.Window = Window{Kind: r.Window.Kind, Size: r.Window.Size}
+	r.Successes, r.Serial, r.live, r.leases = 0, 0, 0, [MaxTrials]lease{}
+	return moved
+}
+
+// lend gives a lease. There must be room for it.
+func (r *Record) lend(deadline Time) uint32 {
+	r.Serial++
+	r.leases[r.live] = lease{r.Serial, deadline}
+	r.live++
+	return r.Serial
+}
+
+// holds reports whether a half-open record has a lease of this serial whose time is not over.
+func (r *Record) holds(serial uint32, now Time) bool {
+	for _, l := range r.leases[:r.live] {
+		if l.serial == serial {
+			return now < l.deadline
+		}
+	}
+	return false
+}
+
+// giveBack ends a lease and reports whether there was one.
+func (r *Record) giveBack(serial uint32) bool {
+	for i, l := range r.leases[:r.live] {
+		if l.serial == serial {
+			r.live--
+			r.leases[i] = r.leases[r.live]
+			r.leases[r.live] = lease{}
+			return true
+		}
+	}
+	return false
+}
+
+// reclaim ends the leases whose deadline has come, and returns how many.
+func (r *Record) reclaim(now Time) (expired int) {
+	for i := 0; i < r.live; {
+		if r.leases[i].deadline <= now {
+			r.giveBack(r.leases[i].serial)
+			expired++
+			continue
+		}
+		i++
+	}
+	return expired
+}

@@ -1,0 +1,190 @@
+package breaker
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"strconv"
+	"time"
+)
+
+// Mode says what a breaker does with its decisions.
+type Mode uint8
+
+const (
+	// Enforce rejects what the breaker does not admit.
+	Enforce Mode = iota
+	// Shadow runs the whole machine on what really happens and counts what it would have rejected, but admits everything.
+	Shadow
+	// ForceOpen rejects every request and leaves the machine alone.
+	ForceOpen
+	// Disabled admits every request and counts nothing.
+	Disabled
+)
+
+// Modes are the names of the modes, in their order.
+var Modes = [...]string{"enforce", "shadow", "force_open", "disabled"}
+
+// String returns the mode's name in a configuration.
+func (m Mode) String() string {
+	if int(m) < len(Modes) {
+		return Modes[m]
+	}
+	return "mode(" + strconv.Itoa(int(m)) + ")"
+}
+
+// A Policy says when a breaker opens, for how long, and how it recovers. [DefaultPolicy] has the defaults;
+// [Policy.Validate] has the ranges. Fields that are off have the value 0.
+type Policy struct {
+	Mode Mode
+
+	// The window is either the last so long (1s to 1h), or the last so many calls (10 to 100,000). It has ten buckets and
+	// looks back over at least its size and at most one bucket more.
+	WindowDuration time.Duration
+	WindowRequests int
+
+	// MinRequests calls must be in the window before a rate is judged (1 to 1,000,000; at most WindowRequests).
+	MinRequests int
+	// FailureRate trips at this percentage of failures or more (0 to 100; 0 is off).
+	FailureRate float64
+	// ConsecutiveFailures trips at this many failures in a row, over all workers (0 to 100,000; 0 is off).
+	ConsecutiveFailures int
+	// SlowCallDuration makes a call that takes longer slow (0s to 1h; 0s is off). The breaker is told which calls were
+	// slow; here it only turns the condition on.
+	SlowCallDuration time.Duration
+	// SlowCallRate trips at this percentage of slow calls or more (1 to 100), where SlowCallDuration is on.
+	SlowCallRate float64
+
+	// OpenDuration is how long the breaker stays open after its first trip (10ms to 1h), multiplied by OpenMultiplier
+	// (1 to 10) for every further trip, up to OpenMaxDuration (OpenDuration to 24h). Trips are counted from zero again once
+	// the breaker has stayed closed for OpenMaxDuration (or for Ramp, if that is longer).
+	OpenDuration    time.Duration
+	OpenMultiplier  float64
+	OpenMaxDuration time.Duration
+	// OpenJitter shortens every open time by a random share up to this (0 to 1), so that many breakers do not try again
+	// at once.
+	OpenJitter float64
+
+	// HalfOpenMaxRequests is how many trials may be in flight (1 to 20).
+	HalfOpenMaxRequests int
+	// HalfOpenSuccessThreshold is how many successful trials close the breaker (1 to 1000).
+	HalfOpenSuccessThreshold int
+	// HalfOpenPermitTimeout is when a trial's permit is taken back if no verdict has come (10ms to 1h).
+	HalfOpenPermitTimeout time.Duration
+
+	// Ramp is how long after closing the admitted share grows, linearly, up to all (0s to 1h; 0s is off).
+	Ramp time.Duration
+}
+
+// DefaultPolicy returns the defaults.
+func DefaultPolicy() Policy {
+	return Policy{
+		WindowDuration:           10 * time.Second,
+		MinRequests:              20,
+		FailureRate:              50,
+		SlowCallRate:             100,
+		OpenDuration:             5 * time.Second,
+		OpenMultiplier:           2,
+		OpenMaxDuration:          60 * time.Second,
+		OpenJitter:               0.2,
+		HalfOpenMaxRequests:      3,
+		HalfOpenSuccessThreshold: 3,
+		HalfOpenPermitTimeout:    30 * time.Second,
+	}
+}
+
+// A PolicyError tells which field of a policy is wrong.
+type PolicyError struct {
+	Field   string // the key of the configuration reference, such as "open.max_duration"
+	Value   string // what it was given
+	Allowed string // what it may be
+}
+
+func (e *PolicyError) Error() string {
+	return fmt.Sprintf("%s: %s is not allowed: must be %s", e.Field, e.Value, e.Allowed)
+}
+
+// Validate returns a [*PolicyError] for the first field that is out of range.
+func (p *Policy) Validate() error {
+	if int(p.Mode) >= len(Modes) {
+		return &PolicyError{"mode", p.Mode.String(), `one of "enforce", "shadow", "force_open", "disabled"`}
+	}
+	if (p.WindowDuration != 0) == (p.WindowRequests != 0) {
+		return &PolicyError{"window", fmt.Sprintf("duration %v with requests %d", p.WindowDuration, p.WindowRequests),
+			"either a duration (1s to 1h0m0s) or requests (10 to 100000)"}
+	}
+	checks := []error{
+		inRange("window.duration", p.WindowDuration, time.Second, time.Hour, p.WindowDuration == 0),
+		inRange("window.requests", p.WindowRequests, 10, 100_000, p.WindowRequests == 0),
+		inRange("min_requests", p.MinRequests, 1, 1_000_000, false),
+		inRange("failure_rate", p.FailureRate, 0, 100, false),
+		inRange("consecutive_failures", p.ConsecutiveFailures, 0, 100_000, false),
+		inRange("slow_call.duration", p.SlowCallDuration, 0, time.Hour, false),
+		inRange("slow_call.rate", p.SlowCallRate, 1, 100, false),
+		inRange("open.duration", p.OpenDuration, 10*time.Millisecond, time.Hour, false),
+		inRange("open.multiplier", p.OpenMultiplier, 1, 10, false),
+		inRange("open.max_duration", p.OpenMaxDuration, p.OpenDuration, 24*time.Hour, false),
+		inRange("open.jitter", p.OpenJitter, 0, 1, false),
+		inRange("half_open.max_requests", p.HalfOpenMaxRequests, 1, MaxTrials, false),
+		inRange("half_open.success_threshold", p.HalfOpenSuccessThreshold, 1, 1000, false),
+		inRange("half_open.permit_timeout", p.HalfOpenPermitTimeout, 10*time.Millisecond, time.Hour, false),
+		inRange("ramp", p.Ramp, 0, time.Hour, false),
+	}
+	for _, err := range checks {
+		if err != nil {
+			return err
+		}
+	}
+	if p.WindowRequests != 0 && p.MinRequests > p.WindowRequests {
+		return &PolicyError{"min_requests", strconv.Itoa(p.MinRequests),
+			fmt.Sprintf("at most window.requests (%d), or no rate would ever be judged", p.WindowRequests)}
+	}
+	return nil
+}
+
+// inRange returns a *PolicyError unless low ≤ value ≤ high, or unset. NaN is in no range.
+func inRange[T int | float64 | time.Duration](field string, value, low, high T, unset bool) error {
+	if unset || value >= low && value <= high {
+		return nil
+	}
+	return &PolicyError{field, fmt.Sprint(value), fmt.Sprintf("from %v to %v", low, high)}
+}
+
+// Hash identifies the policy in a record: policies that differ in anything the machine goes by differ in it.
+func (p *Policy) Hash() uint64 {
+	h := fnv.New64a()
+	var b [8]byte
+	for _, v := range [...]uint64{
+		uint64(p.Mode), uint64(p.WindowDuration), uint64(p.WindowRequests), uint64(p.MinRequests),
+		math.Float64bits(p.FailureRate), uint64(p.ConsecutiveFailures),
+		uint64(p.SlowCallDuration), math.Float64bits(p.SlowCallRate),
+		uint64(p.OpenDuration), math.Float64bits(p.OpenMultiplier), uint64(p.OpenMaxDuration), math.Float64bits(p.OpenJitter),
+		uint64(p.HalfOpenMaxRequests), uint64(p.HalfOpenSuccessThreshold), uint64(p.HalfOpenPermitTimeout), uint64(p.Ramp),
+	} {
+		binary.LittleEndian.PutUint64(b[:], v)
+		h.Write(b[:])
+	}
+	return h.Sum64()
+}
+
+// window returns the policy's window, without a snapshot in it.
+func (p *Policy) window() Window {
+	if p.WindowRequests > 0 {
+		return Window{Kind: CountWindow, Size: int64(p.WindowRequests)}
+	}
+	return Window{Kind: TimeWindow, Size: int64(p.WindowDuration)}
+}
+
+// openTime returns how long the breaker stays open at its trips-th trip in a row, between 1 ns and OpenMaxDuration:
+// OpenDuration × OpenMultiplier^(trips-1), capped, then shortened by a random share up to OpenJitter. That is "full
+// jitter" bounded below, as in https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
+func (p *Policy) openTime(trips uint32, rnd uint64) time.Duration {
+	d := float64(p.OpenDuration) * math.Pow(p.OpenMultiplier, float64(trips)-1)
+	d = min(d, float64(p.OpenMaxDuration)) // before it becomes an integer, which +Inf cannot
+	d *= 1 - p.OpenJitter*share(rnd)
+	return max(1, time.Duration(d))
+}
+
+// share turns 64 random bits into a number in [0, 1).
+func share(rnd uint64) float64 { return float64(rnd>>11) / (1 << 53) }

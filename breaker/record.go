@@ -1,0 +1,244 @@
+package breaker
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+	"time"
+)
+
+// A Time is a reading of a steady clock, in nanoseconds since some start that all workers share: it never goes back and
+// knows nothing of the wall clock.
+type Time int64
+
+// Add returns the time d later.
+func (t Time) Add(d time.Duration) Time { return t + Time(d) }
+
+// Sub returns how much later t is than u.
+func (t Time) Sub(u Time) time.Duration { return time.Duration(t - u) }
+
+// State is the state of a breaker. The numbers are the values of the stat "state".
+type State uint8
+
+const (
+	Closed State = iota
+	Open
+	HalfOpen
+)
+
+// String returns the state's name in stats, logs and replies.
+func (s State) String() string {
+	switch s {
+	case Closed:
+		return "closed"
+	case Open:
+		return "open"
+	case HalfOpen:
+		return "half_open"
+	}
+	return "state(" + strconv.Itoa(int(s)) + ")"
+}
+
+// MaxTrials is the most trials that can be in flight, and so the leases that a record has room for.
+const MaxTrials = 20
+
+// A lease is a permit for one trial, taken back after its deadline. Its serial tells it from every other of its epoch.
+type lease struct {
+	serial   uint32
+	deadline Time
+}
+
+// Owner says which policy a record belongs to. A policy loaded later has the higher turn.
+type Owner struct {
+	Policy uint64 // Policy.Hash
+	Turn   uint32
+}
+
+// A Record is the whole state of one breaker, as all workers share it.
+type Record struct {
+	State State
+	// Epoch changes at every transition. A fresh record starts at the steady clock, so that streams which were admitted
+	// under a record that has been lost never match the new one.
+	Epoch uint64
+
+	Owner   Owner
+	OwnedAt Time // when the owner last wrote the record
+
+	// StoredTally is set when the counters read zero for ever and the tally lives in a store instead.
+	StoredTally bool
+
+	Trips     uint32 // trips in a row, 0 after a long enough closed time
+	OpenedAt  Time
+	OpenUntil Time
+	ClosedAt  Time // when the breaker closed last; meaningful where Trips > 0
+
+	// EpochFailures is the total of failures when the closed epoch began: a streak cannot be longer than the failures since.
+	EpochFailures uint64
+
+	Window Window // closed only; while open or half-open just its Kind and Size
+
+	// Half-open only.
+	Successes uint32 // successful trials so far
+	Serial    uint32 // serial of the last lease given
+	leases    [MaxTrials]lease
+	live      int // leases in use
+}
+
+// RecordSize is the size of an encoded record, in bytes.
+const RecordSize = 1 + 1 + 1 + 1 + // version, state, flags, entries
+	8 + 8 + 4 + 8 + // epoch, owner, owned-at
+	4 + 8 + 8 + 8 + 8 + // trips, opened-at, open-until, closed-at, epoch failures
+	1 + 8 + // window's kind and size
+	4 + 4 + // successes, serial
+	entriesSize +
+	4 // checksum
+
+// The ring of a closed breaker and the leases of a half-open one share their bytes: the window starts afresh on closing
+// anyway.
+const (
+	snapshotSize = 4 * 8
+	leaseSize    = 4 + 8
+	entriesSize  = snapshots * snapshotSize
+)
+
+// RecordVersion is the layout's version. It belongs in the key of a store as well, so that two versions of a program
+// that share a store never take each other's record for a corrupt one.
+const RecordVersion = 1
+
+const (
+	flagStoredTally = 1 << iota
+	flagWatched
+)
+
+// ErrCorrupt is wrapped by the errors of [Record.UnmarshalBinary].
+var ErrCorrupt = errors.New("corrupt record")
+
+// AppendBinary appends the record's encoding, of RecordSize bytes: little-endian fields in the order of RecordSize,
+// closed by the CRC-32 (IEEE) of what comes before. It returns no error.
+func (r *Record) AppendBinary(b []byte) ([]byte, error) {
+	start := len(b)
+	var flags, entries byte
+	if r.StoredTally {
+		flags |= flagStoredTally
+	}
+	if r.Window.Watched {
+		flags |= flagWatched
+	}
+	switch r.State {
+	case Closed:
+		entries = byte(r.Window.n)
+	case HalfOpen:
+		entries = byte(r.live)
+	}
+	le := binary.LittleEndian
+	b = append(b, RecordVersion, byte(r.State), flags, entries)
+	b = le.AppendUint64(b, r.Epoch)
+	b = le.AppendUint64(b, r.Owner.Policy)
+	b = le.AppendUint32(b, r.Owner.Turn)
+	b = le.AppendUint64(b, uint64(r.OwnedAt))
+	b = le.AppendUint32(b, r.Trips)
+	b = le.AppendUint64(b, uint64(r.OpenedAt))
+	b = le.AppendUint64(b, uint64(r.OpenUntil))
+	b = le.AppendUint64(b, uint64(r.ClosedAt))
+	b = le.AppendUint64(b, r.EpochFailures)
+	b = append(b, byte(r.Window.Kind))
+	b = le.AppendUint64(b, uint64(r.Window.Size))
+	b = le.AppendUint32(b, r.Successes)
+	b = le.AppendUint32(b, r.Serial)
+	rest := len(b) + entriesSize
+	switch r.State {
+	case Closed:
+		for _, s := range r.Window.ring[:r.Window.n] {
+			b = le.AppendUint64(b, uint64(s.Bucket))
+			b = le.AppendUint64(b, s.Calls)
+			b = le.AppendUint64(b, s.Failures)
+			b = le.AppendUint64(b, s.SlowCalls)
+		}
+	case HalfOpen:
+		for _, l := range r.leases[:r.live] {
+			b = le.AppendUint32(b, l.serial)
+			b = le.AppendUint64(b, uint64(l.deadline))
+		}
+	}
+	var zeros [entriesSize]byte
+	b = append(b, zeros[:rest-len(b)]...)
+	return le.AppendUint32(b, crc32.ChecksumIEEE(b[start:])), nil
+}
+
+// UnmarshalBinary decodes a record. Anything but what AppendBinary writes is an error that wraps [ErrCorrupt].
+func (r *Record) UnmarshalBinary(b []byte) error {
+	le := binary.LittleEndian
+	if len(b) != RecordSize {
+		return fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, len(b), RecordSize)
+	}
+	if b[0] != RecordVersion {
+		return fmt.Errorf("%w: version %d instead of %d", ErrCorrupt, b[0], RecordVersion)
+	}
+	body, sum := b[:RecordSize-4], le.Uint32(b[RecordSize-4:])
+	if crc32.ChecksumIEEE(body) != sum {
+		return fmt.Errorf("%w: wrong checksum", ErrCorrupt)
+	}
+	rd := reader{body[1:]}
+	d := Record{State: State(rd.byte())}
+	flags, entries := rd.byte(), int(rd.byte())
+	d.StoredTally, d.Window.Watched = flags&flagStoredTally != 0, flags&flagWatched != 0
+	d.Epoch = rd.uint64()
+	d.Owner.Policy = rd.uint64()
+	d.Owner.Turn = rd.uint32()
+	d.OwnedAt = Time(rd.uint64())
+	d.Trips = rd.uint32()
+	d.OpenedAt = Time(rd.uint64())
+	d.OpenUntil = Time(rd.uint64())
+	d.ClosedAt = Time(rd.uint64())
+	d.EpochFailures = rd.uint64()
+	d.Window.Kind = WindowKind(rd.byte())
+	d.Window.Size = int64(rd.uint64())
+	d.Successes = rd.uint32()
+	d.Serial = rd.uint32()
+
+	valid := flags < flagWatched<<1 && d.Window.Kind <= CountWindow && d.Window.Size > 0
+	switch {
+	case !valid:
+	case d.State == Closed && entries >= 1 && entries <= snapshots:
+		d.Window.n = entries
+		for i := range entries {
+			d.Window.ring[i] = Snapshot{int64(rd.uint64()), Totals{rd.uint64(), rd.uint64(), rd.uint64()}}
+		}
+	case d.State == Open && entries == 0:
+	case d.State == HalfOpen && entries <= MaxTrials:
+		d.live = entries
+		for i := range entries {
+			d.leases[i] = lease{rd.uint32(), Time(rd.uint64())}
+		}
+	default:
+		valid = false
+	}
+	if !valid {
+		return fmt.Errorf("%w: impossible contents", ErrCorrupt)
+	}
+	*r = d
+	return nil
+}
+
+// reader takes fields off the front of a slice that is long enough.
+type reader struct{ b []byte }
+
+func (r *reader) byte() byte {
+	v := r.b[0]
+	r.b = r.b[1:]
+	return v
+}
+
+func (r *reader) uint32() uint32 {
+	v := binary.LittleEndian.Uint32(r.b)
+	r.b = r.b[4:]
+	return v
+}
+
+func (r *reader) uint64() uint64 {
+	v := binary.LittleEndian.Uint64(r.b)
+	r.b = r.b[8:]
+	return v
+}

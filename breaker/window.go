@@ -1,0 +1,166 @@
+package breaker
+
+// Totals are running totals of a tally: how many outcomes of each kind there have been.
+type Totals struct {
+	Calls, Failures, SlowCalls uint64
+}
+
+// since returns what was added after base. ok is false if the two do not fit: counters were set back, or there are more
+// failures than calls. A window must then begin afresh.
+func (t Totals) since(base Totals) (in Totals, ok bool) {
+	in = Totals{t.Calls - base.Calls, t.Failures - base.Failures, t.SlowCalls - base.SlowCalls}
+	ok = t.Calls >= base.Calls && t.Failures >= base.Failures && t.SlowCalls >= base.SlowCalls &&
+		in.Failures <= in.Calls && in.SlowCalls <= in.Calls
+	return in, ok
+}
+
+// WindowKind says what a window is measured in.
+type WindowKind uint8
+
+const (
+	TimeWindow  WindowKind = iota // nanoseconds
+	CountWindow                   // calls
+)
+
+const (
+	buckets   = 10
+	snapshots = buckets + 1 // the boundaries of ten buckets: the bases of this bucket and of the ten before it
+)
+
+// A Snapshot is what the totals were when a bucket began.
+type Snapshot struct {
+	Bucket int64 // the bucket's number, time windows only: the time divided by the bucket's length
+	Totals
+}
+
+// A Window looks back over the last Size nanoseconds or calls. It does not hold outcomes but snapshots of the totals at
+// bucket boundaries: what happened in the window is the totals now less the oldest snapshot.
+//
+// Eleven snapshots make it look back over at least Size, and at most one bucket more; with ten, a window of 100 calls
+// would never hold 100 of them.
+type Window struct {
+	Kind WindowKind
+	Size int64
+
+	// Watched is set while a count window may have something bad in it, and moves at every boundary. Without anything
+	// bad there is no need to: whatever it looks back over is good.
+	Watched bool
+
+	n    int // snapshots in use, the oldest first; at least one once the window has begun
+	ring [snapshots]Snapshot
+}
+
+// bucket returns the length of a bucket, in the window's unit.
+func (w *Window) bucket() int64 { return (w.Size + buckets - 1) / buckets }
+
+// begin empties the window: it looks back to now and no further.
+func (w *Window) begin(now Time, t Totals) {
+	*w = Window{Kind: w.Kind, Size: w.Size}
+	w.push(Snapshot{w.number(now), t})
+}
+
+// number returns the number of the bucket that a time is in; 0 in count windows.
+func (w *Window) number(now Time) int64 {
+	if w.Kind == CountWindow {
+		return 0
+	}
+	return int64(now) / w.bucket()
+}
+
+func (w *Window) base() Totals      { return w.ring[0].Totals }
+func (w *Window) newest() *Snapshot { return &w.ring[w.n-1] }
+
+// due reports whether the window must move before an outcome is counted. bad says whether that is a failure or slow.
+func (w *Window) due(now Time, t Totals, bad bool) bool {
+	switch {
+	case w.Kind == TimeWindow:
+		return w.number(now) > w.newest().Bucket
+	case w.Watched:
+		return t.Calls-w.newest().Calls >= uint64(w.bucket())
+	}
+	return bad
+}
+
+// end returns when the newest bucket of a time window ends.
+func (w *Window) end() Time { return Time((w.newest().Bucket + 1) * w.bucket()) }
+
+// move takes a snapshot of the totals as the base of the bucket that has just begun, and drops what is out of sight.
+// Where the totals do not fit the window it begins afresh.
+func (w *Window) move(now Time, t Totals, bad bool) {
+	_, ok := w.count(t)
+	switch {
+	case !ok:
+		w.begin(now, t)
+		w.Watched = bad && w.Kind == CountWindow
+	case w.Kind == TimeWindow:
+		w.moveTime(now, t)
+	case w.Watched || !w.clean(t):
+		w.moveCount(t)
+		w.Watched = bad || !w.clean(t)
+	default:
+		w.watch(t)
+	}
+}
+
+// clean reports whether nothing bad was counted since the window's base.
+func (w *Window) clean(t Totals) bool {
+	return t.Failures == w.base().Failures && t.SlowCalls == w.base().SlowCalls
+}
+
+// moveTime drops by bucket number. Everything between two snapshots happened in the first one's bucket, since every
+// outcome moves the window before it is counted; so traffic before a pause is never seen after it.
+func (w *Window) moveTime(now Time, t Totals) {
+	number := w.number(now)
+	i := 0
+	for i < w.n && w.ring[i].Bucket < number-buckets {
+		i++
+	}
+	w.drop(i)
+	w.push(Snapshot{number, t})
+}
+
+// moveCount drops by total, not by position, since a burst crosses several boundaries at once.
+func (w *Window) moveCount(t Totals) {
+	w.push(Snapshot{0, t})
+	i := 0
+	for i+1 < w.n && w.ring[i+1].Calls+uint64(w.Size) <= t.Calls {
+		i++
+	}
+	w.drop(i)
+}
+
+// watch begins to watch a count window that has nothing bad in it. Since all its calls were good, the snapshots at the
+// boundaries that went by unwatched are known exactly.
+func (w *Window) watch(t Totals) {
+	base, bucket := w.base(), uint64(w.bucket())
+	w.n, w.Watched = 0, true
+	for back := buckets * bucket; ; back -= bucket {
+		calls := base.Calls
+		if t.Calls-base.Calls > back {
+			calls = t.Calls - back
+		}
+		if w.n == 0 || calls > w.newest().Calls {
+			w.push(Snapshot{0, Totals{calls, base.Failures, base.SlowCalls}})
+		}
+		if back == 0 {
+			return
+		}
+	}
+}
+
+func (w *Window) push(s Snapshot) {
+	if w.n == snapshots {
+		w.drop(1)
+	}
+	w.ring[w.n] = s
+	w.n++
+}
+
+func (w *Window) drop(oldest int) {
+	copy(w.ring[:], w.ring[oldest:w.n])
+	clear(w.ring[w.n-oldest:])
+	w.n -= oldest
+}
+
+// count returns what happened in the window; see [Totals.since].
+func (w *Window) count(t Totals) (in Totals, ok bool) { return t.since(w.base()) }
