@@ -2,7 +2,10 @@
 
 package bridge
 
-import "unsafe"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // Raw host calls. A []byte that one of them returns is valid until the next host call.
 
@@ -75,11 +78,13 @@ const (
 	Gauge   uint32 = 1
 )
 
-// DefineMetric defines a stat, or finds the one of that name, and returns its id. It fails only where the name or the
-// type is bad.
-func DefineMetric(metricType uint32, name string) (id uint32, status Status) {
-	status = Status(proxyDefineMetric(metricType, unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), unsafe.Pointer(&outID)))
-	return outID, status
+// DefineMetric defines a stat, or finds the one of that name, and returns its id.
+func DefineMetric(metricType uint32, name string) (id uint32, err error) {
+	status := proxyDefineMetric(metricType, unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), unsafe.Pointer(&outID))
+	if Status(status) != OK {
+		return 0, fmt.Errorf("defining the stat %q: host status %d", name, status)
+	}
+	return outID, nil
 }
 
 // AddMetric adds to a counter or gauge.

@@ -112,16 +112,16 @@ func (host) ProxyGetMetric(id uint32, value *uint64) uint32 {
 	return proxyGetMetric(id, unsafe.Pointer(value))
 }
 
-func (host) ProxyRegisterSharedQueue(*byte, int, *uint32) uint32             { return unimplemented }
-func (host) ProxyResolveSharedQueue(*byte, int, *byte, int, *uint32) uint32  { return unimplemented }
-func (host) ProxyDequeueSharedQueue(uint32, **byte, *int) uint32             { return unimplemented }
-func (host) ProxyEnqueueSharedQueue(uint32, *byte, int) uint32               { return unimplemented }
-func (host) ProxyAddHeaderMapValue(uint32, *byte, int, *byte, int) uint32    { return unimplemented }
-func (host) ProxyContinueStream(uint32) uint32                               { return unimplemented }
-func (host) ProxyCloseStream(uint32) uint32                                  { return unimplemented }
-func (host) ProxyRemoveHeaderMapValue(uint32, *byte, int) uint32             { return unimplemented }
-func (host) ProxySetHeaderMapPairs(uint32, *byte, int) uint32                { return unimplemented }
-func (host) ProxySetBufferBytes(uint32, int, int, *byte, int) uint32         { return unimplemented }
+func (host) ProxyRegisterSharedQueue(*byte, int, *uint32) uint32            { return unimplemented }
+func (host) ProxyResolveSharedQueue(*byte, int, *byte, int, *uint32) uint32 { return unimplemented }
+func (host) ProxyDequeueSharedQueue(uint32, **byte, *int) uint32            { return unimplemented }
+func (host) ProxyEnqueueSharedQueue(uint32, *byte, int) uint32              { return unimplemented }
+func (host) ProxyAddHeaderMapValue(uint32, *byte, int, *byte, int) uint32   { return unimplemented }
+func (host) ProxyContinueStream(uint32) uint32                              { return unimplemented }
+func (host) ProxyCloseStream(uint32) uint32                                 { return unimplemented }
+func (host) ProxyRemoveHeaderMapValue(uint32, *byte, int) uint32            { return unimplemented }
+func (host) ProxySetHeaderMapPairs(uint32, *byte, int) uint32               { return unimplemented }
+func (host) ProxySetBufferBytes(uint32, int, int, *byte, int) uint32        { return unimplemented }
 func (host) ProxyCallForeignFunction(*byte, int, *byte, int, **byte, *int) uint32 {
 	return unimplemented
 }

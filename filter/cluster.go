@@ -1,0 +1,101 @@
+//go:build wasip1
+
+package main
+
+import (
+	"math/rand/v2"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/internal/bridge"
+)
+
+// A cluster is an upstream cluster as one worker sees it.
+type cluster struct {
+	name    string
+	rules   *Rules
+	breaker *breaker.Breaker
+}
+
+// newCluster connects a breaker to Envoy. Stats and keys of shared data carry the plugin's name, since all the plugins of
+// an Envoy may share one namespace (Istio gives each the same empty vm_id).
+func newCluster(p *plugin, name string) (*cluster, error) {
+	c := &cluster{name: name, rules: p.config.For(name)}
+	s, err := defineStats("circuit_breaker." + p.name + ".cluster." + name + ".")
+	if err != nil {
+		return nil, err
+	}
+	key := sharedKey(p.name) + "/" + name
+	c.breaker, err = breaker.New(breaker.Config{
+		Policy: c.rules.Policy,
+		Store:  &sharedData{key},
+		Counts: &sharedData{key + "/tally"},
+		Tally:  s,
+		Clock:  clock{},
+		Rand:   rand.Uint64,
+		Turn:   p.turn,
+		OnTransition: func(m breaker.Transition) {
+			proxywasm.LogWarn(describe(name, &c.rules.Policy, m))
+		},
+	})
+	return c, err
+}
+
+// sharedKey is the prefix of a plugin's keys in shared data. The record's version is in it, so that two versions of the
+// plugin side by side never read each other's records.
+func sharedKey(plugin string) string {
+	return "circuit_breaker/" + string('0'+rune(breaker.RecordVersion)) + "/" + plugin
+}
+
+// sharedData is a breaker.Store under one key of proxy-wasm's shared data.
+type sharedData struct{ key string }
+
+// absent is a CAS number that is never given out. With it, a set succeeds only where the key does not exist; with 0 it
+// would overwrite.
+const absent = 0xFFFFFFFF
+
+func (s *sharedData) Load() ([]byte, uint32) { return bridge.SharedData(s.key) }
+
+func (s *sharedData) CompareAndSwap(value []byte, version uint32) bool {
+	if version == 0 {
+		version = absent
+	}
+	return bridge.SetSharedData(s.key, value, version) == bridge.OK
+}
+
+// stats is a breaker.Tally of Envoy stats, by their ids.
+type stats [breaker.NumStats]uint32
+
+func defineStats(prefix string) (*stats, error) {
+	var ids stats
+	for s := range breaker.NumStats {
+		kind := bridge.Counter
+		if s.Gauge() {
+			kind = bridge.Gauge
+		}
+		id, err := bridge.DefineMetric(kind, prefix+s.String())
+		if err != nil {
+			return nil, err
+		}
+		ids[s] = id
+	}
+	return &ids, nil
+}
+
+func (t *stats) Add(s breaker.Stat)            { bridge.AddMetric(t[s], 1) }
+func (t *stats) Value(s breaker.Stat) uint64   { return bridge.MetricValue(t[s]) }
+func (t *stats) Set(s breaker.Stat, to uint64) { bridge.RecordMetric(t[s], to) }
+
+// clock is Envoy's steady clock. Every exact reading and every tick sets the coarse one, which so lags by no more than
+// the tick's period and costs a request nothing.
+type clock struct{}
+
+var coarse breaker.Time
+
+func (clock) Now() breaker.Time {
+	coarse = breaker.Time(bridge.Now())
+	return coarse
+}
+
+func (clock) Coarse() breaker.Time { return coarse }

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"envoy-circuit-breaker/breaker"
+)
+
+// A Config is what a plugin is configured with; README has the reference of its keys.
+type Config struct {
+	Rules       // for every cluster that no override matches
+	Overrides   []Override
+	MaxBreakers int
+}
+
+// Rules are all that can differ from cluster to cluster.
+type Rules struct {
+	Policy    breaker.Policy
+	FailureOn failureSet
+	Reject    Reject
+
+	// Defaults that give way to a key they would contradict must know whether they were given.
+	minRequestsGiven, maxDurationGiven bool
+}
+
+// A Reject is the reply to a request that is not admitted.
+type Reject struct {
+	Status int
+	Body   string
+}
+
+// An Override has the rules of the clusters that its Match names: an exact name, or a glob in which * stands for any
+// text.
+type Override struct {
+	Match string
+	Rules Rules
+}
+
+// notYet are keys of the reference that this version does not know. They are refused, not ignored.
+var notYet = []string{"probe", "fallback", "status"}
+
+// ParseConfig reads a plugin configuration given as JSON text. Its errors name the key, its value, and what is allowed.
+func ParseConfig(text []byte) (*Config, error) {
+	root, err := parseJSON(text)
+	if err != nil {
+		return nil, err
+	}
+	c := &Config{Rules: defaultRules(), MaxBreakers: 4096}
+	o := &object{keys: root, err: &err}
+	c.Rules.read(o)
+	if o.integer("max_breakers", &c.MaxBreakers) && (c.MaxBreakers < 1 || c.MaxBreakers > 1_000_000) {
+		o.fail("max_breakers", c.MaxBreakers, "from 1 to 1000000")
+	}
+	items, _ := o.list("clusters")
+	o.end()
+	for i, item := range items {
+		c.Overrides = append(c.Overrides, readOverride(item, index("clusters", i), c.Rules, &err))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// For returns the rules of a cluster: those of the first override that matches it.
+func (c *Config) For(cluster string) *Rules {
+	for i := range c.Overrides {
+		if glob(c.Overrides[i].Match, cluster) {
+			return &c.Overrides[i].Rules
+		}
+	}
+	return &c.Rules
+}
+
+func defaultRules() Rules {
+	r := Rules{Policy: breaker.DefaultPolicy(), Reject: Reject{Status: 503, Body: "upstream unavailable: circuit breaker open\n"}}
+	for _, name := range defaultFailureOn {
+		r.FailureOn.add(name)
+	}
+	return r
+}
+
+func readOverride(item any, path string, base Rules, err *error) Override {
+	keys, ok := item.(map[string]any)
+	if !ok {
+		if *err == nil {
+			*err = fmt.Errorf("%s: %s is not allowed: must be an object", path, show(item))
+		}
+		return Override{}
+	}
+	o := &object{path: path, keys: keys, err: err}
+	over := Override{Rules: base}
+	if !o.text("match", &over.Match) || over.Match == "" {
+		o.fail("match", keys["match"], `the name of a cluster, or a glob such as "payments*"`)
+	}
+	over.Rules.read(o)
+	for _, key := range []string{"max_breakers", "clusters"} {
+		if v, given := keys[key]; given && *err == nil {
+			*err = fmt.Errorf("%s: %s is not allowed: must be at the top level only", join(path, key), show(v))
+		}
+	}
+	o.end()
+	return over
+}
+
+// read changes the rules by the keys that are given.
+func (r *Rules) read(o *object) {
+	for _, key := range notYet {
+		if v, given := o.keys[key]; given && *o.err == nil {
+			*o.err = fmt.Errorf("%s: not supported yet, with value %s: must be left out", join(o.path, key), show(v))
+		}
+	}
+	p := &r.Policy
+	var mode string
+	if o.text("mode", &mode) {
+		if p.Mode = breaker.Mode(modeOf(mode)); int(p.Mode) == len(breaker.Modes) {
+			o.fail("mode", mode, `one of "enforce", "shadow", "force_open", "disabled"`)
+		}
+	}
+	if names, given := o.list("failure_on"); given {
+		set, bad, ok := parseFailureOn(names)
+		if !ok {
+			o.fail(index("failure_on", bad), names[bad], allowedFailures)
+		}
+		r.FailureOn = set
+	}
+	if w := o.object("window"); w != nil {
+		p.WindowDuration, p.WindowRequests = 0, 0
+		w.duration("duration", &p.WindowDuration)
+		w.integer("requests", &p.WindowRequests)
+		w.end()
+		if len(w.keys) != 1 {
+			o.fail("window", w.keys, `either {"duration": "1s" to "1h"} or {"requests": 10 to 100000}`)
+		}
+	}
+	r.minRequestsGiven = o.integer("min_requests", &p.MinRequests) || r.minRequestsGiven
+	if !r.minRequestsGiven && p.WindowRequests > 0 {
+		p.MinRequests = min(breaker.DefaultPolicy().MinRequests, p.WindowRequests)
+	}
+	o.number("failure_rate", &p.FailureRate)
+	o.integer("consecutive_failures", &p.ConsecutiveFailures)
+	if s := o.object("slow_call"); s != nil {
+		s.duration("duration", &p.SlowCallDuration)
+		s.number("rate", &p.SlowCallRate)
+		s.end()
+	}
+	if s := o.object("open"); s != nil {
+		s.duration("duration", &p.OpenDuration)
+		s.number("multiplier", &p.OpenMultiplier)
+		r.maxDurationGiven = s.duration("max_duration", &p.OpenMaxDuration) || r.maxDurationGiven
+		s.number("jitter", &p.OpenJitter)
+		s.end()
+	}
+	if !r.maxDurationGiven {
+		p.OpenMaxDuration = max(60*time.Second, p.OpenDuration)
+	}
+	if s := o.object("half_open"); s != nil {
+		s.integer("max_requests", &p.HalfOpenMaxRequests)
+		s.integer("success_threshold", &p.HalfOpenSuccessThreshold)
+		s.duration("permit_timeout", &p.HalfOpenPermitTimeout)
+		s.end()
+	}
+	o.duration("ramp", &p.Ramp)
+	if s := o.object("reject"); s != nil {
+		if s.integer("status", &r.Reject.Status) && (r.Reject.Status < 400 || r.Reject.Status > 599) {
+			s.fail("status", r.Reject.Status, "from 400 to 599")
+		}
+		s.text("body", &r.Reject.Body)
+		s.end()
+	}
+	if err := p.Validate(); err != nil && *o.err == nil {
+		var field *breaker.PolicyError
+		if errors.As(err, &field) {
+			err = &breaker.PolicyError{Field: join(o.path, field.Field), Value: field.Value, Allowed: field.Allowed}
+		}
+		*o.err = err
+	}
+}
+
+func modeOf(name string) int {
+	for i, n := range breaker.Modes {
+		if n == name {
+			return i
+		}
+	}
+	return len(breaker.Modes)
+}
+
+// glob reports whether name matches pattern, in which * stands for any text, also for none.
+func glob(pattern, name string) bool {
+	first, rest, star := strings.Cut(pattern, "*")
+	if !star {
+		return pattern == name
+	}
+	name, ok := strings.CutPrefix(name, first)
+	if !ok {
+		return false
+	}
+	for {
+		part, more, star := strings.Cut(rest, "*")
+		if !star {
+			return strings.HasSuffix(name, rest)
+		}
+		i := strings.Index(name, part)
+		if i < 0 {
+			return false
+		}
+		name, rest = name[i+len(part):], more
+	}
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"envoy-circuit-breaker/breaker"
+)
+
+// describe writes the one log line of a transition, with the numbers that caused it.
+func describe(cluster string, p *breaker.Policy, m breaker.Transition) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "cluster %q: %v -> %v: ", cluster, m.From, m.To)
+	switch m.Reason {
+	case breaker.FailureRate:
+		fmt.Fprintf(&s, "%d/%d failed in %s, threshold %v%%", m.Window.Failures, m.Window.Calls, window(p), p.FailureRate)
+	case breaker.SlowCallRate:
+		fmt.Fprintf(&s, "%d/%d slower than %v in %s, threshold %v%%", m.Window.SlowCalls, m.Window.Calls, p.SlowCallDuration, window(p), p.SlowCallRate)
+	case breaker.Consecutive:
+		fmt.Fprintf(&s, "%d failures in a row, threshold %d", m.Streak, p.ConsecutiveFailures)
+	case breaker.HalfOpenFailure:
+		fmt.Fprintf(&s, "a trial failed after %d good of %d", m.Successes, p.HalfOpenSuccessThreshold)
+	case breaker.OpenElapsed:
+		s.WriteString("the open time is over, trying")
+	case breaker.Recovered:
+		fmt.Fprintf(&s, "%d trials succeeded", m.Successes)
+	}
+	if m.Ramp {
+		s.WriteString(", in the ramp")
+	}
+	if m.To == breaker.Open {
+		fmt.Fprintf(&s, "; open for %v, trip %d in a row", m.OpenFor.Round(10*time.Millisecond), m.Trips)
+	}
+	if p.Mode == breaker.Shadow {
+		s.WriteString(" (shadow: nothing is rejected)")
+	}
+	return s.String()
+}
+
+func window(p *breaker.Policy) string {
+	if p.WindowRequests > 0 {
+		return fmt.Sprintf("the last %d calls", p.WindowRequests)
+	}
+	return p.WindowDuration.String()
+}

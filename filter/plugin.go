@@ -1,0 +1,135 @@
+//go:build wasip1
+
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/internal/bridge"
+)
+
+func init() { bridge.Run(&vm{}) }
+
+// vm makes the contexts of the plugins that share this virtual machine: usually one, two while a configuration changes,
+// more where several listeners load the same code.
+type vm struct{ types.DefaultVMContext }
+
+func (*vm) NewPluginContext(id uint32) types.PluginContext {
+	p := &plugin{id: id, clusters: map[string]*cluster{}}
+	plugins[id] = p
+	return p
+}
+
+var plugins = map[uint32]*plugin{}
+
+// A plugin is one configured plugin in one worker.
+type plugin struct {
+	types.DefaultPluginContext
+	id       uint32
+	name     string
+	config   *Config
+	turn     uint32 // orders it among the plugins of that name by when they were loaded
+	clusters map[string]*cluster
+	full     bool // max_breakers was reached, and said
+	lastTick breaker.Time
+	streams  int // in flight
+}
+
+const (
+	// tickMilliseconds is how far the coarse clock may lag: the bucket of the shortest window.
+	tickMilliseconds = 100
+	// silence is how long Envoy must have left a plugin's tick out before the plugin counts as removed.
+	silence = 60e9
+)
+
+// OnPluginStart refuses a bad configuration, with one line that says what is wrong.
+func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
+	if err := p.start(); err != nil {
+		proxywasm.LogCriticalf("configuration refused: %v", err)
+		return types.OnPluginStartStatusFailed
+	}
+	return types.OnPluginStartStatusOK
+}
+
+func (p *plugin) start() error {
+	text, err := proxywasm.GetPluginConfiguration()
+	if err != nil && !errors.Is(err, types.ErrorStatusNotFound) { // which is how an empty one reads
+		return fmt.Errorf("reading it: %w", err)
+	}
+	if p.config, err = ParseConfig(text); err != nil {
+		return err
+	}
+	if p.name = string(bridge.Property("plugin_name")); p.name == "" {
+		p.name = "default"
+	}
+	if p.turn, err = takeTurn(sharedKey(p.name), text); err != nil {
+		return err
+	}
+	p.lastTick = clock{}.Now()
+	return proxywasm.SetTickPeriodMilliSeconds(tickMilliseconds)
+}
+
+// takeTurn finds the place of a configuration in the order of loading, which all workers keep under one key: the same
+// configuration has the same turn, another one the next.
+func takeTurn(key string, config []byte) (uint32, error) {
+	h := fnv.New64a()
+	h.Write(config)
+	store := &sharedData{key}
+	le := binary.LittleEndian
+	for range 1000 {
+		value, version := store.Load()
+		var turn uint32
+		if len(value) == 12 {
+			turn = le.Uint32(value[8:])
+			if le.Uint64(value) == h.Sum64() {
+				return turn, nil
+			}
+		}
+		next := le.AppendUint32(le.AppendUint64(nil, h.Sum64()), turn+1)
+		if store.CompareAndSwap(next, version) {
+			return turn + 1, nil
+		}
+	}
+	return 0, errors.New("shared data does not take the configuration's turn")
+}
+
+// OnTick keeps the coarse clock, and forgets plugins that Envoy has removed: it tells of that only through a callback
+// that every stream would have to pay for as well.
+func (p *plugin) OnTick() {
+	p.lastTick = clock{}.Now()
+	for id, other := range plugins {
+		if other.streams == 0 && p.lastTick-other.lastTick > silence {
+			delete(plugins, id)
+			bridge.DeletePlugin(id)
+		}
+	}
+}
+
+// cluster finds the breaker of a cluster, or makes it. It returns nil where there is none to be had.
+func (p *plugin) cluster(name []byte) *cluster {
+	if c, known := p.clusters[string(name)]; known {
+		return c
+	}
+	if len(p.clusters) >= p.config.MaxBreakers {
+		if !p.full {
+			p.full = true
+			proxywasm.LogWarnf("max_breakers (%d) reached: further clusters, the first of them %q, pass without a breaker", p.config.MaxBreakers, name)
+		}
+		return nil
+	}
+	own := string(name)
+	c, err := newCluster(p, own)
+	if err != nil {
+		proxywasm.LogErrorf("cluster %q passes without a breaker: %v", own, err)
+		c = nil
+	}
+	p.clusters[own] = c
+	return c
+}

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A configuration is a tree of values: nil, bool, float64, string, []any and map[string]any. JSON text and
+// google.protobuf.Struct messages both become one.
+
+// parseJSON reads a configuration given as text. Empty text is an empty configuration.
+func parseJSON(text []byte) (map[string]any, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return map[string]any{}, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	v, err := jsonValue(d, "")
+	if err == nil {
+		if _, extra := d.Token(); extra != io.EOF {
+			err = errors.New("something follows the closing brace")
+		}
+	}
+	if err != nil {
+		line, column := position(text, d.InputOffset(), err)
+		return nil, fmt.Errorf("not valid JSON: line %d, column %d: %w", line, column, err)
+	}
+	root, ok := v.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%s is not allowed: must be an object of keys, such as {\"failure_rate\": 50}", show(v))
+	}
+	return root, nil
+}
+
+// jsonValue reads one value. Unlike json.Unmarshal it refuses a key that is given twice: one of the two would be
+// ignored.
+func jsonValue(d *json.Decoder, path string) (any, error) {
+	token, err := d.Token()
+	if err == io.EOF {
+		return nil, io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, err
+	}
+	switch token {
+	case json.Delim('{'):
+		object := map[string]any{}
+		for d.More() {
+			token, err := d.Token()
+			if err != nil {
+				return nil, err
+			}
+			key := token.(string) // an object has no other keys, or Token returns an error
+			if _, twice := object[key]; twice {
+				return nil, fmt.Errorf("%s is given twice", join(path, key))
+			}
+			if object[key], err = jsonValue(d, join(path, key)); err != nil {
+				return nil, err
+			}
+		}
+		_, err := d.Token()
+		return object, err
+	case json.Delim('['):
+		list := []any{}
+		for d.More() {
+			v, err := jsonValue(d, fmt.Sprintf("%s[%d]", path, len(list)))
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, v)
+		}
+		_, err := d.Token()
+		return list, err
+	}
+	return token, nil
+}
+
+func position(text []byte, offset int64, err error) (line, column int) {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		offset = syntax.Offset
+	}
+	before := text[:min(int(offset), len(text))]
+	line = 1 + bytes.Count(before, []byte("\n"))
+	column = len(before) - bytes.LastIndexByte(before, '\n')
+	return line, max(1, column-1)
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// show writes a value as a configuration would.
+func show(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	const most = 80
+	if len(b) > most {
+		return string(b[:most]) + "…"
+	}
+	return string(b)
+}
+
+// An object takes the keys of a map one by one, and keeps the first error.
+type object struct {
+	path  string
+	keys  map[string]any
+	known []string // keys that were asked for
+	err   *error   // shared by all objects of a configuration
+}
+
+func (o *object) fail(key string, v any, allowed string) {
+	if *o.err == nil {
+		*o.err = fmt.Errorf("%s: %s is not allowed: must be %s", join(o.path, key), show(v), allowed)
+	}
+}
+
+// take returns the value of a key, if it is given. A null is refused like any other wrong type.
+func (o *object) take(key string) (any, bool) {
+	o.known = append(o.known, key)
+	v, given := o.keys[key]
+	return v, given
+}
+
+// end refuses keys that nobody asked for.
+func (o *object) end() {
+	unknown := []string{}
+next:
+	for key := range o.keys {
+		for _, k := range o.known {
+			if k == key {
+				continue next
+			}
+		}
+		unknown = append(unknown, key)
+	}
+	if len(unknown) > 0 && *o.err == nil {
+		sort.Strings(unknown) // the same error for the same configuration
+		sort.Strings(o.known)
+		*o.err = fmt.Errorf("%s: unknown key with value %s: must be one of %s",
+			join(o.path, unknown[0]), show(o.keys[unknown[0]]), strings.Join(o.known, ", "))
+	}
+}
+
+func (o *object) text(key string, to *string) bool {
+	v, given := o.take(key)
+	if !given {
+		return false
+	}
+	s, ok := v.(string)
+	if !ok {
+		o.fail(key, v, "a string")
+		return false
+	}
+	*to = s
+	return true
+}
+
+func (o *object) flag(key string, to *bool) {
+	v, given := o.take(key)
+	if !given {
+		return
+	}
+	b, ok := v.(bool)
+	if !ok {
+		o.fail(key, v, "true or false")
+		return
+	}
+	*to = b
+}
+
+func (o *object) number(key string, to *float64) {
+	v, given := o.take(key)
+	if !given {
+		return
+	}
+	n, ok := v.(float64)
+	if !ok {
+		o.fail(key, v, "a number")
+		return
+	}
+	*to = n
+}
+
+func (o *object) integer(key string, to *int) bool {
+	v, given := o.take(key)
+	if !given {
+		return false
+	}
+	n, ok := v.(float64)
+	if !ok || n != math.Trunc(n) || math.Abs(n) > 1<<53 {
+		o.fail(key, v, "a whole number")
+		return false
+	}
+	*to = int(n)
+	return true
+}
+
+// duration reads a duration in Go's notation, such as "250ms" or "1m30s".
+func (o *object) duration(key string, to *time.Duration) bool {
+	v, given := o.take(key)
+	if !given {
+		return false
+	}
+	s, ok := v.(string)
+	d, err := time.ParseDuration(s)
+	if !ok || err != nil {
+		o.fail(key, v, `a duration such as "250ms", "5s" or "1m30s"`)
+		return false
+	}
+	*to = d
+	return true
+}
+
+// object opens the object under a key. It returns nil if the key is not given.
+func (o *object) object(key string) *object {
+	v, given := o.take(key)
+	if !given {
+		return nil
+	}
+	keys, ok := v.(map[string]any)
+	if !ok {
+		o.fail(key, v, "an object")
+		return nil
+	}
+	return &object{path: join(o.path, key), keys: keys, err: o.err}
+}
+
+// list returns the items under a key, each with its path.
+func (o *object) list(key string) (items []any, given bool) {
+	v, given := o.take(key)
+	if !given {
+		return nil, false
+	}
+	items, ok := v.([]any)
+	if !ok {
+		o.fail(key, v, "a list")
+		return nil, false
+	}
+	return items, true
+}
+
+func index(key string, i int) string { return key + "[" + strconv.Itoa(i) + "]" }
