@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"sort"
 	"strconv"
@@ -21,16 +20,14 @@ func parseJSON(text []byte) (map[string]any, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return map[string]any{}, nil
 	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	v, err := jsonValue(d, "")
-	if err == nil {
-		if _, extra := d.Token(); extra != io.EOF {
-			err = errors.New("something follows the closing brace")
-		}
-	}
-	if err != nil {
-		line, column := position(text, d.InputOffset(), err)
+	var whole json.RawMessage
+	if err := json.Unmarshal(text, &whole); err != nil {
+		line, column := position(text, err)
 		return nil, fmt.Errorf("not valid JSON: line %d, column %d: %w", line, column, err)
+	}
+	v, err := jsonValue(json.NewDecoder(bytes.NewReader(text)), "")
+	if err != nil {
+		return nil, err
 	}
 	root, ok := v.(map[string]any)
 	if !ok {
@@ -43,9 +40,6 @@ func parseJSON(text []byte) (map[string]any, error) {
 // ignored.
 func jsonValue(d *json.Decoder, path string) (any, error) {
 	token, err := d.Token()
-	if err == io.EOF {
-		return nil, io.ErrUnexpectedEOF
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -82,15 +76,15 @@ func jsonValue(d *json.Decoder, path string) (any, error) {
 	return token, nil
 }
 
-func position(text []byte, offset int64, err error) (line, column int) {
+// position tells where in the text a JSON error is.
+func position(text []byte, err error) (line, column int) {
+	at := len(text)
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
-		offset = syntax.Offset
+		at = int(syntax.Offset)
 	}
-	before := text[:min(int(offset), len(text))]
-	line = 1 + bytes.Count(before, []byte("\n"))
-	column = len(before) - bytes.LastIndexByte(before, '\n')
-	return line, max(1, column-1)
+	before := text[:at]
+	return 1 + bytes.Count(before, []byte("\n")), len(before) - 1 - bytes.LastIndexByte(before, '\n')
 }
 
 func join(path, key string) string {

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"envoy-circuit-breaker/breaker"
+)
+
+func TestParseConfigDefaults(t *testing.T) {
+	for _, text := range []string{"", " \n", "{}"} {
+		c, err := ParseConfig([]byte(text))
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if c.Rules.Policy != breaker.DefaultPolicy() {
+			t.Errorf("%q: policy %+v", text, c.Rules.Policy)
+		}
+		if c.Rules.Reject.Status != 503 || c.MaxBreakers != 4096 || len(c.Overrides) != 0 {
+			t.Errorf("%q: %+v", text, c)
+		}
+	}
+}
+
+func TestParseConfigEveryKey(t *testing.T) {
+	c, err := ParseConfig([]byte(`{
+		"mode": "shadow",
+		"failure_on": ["gateway-error", "429", "520-530", "timeout", "resource-exhausted"],
+		"window": {"duration": "30s"},
+		"min_requests": 50,
+		"failure_rate": 12.5,
+		"consecutive_failures": 7,
+		"slow_call": {"duration": "2s", "rate": 80},
+		"open": {"duration": "1s", "multiplier": 1.5, "max_duration": "2m", "jitter": 0.5},
+		"half_open": {"max_requests": 5, "success_threshold": 6, "permit_timeout": "10s"},
+		"ramp": "20s",
+		"reject": {"status": 429, "body": "later"},
+		"max_breakers": 10,
+		"clusters": [
+			{"match": "payments", "failure_rate": 25, "open": {"duration": "3s"}},
+			{"match": "outbound|*|search.*", "mode": "disabled", "window": {"requests": 15}, "min_requests": 10}
+		]
+	}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := breaker.Policy{
+		Mode: breaker.Shadow, WindowDuration: 30 * time.Second, MinRequests: 50, FailureRate: 12.5, ConsecutiveFailures: 7,
+		SlowCallDuration: 2 * time.Second, SlowCallRate: 80,
+		OpenDuration: time.Second, OpenMultiplier: 1.5, OpenMaxDuration: 2 * time.Minute, OpenJitter: 0.5,
+		HalfOpenMaxRequests: 5, HalfOpenSuccessThreshold: 6, HalfOpenPermitTimeout: 10 * time.Second, Ramp: 20 * time.Second,
+	}
+	if c.Rules.Policy != want {
+		t.Errorf("policy\n%+v, want\n%+v", c.Rules.Policy, want)
+	}
+	if (c.Rules.Reject != Reject{429, "later"}) || c.MaxBreakers != 10 {
+		t.Errorf("reject %+v, max_breakers %d", c.Rules.Reject, c.MaxBreakers)
+	}
+	payments := want
+	payments.FailureRate, payments.OpenDuration = 25, 3*time.Second
+	if got := c.For("payments").Policy; got != payments {
+		t.Errorf("payments\n%+v, want\n%+v", got, payments)
+	}
+}
+
+// An override that measures its window in requests lowers the default of min_requests, but not a given one.
+func TestMinRequestsGivesWay(t *testing.T) {
+	c, err := ParseConfig([]byte(`{"clusters": [{"match": "a", "window": {"requests": 15}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.For("a").Policy.MinRequests; got != 15 {
+		t.Errorf("min_requests = %d, want 15", got)
+	}
+	_, err = ParseConfig([]byte(`{"min_requests": 20, "window": {"requests": 15}}`))
+	if err == nil || !strings.Contains(err.Error(), "min_requests: 20 is not allowed: must be at most window.requests (15)") {
+		t.Errorf("a contradiction: %v", err)
+	}
+}
+
+func TestMaxDurationGivesWay(t *testing.T) {
+	c, err := ParseConfig([]byte(`{"open": {"duration": "2m"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Rules.Policy.OpenMaxDuration; got != 2*time.Minute {
+		t.Errorf("open.max_duration = %v, want 2m", got)
+	}
+}
+
+// Every refusal names the key, the value and what is allowed.
+func TestParseConfigRefuses(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"failure_rate": 140}`:                               `failure_rate: 140 is not allowed: must be from 0 to 100`,
+		`{"failure_rate": "high"}`:                            `failure_rate: "high" is not allowed: must be a number`,
+		`{"failure_rate": null}`:                              `failure_rate: null is not allowed: must be a number`,
+		`{"failure_rat": 14}`:                                 `failure_rat: unknown key with value 14: must be one of clusters, consecutive_failures, failure_on`,
+		`{"open": {"duratoin": "5s"}}`:                        `open.duratoin: unknown key with value "5s": must be one of duration, jitter, max_duration, multiplier`,
+		`{"open": 5}`:                                         `open: 5 is not allowed: must be an object`,
+		`{"open": {"duration": 5}}`:                           `open.duration: 5 is not allowed: must be a duration such as`,
+		`{"open": {"duration": "1ms"}}`:                       `open.duration: 1ms is not allowed: must be from 10ms to 1h0m0s`,
+		`{"open": {"duration": "9s", "max_duration": "1s"}}`:  `open.max_duration: 1s is not allowed: must be from 9s to 24h0m0s`,
+		`{"min_requests": 1.5}`:                               `min_requests: 1.5 is not allowed: must be a whole number`,
+		`{"window": {}}`:                                      `window: {} is not allowed: must be either`,
+		`{"window": {"duration": "5s", "requests": 50}}`:      `window: {"duration":"5s","requests":50} is not allowed: must be either`,
+		`{"window": {"duration": "1ms"}}`:                     `window.duration: 1ms is not allowed: must be from 1s to 1h0m0s`,
+		`{"mode": "on"}`:                                      `mode: "on" is not allowed: must be one of "enforce", "shadow"`,
+		`{"failure_on": ["5xx", "4xx"]}`:                      `failure_on[1]: "4xx" is not allowed: must be "5xx", "gateway-error"`,
+		`{"failure_on": ["504-500"]}`:                         `failure_on[0]: "504-500" is not allowed`,
+		`{"failure_on": [500]}`:                               `failure_on[0]: 500 is not allowed`,
+		`{"failure_on": "5xx"}`:                               `failure_on: "5xx" is not allowed: must be a list`,
+		`{"reject": {"status": 200}}`:                         `reject.status: 200 is not allowed: must be from 400 to 599`,
+		`{"max_breakers": 0}`:                                 `max_breakers: 0 is not allowed: must be from 1 to 1000000`,
+		`{"clusters": [{"failure_rate": 5}]}`:                 `clusters[0].match: null is not allowed: must be the name of a cluster`,
+		`{"clusters": ["payments"]}`:                          `clusters[0]: "payments" is not allowed: must be an object`,
+		`{"clusters": [{"match": "a", "failure_rate": 101}]}`: `clusters[0].failure_rate: 101 is not allowed`,
+		`{"clusters": [{"match": "a", "max_breakers": 1}]}`:   `clusters[0].max_breakers: 1 is not allowed: must be at the top level only`,
+		`{"failure_rate": 5`:                                  `not valid JSON: line 1, column 18: unexpected end of JSON input`,
+		"{\n  \"failure_rate\": x}":                           `not valid JSON: line 2, column 19: invalid character 'x'`,
+		`{"failure_rate": 5, "failure_rate": 6}`:              `failure_rate is given twice`,
+		`{} {}`:                                               `line 1, column 4: invalid character '{' after top-level value`,
+		`[1]`:                                                 `[1] is not allowed: must be an object of keys`,
+	} {
+		_, err := ParseConfig([]byte(text))
+		if err == nil {
+			t.Errorf("%s was accepted", text)
+		} else if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s:\n%v, want\n%s", text, err, want)
+		}
+	}
+}
+
+func TestGlob(t *testing.T) {
+	for _, c := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"payments", "payments", true},
+		{"payments", "payments2", false},
+		{"payments*", "payments", true},
+		{"*", "", true},
+		{"outbound|*|payments.*", "outbound|443||payments.prod.svc", true},
+		{"outbound|*|payments.*", "inbound|443||payments.prod.svc", false},
+		{"*a*b", "xaxxb", true},
+		{"*a*b", "xbxxa", false},
+		{"a*a", "a", false},
+		{"*ab", "abab", true},
+	} {
+		if got := glob(c.pattern, c.name); got != c.want {
+			t.Errorf("glob(%q, %q) = %v", c.pattern, c.name, got)
+		}
+	}
+}

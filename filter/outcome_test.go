@@ -1,0 +1,114 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"envoy-circuit-breaker/breaker"
+)
+
+func TestEndedBy(t *testing.T) {
+	for details, want := range map[string]origin{
+		"via_upstream":                         answered,
+		"response_timeout":                     timedOut,
+		"upstream_per_try_timeout":             timedOut,
+		"upstream_per_try_idle_timeout":        timedOut,
+		"stream_idle_timeout":                  timedOut,
+		"upstream_max_stream_duration_reached": timedOut,
+		"max_duration_timeout":                 timedOut,
+		"no_healthy_upstream":                  noHealthy,
+		"downstream_remote_disconnect":         clientGone,
+		"upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}": connectFailure,
+		"upstream_reset_before_response_started{local_connection_failure}":                                            connectFailure,
+		"upstream_reset_before_response_started{connection_timeout}":                                                  connectFailure,
+		"upstream_reset_before_response_started{connection_termination}":                                              reset,
+		"upstream_reset_before_response_started{remote_reset}":                                                        reset,
+		"upstream_reset_before_response_started{protocol_error}":                                                      reset,
+		"upstream_reset_before_response_started":                                                                      reset,
+		"upstream_reset_before_response_started{overflow}":                                                            overflow,
+		"upstream_reset_after_response_started{connection_termination}":                                               reset,
+		"":                   elsewhere,
+		"fault_filter_abort": elsewhere,
+		"rbac_access_denied_matched_policy[none]": elsewhere,
+		"jwt_authn_access_denied{Jwt_is_missing}": elsewhere,
+		"ext_authz_denied":                        elsewhere,
+		"request_rate_limited":                    elsewhere,
+		"direct_response":                         elsewhere,
+		"internal_redirect":                       elsewhere,
+		"cluster_not_found":                       elsewhere,
+		"request_overall_timeout":                 elsewhere,
+		"circuit_breaker_open":                    elsewhere,
+	} {
+		if got := endedBy([]byte(details)); got != want {
+			t.Errorf("%s: %v, want %v", details, got, want)
+		}
+	}
+}
+
+func TestJudge(t *testing.T) {
+	success := breaker.Outcome{Result: breaker.Success}
+	failure := breaker.Outcome{Result: breaker.Failure}
+	neutral := breaker.Outcome{Result: breaker.Unjudged}
+	slow := func(o breaker.Outcome) breaker.Outcome { o.Slow = true; return o }
+	const defaults = ``
+	const all = `{"slow_call": {"duration": "1s"}, "failure_on": ["gateway-error", "429", "overflow", "resource-exhausted"]}`
+	const slowCalls = `{"slow_call": {"duration": "1s"}}`
+
+	for _, c := range []struct {
+		config string
+		e      ending
+		want   breaker.Outcome
+		reason string
+	}{
+		{defaults, ending{origin: answered, status: 200, grpc: -1}, success, "answered"},
+		{defaults, ending{origin: answered, status: 404, grpc: -1}, success, "answered"},
+		{defaults, ending{origin: answered, status: 429, grpc: -1}, success, "answered"},
+		{defaults, ending{origin: answered, status: 500, grpc: -1}, failure, "status"},
+		{defaults, ending{origin: answered, status: 599, grpc: -1}, failure, "status"},
+		{defaults, ending{origin: answered, status: -1, grpc: -1}, success, "answered"},
+		{all, ending{origin: answered, status: 500, grpc: -1}, success, "answered"},
+		{all, ending{origin: answered, status: 502, grpc: -1}, failure, "status"},
+		{all, ending{origin: answered, status: 504, grpc: -1}, failure, "status"},
+		{all, ending{origin: answered, status: 505, grpc: -1}, success, "answered"},
+		{all, ending{origin: answered, status: 429, grpc: -1}, failure, "status"},
+
+		{defaults, ending{origin: answered, status: 200, grpc: 0}, success, "answered"},
+		{defaults, ending{origin: answered, status: 200, grpc: 14}, failure, "grpc_status"},
+		{defaults, ending{origin: answered, status: 200, grpc: 4}, failure, "grpc_status"},
+		{defaults, ending{origin: answered, status: 200, grpc: 13}, failure, "grpc_status"},
+		{defaults, ending{origin: answered, status: 200, grpc: 15}, failure, "grpc_status"},
+		{defaults, ending{origin: answered, status: 200, grpc: 5}, success, "answered"},
+		{defaults, ending{origin: answered, status: 200, grpc: 1}, success, "answered"},
+		{defaults, ending{origin: answered, status: 200, grpc: 99}, success, "answered"},
+		{all, ending{origin: answered, status: 200, grpc: 8}, failure, "grpc_status"},
+
+		{defaults, ending{origin: connectFailure, status: 503}, failure, "connect-failure"},
+		{defaults, ending{origin: reset, status: 503}, failure, "reset"},
+		{defaults, ending{origin: timedOut, status: 504}, failure, "timeout"},
+		{defaults, ending{origin: noHealthy, status: 503}, failure, "no-healthy-upstream"},
+		{defaults, ending{origin: overflow, status: 503}, neutral, "overflow"},
+		{all, ending{origin: overflow, status: 503}, failure, "overflow"},
+		{all, ending{origin: timedOut, status: 504}, neutral, "timeout"},
+		{defaults, ending{origin: clientGone}, neutral, "client_gone"},
+		{defaults, ending{origin: elsewhere, status: 503}, neutral, "not_upstream"},
+
+		{slowCalls, ending{origin: answered, status: 200, grpc: -1, took: time.Second}, success, "answered"},
+		{slowCalls, ending{origin: answered, status: 200, grpc: -1, took: time.Second + 1}, slow(success), "answered"},
+		{slowCalls, ending{origin: answered, status: 500, grpc: -1, took: 2 * time.Second}, slow(failure), "status"},
+		{slowCalls, ending{origin: timedOut, status: 504, took: 2 * time.Second}, slow(failure), "timeout"},
+		{slowCalls, ending{origin: clientGone, took: 2 * time.Second}, slow(success), "client_gone"},
+		{slowCalls, ending{origin: clientGone, took: time.Second}, neutral, "client_gone"},
+		{slowCalls, ending{origin: clientGone, took: 2 * time.Second, hasHeaders: true}, neutral, "client_gone"},
+		{slowCalls, ending{origin: elsewhere, status: 503, took: 2 * time.Second}, neutral, "not_upstream"},
+		{all, ending{origin: timedOut, status: 504, took: 2 * time.Second}, slow(success), "timeout"},
+	} {
+		config, err := ParseConfig([]byte(c.config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, reason := config.Rules.judge(c.e)
+		if got != c.want || reason != c.reason {
+			t.Errorf("%s %+v: %+v (%s), want %+v (%s)", c.config, c.e, got, reason, c.want, c.reason)
+		}
+	}
+}
