@@ -36,6 +36,7 @@ const (
 	Failures  // calls that failed
 	SlowCalls // calls that were slow, whether or not they failed
 
+	FellBack       // not admitted, and sent elsewhere by the caller
 	ShadowRejected // would not have been admitted, but for Shadow
 	Transitions
 	Opened
@@ -59,7 +60,7 @@ func (s Stat) Gauge() bool { return s == StateGauge || s == Streak }
 // String returns the stat's name.
 func (s Stat) String() string {
 	return [NumStats]string{
-		"calls", "late", "neutral", "rejected", "errors", "failures", "slow_calls", "shadow_rejected",
+		"calls", "late", "neutral", "rejected", "errors", "failures", "slow_calls", "fallback", "shadow_rejected",
 		"transitions", "opened", "opened_failure_rate", "opened_slow_rate", "opened_consecutive",
 		"opened_half_open_failure", "opened_ramp", "permits_expired", "changes", "state", "consecutive_failures",
 	}[s]
@@ -201,7 +202,10 @@ const (
 // An Outcome is how a request ended.
 type Outcome struct {
 	Result Result
-	Slow   bool // it took longer than Policy.SlowCallDuration; not for Unjudged
+	Slow   bool // it took longer than Policy.SlowCallDuration; not for Unjudged, and ignored where that is off
+	// RetryAfter is what the upstream itself asked for, if it did: where this outcome opens the breaker, that is how long
+	// it stays open, up to Policy.OpenMaxDuration.
+	RetryAfter time.Duration
 }
 
 func (o Outcome) bad() bool { return o.Result == Failure || o.Slow }
@@ -210,13 +214,19 @@ func (o Outcome) bad() bool { return o.Result == Failure || o.Slow }
 func (b *Breaker) Acquire() Permit {
 	p := b.TryAcquire()
 	if p.kind == refused {
-		b.tally.Add(Rejected)
+		b.Reject()
 	}
 	return p
 }
 
-// TryAcquire is Acquire for a caller that has another use for a request that is not admitted: it does not count it as
-// rejected.
+// Reject counts a request that was not admitted as rejected.
+func (b *Breaker) Reject() { b.tally.Add(Rejected) }
+
+// FallBack counts a request that was not admitted as sent elsewhere. Its outcome is none of this breaker's.
+func (b *Breaker) FallBack() { b.tally.Add(FellBack) }
+
+// TryAcquire is Acquire for a caller that may have another use for a request that is not admitted: it says what became
+// of it by [Breaker.Reject] or [Breaker.FallBack].
 func (b *Breaker) TryAcquire() Permit {
 	switch b.policy.Mode {
 	case ForceOpen:
@@ -292,6 +302,7 @@ func (b *Breaker) permit(v verdict, s State, epoch uint64) Permit {
 
 // Done tells how an admitted request ended. It does nothing for one that was not admitted.
 func (b *Breaker) Done(p Permit, o Outcome) {
+	o.Slow = o.Slow && b.policy.SlowCallDuration > 0
 	switch p.kind {
 	case refused, unmanaged, doubtful:
 		return
@@ -320,6 +331,21 @@ func (b *Breaker) Done(p Permit, o Outcome) {
 	}
 }
 
+// Observe counts the outcome of a request that this breaker was not asked about, because nobody knew that it would get
+// it: as one admitted just now if the breaker is closed, else as late.
+func (b *Breaker) Observe(o Outcome) {
+	if b.policy.Mode == Disabled {
+		return
+	}
+	p := Permit{kind: shadowed}
+	if o.Result != Unjudged {
+		if v := b.ready(b.clock.Now(), o.bad()); v != nil && v.state == Closed {
+			p = Permit{kind: counted, epoch: v.epoch}
+		}
+	}
+	b.Done(p, o)
+}
+
 // plain reports whether a success of that epoch needs no more than to be counted.
 func (b *Breaker) plain(epoch uint64) bool {
 	v := b.view.Load()
@@ -341,7 +367,7 @@ func (b *Breaker) count(p Permit, o Outcome) {
 	default:
 		stored := b.add(o, v.stored, now)
 		if o.bad() {
-			b.judge(v, stored, now)
+			b.judge(v, o.RetryAfter, stored, now)
 		}
 	}
 }
@@ -368,13 +394,16 @@ func (b *Breaker) ready(now Time, bad bool) *view {
 			break
 		}
 		t := b.totals(s.StoredTally)
-		if !s.Window.due(now, t, bad) {
+		due := s.Window.due(now, t, bad)
+		// A count window with nothing bad in it has nothing to write, and would seem to have lost its owner.
+		quietOwner := s.Owner == b.owner && now.Sub(s.OwnedAt) >= s.unownedFor()/2
+		if !due && !quietOwner {
 			break
 		}
 		next := s.Record
-		next.Window.move(now, t, bad)
-		if next.Owner == b.owner {
-			next.OwnedAt = now
+		if due {
+			next.Window.move(now, t, bad)
+			next.EpochFailures = min(next.EpochFailures, t.Failures) // where counters were set back
 		}
 		eff := quiet
 		if next.Window.Watched && !s.Window.Watched {
@@ -464,7 +493,7 @@ func (b *Breaker) counting(s Stat, now Time) bool {
 }
 
 // judge opens the breaker if it must, after something bad has been counted.
-func (b *Breaker) judge(v *view, stored bool, now Time) {
+func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, now Time) {
 	if !stored && v.kind == TimeWindow {
 		t, streak := b.failuresFirst(false)
 		in, ok := t.since(v.base)
@@ -487,7 +516,7 @@ func (b *Breaker) judge(v *view, stored bool, now Time) {
 		case !ok:
 			next.beginWindow(next.Window, now, t)
 		case trips:
-			moved = b.policy.trip(&next, why, now, rnd)
+			moved = b.policy.trip(&next, why, retryAfter, now, rnd)
 		case v.kind == CountWindow && !s.Window.Watched:
 			next.Window.Watched = true // another worker took it for clean, just before this was counted
 		default:
@@ -503,13 +532,11 @@ func (b *Breaker) judge(v *view, stored bool, now Time) {
 // failuresFirst reads the totals for judging: failures first and calls last, so that failures are never of calls not
 // seen.
 func (b *Breaker) failuresFirst(stored bool) (t Totals, streak uint64) {
-	if stored {
+	if stored && b.counts != nil {
 		return b.counts.read()
 	}
 	t.Failures = b.tally.Value(Failures)
-	if b.policy.SlowCallDuration > 0 {
-		t.SlowCalls = b.tally.Value(SlowCalls)
-	}
+	t.SlowCalls = b.tally.Value(SlowCalls) // even where it is off: the window's base has those of another policy
 	if b.policy.ConsecutiveFailures > 0 {
 		streak = b.tally.Value(Streak)
 	}
@@ -520,7 +547,7 @@ func (b *Breaker) failuresFirst(stored bool) (t Totals, streak uint64) {
 // totals reads the totals for a snapshot: again until they hold still, or a failure could be in the snapshot and its
 // call not.
 func (b *Breaker) totals(stored bool) Totals {
-	if stored {
+	if stored && b.counts != nil {
 		t, _ := b.counts.read()
 		return t
 	}
@@ -559,7 +586,7 @@ func (b *Breaker) settle(p Permit, o Outcome) {
 			counted = true
 		}
 		next := s.Record
-		moved, eff := b.policy.settle(&next, p.lease, o.bad(), now, b.totals(s.StoredTally), rnd)
+		moved, eff := b.policy.settle(&next, p.lease, o, now, b.totals(s.StoredTally), rnd)
 		if b.swap(&s, &next, eff, moved) {
 			return
 		}
@@ -582,6 +609,7 @@ func (b *Breaker) giveBack(p Permit) {
 type loaded struct {
 	Record
 	ok      bool // false: it was corrupt and has been replaced, or could not be read
+	at      Time // when it was read
 	version uint32
 	bell    uint64 // as it was before
 	view    *view
@@ -596,7 +624,7 @@ func (b *Breaker) load(now Time) loaded {
 			b.create(now, version)
 			continue
 		}
-		s := loaded{ok: true, version: version, bell: bell}
+		s := loaded{ok: true, at: now, version: version, bell: bell}
 		if s.Record.UnmarshalBinary(value) != nil {
 			b.create(now, version)
 			return loaded{}
@@ -666,6 +694,9 @@ func (b *Breaker) remember(r *Record, bell uint64, now Time) *view {
 
 // swap writes next in the place of what was loaded, and tells the other workers if they must know.
 func (b *Breaker) swap(s *loaded, next *Record, eff effect, moved *Transition) bool {
+	if next.Owner == b.owner {
+		next.OwnedAt = s.at
+	}
 	if !b.write(next, s.version) {
 		return false
 	}

@@ -81,7 +81,7 @@ func (p *Policy) takeOver(r *Record, owner Owner, now Time, t Totals) effect {
 	switch {
 	case owner == r.Owner:
 		return same
-	case owner.Turn <= r.Owner.Turn && now.Sub(r.OwnedAt) < r.unownedFor():
+	case owner.Turn <= r.Owner.Turn && now.Sub(max(r.OwnedAt, r.OpenUntil)) < r.unownedFor(): // none writes while it is open
 		return same
 	case owner.Policy == r.Owner.Policy:
 		r.Owner, r.OwnedAt = owner, now
@@ -173,13 +173,14 @@ func (p *Policy) judge(in Totals, failures, streak uint64) (Transition, bool) {
 	return found, true
 }
 
-// atLeast reports whether part/whole ≥ percent/100.
+// atLeast reports whether part/whole ≥ percent/100. A quotient is rounded just as the percentage was when it was read, so
+// that 33 of 3000 are 1.1 %; a product is not.
 func atLeast(part, whole uint64, percent float64) bool {
-	return float64(part)*100 >= percent*float64(whole)
+	return float64(part)*100/float64(whole) >= percent
 }
 
-// trip opens the breaker. why has the reason and its numbers.
-func (p *Policy) trip(r *Record, why Transition, now Time, rnd uint64) *Transition {
+// trip opens the breaker. why has the reason and its numbers; retryAfter, if not 0, is the upstream's word on how long.
+func (p *Policy) trip(r *Record, why Transition, retryAfter time.Duration, now Time, rnd uint64) *Transition {
 	stable := max(p.OpenMaxDuration, p.Ramp)
 	if r.State == Closed && now.Sub(r.ClosedAt) >= stable {
 		r.Trips = 0
@@ -191,15 +192,18 @@ func (p *Policy) trip(r *Record, why Transition, now Time, rnd uint64) *Transiti
 	moved := r.to(Open, why.Reason, now)
 	moved.Window, moved.Streak, moved.Ramp = why.Window, why.Streak, ramp
 	moved.OpenFor, moved.Trips = p.openTime(r.Trips, rnd), r.Trips
+	if retryAfter > 0 {
+		moved.OpenFor = min(retryAfter, p.OpenMaxDuration)
+	}
 	r.OpenedAt, r.OpenUntil = now, now.Add(moved.OpenFor)
 	return moved
 }
 
 // settle applies the verdict on a trial. The caller has made sure that its lease is live, and has counted the trial
 // before it read the totals, from which the window of a closing breaker starts.
-func (p *Policy) settle(r *Record, serial uint32, failed bool, now Time, t Totals, rnd uint64) (*Transition, effect) {
-	if failed {
-		return p.trip(r, Transition{Reason: HalfOpenFailure}, now, rnd), loud
+func (p *Policy) settle(r *Record, serial uint32, o Outcome, now Time, t Totals, rnd uint64) (*Transition, effect) {
+	if o.bad() {
+		return p.trip(r, Transition{Reason: HalfOpenFailure}, o.RetryAfter, now, rnd), loud
 	}
 	r.giveBack(serial)
 	if r.Successes++; r.Successes < uint32(p.HalfOpenSuccessThreshold) {

@@ -36,8 +36,8 @@ type Snapshot struct {
 // A Window looks back over the last Size nanoseconds or calls. It does not hold outcomes but snapshots of the totals at
 // bucket boundaries: what happened in the window is the totals now less the oldest snapshot.
 //
-// Eleven snapshots make it look back over at least Size, and at most one bucket more; with ten, a window of 100 calls
-// would never hold 100 of them.
+// Eleven snapshots make it look back over at least Size, and at most one bucket more (two, where a number of calls is no
+// multiple of ten); with ten, a window of 100 calls would never hold 100 of them.
 type Window struct {
 	Kind WindowKind
 	Size int64
@@ -134,7 +134,7 @@ func (w *Window) moveCount(t Totals) {
 func (w *Window) watch(t Totals) {
 	base, bucket := w.base(), uint64(w.bucket())
 	w.n, w.Watched = 0, true
-	for back := buckets * bucket; ; back -= bucket {
+	for back := uint64(w.Size); ; back -= min(back, bucket) {
 		calls := base.Calls
 		if t.Calls-base.Calls > back {
 			calls = t.Calls - back

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"math/rand/v2"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -16,6 +17,7 @@ type cluster struct {
 	name    string
 	rules   *Rules
 	breaker *breaker.Breaker
+	reply   *reply // the last one, which serves until its retry-after changes
 }
 
 // newCluster connects a breaker to Envoy. Stats and keys of shared data carry the plugin's name, since all the plugins of
@@ -40,6 +42,29 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 		},
 	})
 	return c, err
+}
+
+// reject answers a request in the upstream's place.
+func (c *cluster) reject(p *breaker.Permit) {
+	grpcWeb := grpcWebType()
+	seconds := wholeSeconds(p.RetryAfter)
+	r := c.reply
+	if r == nil || r.state != p.State || r.seconds != seconds || grpcWeb != "" {
+		r = c.rules.Reject.fill(c.name, p.State, seconds, grpcWeb)
+		if grpcWeb == "" {
+			c.reply = r
+		}
+	}
+	bridge.SendLocalResponse(r.status, r.details, r.body, r.headers, grpcUnavailable)
+}
+
+// grpcWebType returns the content type of a gRPC-Web request, and "" for any other.
+func grpcWebType() string {
+	t := bridge.Header(bridge.RequestHeaders, "content-type")
+	if bytes.HasPrefix(t, []byte("application/grpc-web")) {
+		return string(t)
+	}
+	return ""
 }
 
 // sharedKey is the prefix of a plugin's keys in shared data. The record's version is in it, so that two versions of the

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,15 +23,19 @@ type Rules struct {
 	Policy    breaker.Policy
 	FailureOn failureSet
 	Reject    Reject
+	Fallback  Fallback
+	// HonorRetryAfter lets the upstream say how long the breaker stays open, by the answer that trips it.
+	HonorRetryAfter bool
 
 	// Defaults that give way to a key they would contradict must know whether they were given.
 	minRequestsGiven, maxDurationGiven bool
 }
 
-// A Reject is the reply to a request that is not admitted.
-type Reject struct {
-	Status int
-	Body   string
+// A Fallback marks a request that is not admitted by a header, in place of rejecting it, so that a route which matches
+// that header can send it elsewhere. It is off where Header is empty.
+type Fallback struct {
+	Header, Value string
+	Cluster       string // where that route leads, if its breaker is to be asked
 }
 
 // An Override has the rules of the clusters that its Match names: an exact name, or a glob in which * stands for any
@@ -40,11 +46,12 @@ type Override struct {
 }
 
 // notYet are keys of the reference that this version does not know. They are refused, not ignored.
-var notYet = []string{"probe", "fallback", "status"}
+var notYet = []string{"probe", "status"}
 
-// ParseConfig reads a plugin configuration given as JSON text. Its errors name the key, its value, and what is allowed.
-func ParseConfig(text []byte) (*Config, error) {
-	root, err := parseJSON(text)
+// ParseConfig reads a plugin configuration: JSON text or a google.protobuf.Struct. Its errors name the key, its value,
+// and what is allowed.
+func ParseConfig(configuration []byte) (*Config, error) {
+	root, err := parseTree(configuration)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +83,14 @@ func (c *Config) For(cluster string) *Rules {
 }
 
 func defaultRules() Rules {
-	r := Rules{Policy: breaker.DefaultPolicy(), Reject: Reject{Status: 503, Body: "upstream unavailable: circuit breaker open\n"}}
+	r := Rules{
+		Policy: breaker.DefaultPolicy(),
+		Reject: Reject{
+			Status:      503,
+			Body:        template{{placeholder: "cluster"}, {text: " is unavailable: circuit breaker "}, {placeholder: "state"}, {text: "\n"}},
+			ContentType: "text/plain", RetryAfter: true, Overloaded: true,
+		},
+	}
 	for _, name := range defaultFailureOn {
 		r.FailureOn.add(name)
 	}
@@ -152,6 +166,7 @@ func (r *Rules) read(o *object) {
 		s.number("multiplier", &p.OpenMultiplier)
 		r.maxDurationGiven = s.duration("max_duration", &p.OpenMaxDuration) || r.maxDurationGiven
 		s.number("jitter", &p.OpenJitter)
+		s.flag("honor_retry_after", &r.HonorRetryAfter)
 		s.end()
 	}
 	if !r.maxDurationGiven {
@@ -164,13 +179,8 @@ func (r *Rules) read(o *object) {
 		s.end()
 	}
 	o.duration("ramp", &p.Ramp)
-	if s := o.object("reject"); s != nil {
-		if s.integer("status", &r.Reject.Status) && (r.Reject.Status < 400 || r.Reject.Status > 599) {
-			s.fail("status", r.Reject.Status, "from 400 to 599")
-		}
-		s.text("body", &r.Reject.Body)
-		s.end()
-	}
+	r.Reject.read(o.object("reject"))
+	r.Fallback.read(o.object("fallback"))
 	if err := p.Validate(); err != nil && *o.err == nil {
 		var field *breaker.PolicyError
 		if errors.As(err, &field) {
@@ -178,6 +188,84 @@ func (r *Rules) read(o *object) {
 		}
 		*o.err = err
 	}
+}
+
+func (r *Reject) read(o *object) {
+	if o == nil {
+		return
+	}
+	if o.integer("status", &r.Status) && (r.Status < 400 || r.Status > 599) {
+		o.fail("status", r.Status, "from 400 to 599")
+	}
+	o.template("body", &r.Body)
+	if o.text("content_type", &r.ContentType) && !validHeaderValue(r.ContentType) {
+		o.fail("content_type", r.ContentType, "a media type such as \"application/json\"")
+	}
+	if headers := o.object("headers"); headers != nil {
+		r.Headers = nil
+		names := slices.Sorted(maps.Keys(headers.keys)) // the same reply from every worker
+		for _, name := range names {
+			h := header{name: strings.ToLower(name)}
+			headers.template(name, &h.value)
+			switch {
+			case !validHeaderName(h.name):
+				headers.fail(name, headers.keys[name], "under the name of a header: letters, digits and -")
+			case slices.Contains(ownHeaders, h.name):
+				headers.fail(name, headers.keys[name], "left out: the reply has that header from other keys")
+			case !validHeaderValue(fmt.Sprint(headers.keys[name])):
+				headers.fail(name, headers.keys[name], "text without control characters")
+			}
+			r.Headers = append(r.Headers, h)
+		}
+	}
+	o.flag("retry_after", &r.RetryAfter)
+	o.flag("overloaded", &r.Overloaded)
+	o.end()
+}
+
+// ownHeaders are headers of a reject that have keys of their own, or none because Envoy sets them.
+var ownHeaders = []string{"content-type", "content-length", "retry-after", "x-envoy-overloaded", "x-circuit-breaker"}
+
+func (f *Fallback) read(o *object) {
+	if o == nil {
+		return
+	}
+	*f = Fallback{Value: "true"}
+	if !o.text("header", &f.Header) || !validHeaderName(f.Header) {
+		o.fail("header", o.keys["header"], "the name of a request header: letters, digits and -")
+	}
+	if f.Header = strings.ToLower(f.Header); o.text("value", &f.Value) && !validHeaderValue(f.Value) {
+		o.fail("value", f.Value, "text without control characters")
+	}
+	o.text("cluster", &f.Cluster)
+	o.end()
+}
+
+// template reads a text with placeholders.
+func (o *object) template(key string, to *template) {
+	var text string
+	if !o.text(key, &text) {
+		return
+	}
+	t, err := parseTemplate(text)
+	if err != nil {
+		o.fail(key, text, "text with no placeholder but "+placeholders)
+	}
+	*to = t
+}
+
+// validHeaderName is stricter than HTTP, which allows a few signs that nobody uses; pseudo-headers are out.
+func validHeaderName(name string) bool {
+	for _, c := range []byte(name) {
+		if !(c == '-' || c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z') {
+			return false
+		}
+	}
+	return name != ""
+}
+
+func validHeaderValue(value string) bool {
+	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 func modeOf(name string) int {

@@ -32,10 +32,12 @@ func TestParseConfigEveryKey(t *testing.T) {
 		"failure_rate": 12.5,
 		"consecutive_failures": 7,
 		"slow_call": {"duration": "2s", "rate": 80},
-		"open": {"duration": "1s", "multiplier": 1.5, "max_duration": "2m", "jitter": 0.5},
+		"open": {"duration": "1s", "multiplier": 1.5, "max_duration": "2m", "jitter": 0.5, "honor_retry_after": true},
 		"half_open": {"max_requests": 5, "success_threshold": 6, "permit_timeout": "10s"},
 		"ramp": "20s",
-		"reject": {"status": 429, "body": "later"},
+		"reject": {"status": 429, "body": "{\"error\": \"{cluster} is {state}, { try } in {retry_after} s\", \"{}\": {}}",
+			"content_type": "application/json", "headers": {"X-State": "is {state}", "x-a": "b"}, "retry_after": false, "overloaded": false},
+		"fallback": {"header": "X-Fallback", "value": "yes", "cluster": "spare"},
 		"max_breakers": 10,
 		"clusters": [
 			{"match": "payments", "failure_rate": 25, "open": {"duration": "3s"}},
@@ -54,8 +56,18 @@ func TestParseConfigEveryKey(t *testing.T) {
 	if c.Rules.Policy != want {
 		t.Errorf("policy\n%+v, want\n%+v", c.Rules.Policy, want)
 	}
-	if (c.Rules.Reject != Reject{429, "later"}) || c.MaxBreakers != 10 {
-		t.Errorf("reject %+v, max_breakers %d", c.Rules.Reject, c.MaxBreakers)
+	r := c.Rules.Reject
+	if r.Status != 429 || r.ContentType != "application/json" || r.RetryAfter || r.Overloaded {
+		t.Errorf("reject %+v", r)
+	}
+	if got := r.Body.expand("payments", "5", "open"); got != `{"error": "payments is open, { try } in 5 s", "{}": {}}` {
+		t.Errorf("reject.body %s", got)
+	}
+	if len(r.Headers) != 2 || r.Headers[1].name != "x-a" || r.Headers[0].value.expand("", "", "half_open") != "is half_open" {
+		t.Errorf("reject.headers %+v", r.Headers)
+	}
+	if (c.Rules.Fallback != Fallback{"x-fallback", "yes", "spare"}) || !c.Rules.HonorRetryAfter || c.MaxBreakers != 10 {
+		t.Errorf("fallback %+v, honor_retry_after %v, max_breakers %d", c.Rules.Fallback, c.Rules.HonorRetryAfter, c.MaxBreakers)
 	}
 	payments := want
 	payments.FailureRate, payments.OpenDuration = 25, 3*time.Second
@@ -96,7 +108,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		`{"failure_rate": "high"}`:                            `failure_rate: "high" is not allowed: must be a number`,
 		`{"failure_rate": null}`:                              `failure_rate: null is not allowed: must be a number`,
 		`{"failure_rat": 14}`:                                 `failure_rat: unknown key with value 14: must be one of clusters, consecutive_failures, failure_on`,
-		`{"open": {"duratoin": "5s"}}`:                        `open.duratoin: unknown key with value "5s": must be one of duration, jitter, max_duration, multiplier`,
+		`{"open": {"duratoin": "5s"}}`:                        `open.duratoin: unknown key with value "5s": must be one of duration, honor_retry_after, jitter, max_duration, multiplier`,
 		`{"open": 5}`:                                         `open: 5 is not allowed: must be an object`,
 		`{"open": {"duration": 5}}`:                           `open.duration: 5 is not allowed: must be a duration such as`,
 		`{"open": {"duration": "1ms"}}`:                       `open.duration: 1ms is not allowed: must be from 10ms to 1h0m0s`,
@@ -111,6 +123,13 @@ func TestParseConfigRefuses(t *testing.T) {
 		`{"failure_on": [500]}`:                               `failure_on[0]: 500 is not allowed`,
 		`{"failure_on": "5xx"}`:                               `failure_on: "5xx" is not allowed: must be a list`,
 		`{"reject": {"status": 200}}`:                         `reject.status: 200 is not allowed: must be from 400 to 599`,
+		`{"reject": {"body": "{nobody}"}}`:                    `reject.body: "{nobody}" is not allowed: must be text with no placeholder but {cluster}`,
+		`{"reject": {"headers": {"a b": "c"}}}`:               `reject.headers.a b: "c" is not allowed: must be under the name of a header`,
+		`{"reject": {"headers": {"Retry-After": "9"}}}`:       `reject.headers.Retry-After: "9" is not allowed: must be left out`,
+		`{"reject": {"headers": {"x": "a\r\nb"}}}`:            `reject.headers.x: "a\r\nb" is not allowed: must be text without control characters`,
+		`{"fallback": {}}`:                                    `fallback.header: null is not allowed: must be the name of a request header`,
+		`{"fallback": {"header": ":path"}}`:                   `fallback.header: ":path" is not allowed`,
+		`{"probe": {"path": "/"}}`:                            `probe: not supported yet`,
 		`{"max_breakers": 0}`:                                 `max_breakers: 0 is not allowed: must be from 1 to 1000000`,
 		`{"clusters": [{"failure_rate": 5}]}`:                 `clusters[0].match: null is not allowed: must be the name of a cluster`,
 		`{"clusters": ["payments"]}`:                          `clusters[0]: "payments" is not allowed: must be an object`,

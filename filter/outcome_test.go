@@ -112,3 +112,30 @@ func TestJudge(t *testing.T) {
 		}
 	}
 }
+
+func TestParseRetryAfter(t *testing.T) {
+	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"":                                0,
+		"0":                               0,
+		"120":                             2 * time.Minute,
+		"-5":                              0,
+		"1.5":                             0,
+		"soon":                            0,
+		"99999999999999999999":            0,
+		"Tue, 24 Nov 2026 10:00:30 GMT":   30 * time.Second,
+		"Tuesday, 24-Nov-26 10:00:30 GMT": 30 * time.Second,
+		"Tue Nov 24 10:00:30 2026":        30 * time.Second,
+		"Tue, 24 Nov 2026 09:00:00 GMT":   0,
+	} {
+		if got := parseRetryAfter([]byte(value), now); got != want {
+			t.Errorf("%q: %v, want %v", value, got, want)
+		}
+	}
+	if got := parsePushback([]byte("2500")); got != 2500*time.Millisecond {
+		t.Errorf("pushback: %v", got)
+	}
+	if got := parsePushback([]byte("-1")); got != 0 {
+		t.Errorf("pushback that forbids a retry: %v", got)
+	}
+}

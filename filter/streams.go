@@ -3,6 +3,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"envoy-circuit-breaker/breaker"
@@ -15,6 +17,7 @@ type stream struct {
 	plugin  *plugin
 	cluster *cluster // nil until the request has been admitted
 	permit  breaker.Permit
+	marked  bool         // sent to a fallback
 	began   breaker.Time // where slow calls are on
 	headers breaker.Time // when response headers came, likewise
 }
@@ -57,7 +60,7 @@ func onRequestHeaders(id, _, _ uint32) uint32 {
 	if s == nil {
 		return uint32(types.ActionContinue)
 	}
-	name := bridge.Property("xds\x00cluster_name")
+	name := bridge.Property(clusterName)
 	if len(name) == 0 {
 		forget(id, s) // a direct response or redirect
 		return uint32(types.ActionContinue)
@@ -67,17 +70,50 @@ func onRequestHeaders(id, _, _ uint32) uint32 {
 		forget(id, s)
 		return uint32(types.ActionContinue)
 	}
-	permit := c.breaker.Acquire()
+	permit := c.breaker.TryAcquire()
 	if !permit.Admitted() {
-		forget(id, s)
-		reject(c, &permit)
-		return uint32(types.ActionPause)
+		marked := fallBack(s, c)
+		if !marked {
+			c.breaker.Reject()
+			c.reject(&permit)
+			forget(id, s)
+			return uint32(types.ActionPause)
+		}
+		c.breaker.FallBack()
+		return uint32(types.ActionContinue)
 	}
 	s.cluster, s.permit = c, permit
-	if c.rules.Policy.SlowCallDuration > 0 {
+	s.start()
+	return uint32(types.ActionContinue)
+}
+
+// fallBack marks a request that its cluster does not take by a header, which changes its route. It reports false if no
+// fallback is configured, or if the fallback's own breaker does not take the request either.
+func fallBack(s *stream, c *cluster) bool {
+	f := &c.rules.Fallback
+	if f.Header == "" {
+		return false
+	}
+	s.marked, s.cluster = true, c
+	if f.Cluster != "" {
+		to := s.plugin.cluster([]byte(f.Cluster))
+		if to == nil {
+			return false
+		}
+		if s.permit = to.breaker.TryAcquire(); !s.permit.Admitted() {
+			return false
+		}
+		s.cluster = to
+		s.start()
+	}
+	return bridge.SetHeader(bridge.RequestHeaders, f.Header, f.Value) == bridge.OK
+}
+
+// start takes the time, where slow calls are on.
+func (s *stream) start() {
+	if s.cluster.rules.Policy.SlowCallDuration > 0 {
 		s.began = clock{}.Now()
 	}
-	return uint32(types.ActionContinue)
 }
 
 // onResponseHeaders takes the time where slow calls are on, and gives a trial its verdict where that is final already, so
@@ -122,7 +158,11 @@ func onLog(id uint32) {
 	done(id, s)
 }
 
-const codeDetails = "response\x00code_details"
+// Paths of properties.
+const (
+	clusterName = "xds\x00cluster_name"
+	codeDetails = "response\x00code_details"
+)
 
 // done gives the verdict on a stream.
 func done(id uint32, s *stream) {
@@ -140,38 +180,56 @@ func done(id uint32, s *stream) {
 		}
 		e.took = end.Sub(s.began)
 	}
-	outcome, _ := s.cluster.rules.judge(e)
-	s.cluster.breaker.Done(s.permit, outcome)
+	if s.marked {
+		served(s, e)
+	} else {
+		s.cluster.breaker.Done(s.permit, s.cluster.judge(e))
+	}
 	forget(id, s)
 }
 
-// grpcStatus reads the gRPC status from the trailers, or from the headers of a reply that has no more than them. It
-// returns -1 if there is none.
-func grpcStatus() int {
-	if v := bridge.Header(bridge.ResponseTrailers, "grpc-status"); v != nil {
-		return number(v)
-	}
-	return number(bridge.Header(bridge.ResponseHeaders, "grpc-status"))
-}
-
-// number reads a decimal number; -1 if it is none.
-func number(digits []byte) int {
-	if len(digits) == 0 || len(digits) > 9 {
-		return -1
-	}
-	n := 0
-	for _, d := range digits {
-		if d < '0' || d > '9' {
-			return -1
+// served gives the verdict on a request that was marked for the fallback: it belongs to the cluster that served it, which
+// is known by now. A fallback cluster that was asked and not used gets its permit back.
+func served(s *stream, e ending) {
+	name := bridge.Property(clusterName)
+	if s.permit.Admitted() {
+		outcome := breaker.Outcome{Result: breaker.Unjudged}
+		if string(name) == s.cluster.name {
+			outcome = s.cluster.judge(e)
 		}
-		n = n*10 + int(d-'0')
+		s.cluster.breaker.Done(s.permit, outcome)
+		return
 	}
-	return n
+	if len(name) == 0 {
+		return // a direct response
+	}
+	if c := s.plugin.cluster(name); c != nil {
+		c.breaker.Observe(c.judge(e))
+	}
 }
 
-// reject answers a request in the upstream's place.
-func reject(c *cluster, p *breaker.Permit) {
-	r := &c.rules.Reject
-	headers := appendHeaders(nil, [2]string{"retry-after", retryAfter(p.RetryAfter)})
-	bridge.SendLocalResponse(uint32(r.Status), "circuit_breaker_"+p.State, []byte(r.Body), headers, -1)
+// judge gives the verdict on a request as the cluster's, and adds the upstream's word on when to come back where that may
+// be asked for.
+func (c *cluster) judge(e ending) breaker.Outcome {
+	o, _ := c.rules.judge(e)
+	if c.rules.HonorRetryAfter && e.origin == answered && o.Result == breaker.Failure {
+		switch {
+		case e.grpc > 0:
+			o.RetryAfter = parsePushback(trailerOrHeader("grpc-retry-pushback-ms"))
+		case e.status == 429 || e.status == 503:
+			o.RetryAfter = parseRetryAfter(bridge.Header(bridge.ResponseHeaders, "retry-after"), time.Now())
+		}
+	}
+	return o
+}
+
+// grpcStatus returns -1 if there is none.
+func grpcStatus() int { return number(trailerOrHeader("grpc-status")) }
+
+// trailerOrHeader reads what gRPC sends in trailers, or in the headers of a reply that has no more than them.
+func trailerOrHeader(name string) []byte {
+	if v := bridge.Header(bridge.ResponseTrailers, name); v != nil {
+		return v
+	}
+	return bridge.Header(bridge.ResponseHeaders, name)
 }

@@ -44,7 +44,7 @@ func interfaceMethods(t *testing.T, file, name string) []string {
 		}
 		for _, m := range spec.Type.(*ast.InterfaceType).Methods.List {
 			signature := m.Type.(*ast.FuncType)
-			methods = append(methods, fmt.Sprintf("%s(%s) %s", m.Names[0], types(signature.Params), types(signature.Results)))
+			methods = append(methods, fmt.Sprintf("%s(%s) %s", m.Names[0], typeNames(signature.Params), typeNames(signature.Results)))
 		}
 		return false
 	})
@@ -52,7 +52,7 @@ func interfaceMethods(t *testing.T, file, name string) []string {
 	return methods
 }
 
-func types(fields *ast.FieldList) string {
+func typeNames(fields *ast.FieldList) string {
 	var list []string
 	for _, f := range fields.List {
 		name := typeName(f.Type)

@@ -45,6 +45,12 @@ func Header(mapType uint32, key string) []byte {
 	return result(status)
 }
 
+// SetHeader sets a header, in place of any that there are of that name.
+func SetHeader(mapType uint32, key, value string) Status {
+	return Status(proxyReplaceHeaderMapValue(mapType,
+		unsafe.Pointer(unsafe.StringData(key)), uint32(len(key)), unsafe.Pointer(unsafe.StringData(value)), uint32(len(value))))
+}
+
 // SharedData reads a value of shared data and its CAS number. It returns nil if there is none.
 func SharedData(key string) (value []byte, cas uint32) {
 	raw = true

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A template is text with placeholders: {cluster}, {retry_after} and {state}. Any brace that does not enclose letters or _
+// alone is plain text, so JSON needs no escaping.
+type template []segment
+
+// A segment is a placeholder's name or, where that is empty, literal text.
+type segment struct{ text, placeholder string }
+
+const placeholders = "{cluster}, {retry_after} or {state}"
+
+// parseTemplate splits a text. A placeholder of another name is an error.
+func parseTemplate(text string) (template, error) {
+	var t template
+	rest := text
+	for rest != "" {
+		i := strings.IndexByte(rest, '{')
+		if i < 0 {
+			break
+		}
+		n := strings.IndexFunc(rest[i+1:], func(r rune) bool {
+			return !(r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z')
+		})
+		if n <= 0 || rest[i+1+n] != '}' {
+			t = t.literal(rest[:i+1])
+			rest = rest[i+1:]
+			continue
+		}
+		name := rest[i+1 : i+1+n]
+		switch name {
+		case "cluster", "retry_after", "state":
+		default:
+			return nil, fmt.Errorf("{%s} is no placeholder", name)
+		}
+		t = append(t.literal(rest[:i]), segment{placeholder: name})
+		rest = rest[i+n+2:]
+	}
+	return t.literal(rest), nil
+}
+
+// literal appends text, to the last segment where that is literal too.
+func (t template) literal(text string) template {
+	if text == "" {
+		return t
+	}
+	if n := len(t); n > 0 && t[n-1].placeholder == "" {
+		t[n-1].text += text
+		return t
+	}
+	return append(t, segment{text: text})
+}
+
+// expand fills the placeholders.
+func (t template) expand(cluster, retryAfter, state string) string {
+	var b strings.Builder
+	for _, s := range t {
+		switch s.placeholder {
+		case "":
+			b.WriteString(s.text)
+		case "cluster":
+			b.WriteString(cluster)
+		case "retry_after":
+			b.WriteString(retryAfter)
+		case "state":
+			b.WriteString(state)
+		}
+	}
+	return b.String()
+}
