@@ -46,6 +46,8 @@ const (
 	OpenedHalfOpenFailure //
 	OpenedRamp            // whatever the reason, while the ramp was on
 	PermitsExpired        // half-open permits taken back without a verdict
+	Probes                // probes begun
+	ProbeFailures         // probes that found the upstream still failing, or could not be made
 	Changes               // the doorbell: moves whenever the record changes in a way that others must know of
 
 	StateGauge // gauge: a State
@@ -62,7 +64,7 @@ func (s Stat) String() string {
 	return [NumStats]string{
 		"calls", "late", "neutral", "rejected", "errors", "failures", "slow_calls", "fallback", "shadow_rejected",
 		"transitions", "opened", "opened_failure_rate", "opened_slow_rate", "opened_consecutive",
-		"opened_half_open_failure", "opened_ramp", "permits_expired", "changes", "state", "consecutive_failures",
+		"opened_half_open_failure", "opened_ramp", "permits_expired", "probes", "probe_failures", "changes", "state", "consecutive_failures",
 	}[s]
 }
 
@@ -126,6 +128,7 @@ type view struct {
 	state     State
 	epoch     uint64
 	openUntil Time
+	probeAt   Time
 	ramping   bool
 	stored    bool // Record.StoredTally
 
@@ -659,25 +662,29 @@ func (b *Breaker) create(now Time, version uint32) {
 	}
 }
 
-// resume deals with a bell at zero. Whoever creates a record rings, so the counters were set back, and the window with
-// them; or this one counts nothing, and the record must be read every time.
+// resume deals with a bell at zero. Whoever creates a record rings, so either this bell counts nothing, and the record must
+// be read every time; or the counters were set back, and the window must begin afresh.
 func (b *Breaker) resume(s *loaded, now Time) {
-	if s.State == Closed {
-		next := s.Record
-		next.beginWindow(next.Window, now, b.totals(s.StoredTally))
-		if !b.write(&next, s.version) {
-			return
-		}
-	}
 	b.tally.Add(Changes)
-	b.silent.Store(b.tally.Value(Changes) == 0)
+	if b.tally.Value(Changes) == 0 {
+		b.silent.Store(true)
+		return
+	}
+	if s.State != Closed {
+		return
+	}
+	next := s.Record
+	next.beginWindow(next.Window, now, b.totals(s.StoredTally))
+	if b.write(&next, s.version) {
+		b.tally.Add(Changes) // once more: others may have read the old window under the first ring
+	}
 }
 
 // remember makes a record the view.
 func (b *Breaker) remember(r *Record, bell uint64, now Time) *view {
 	v := &view{
 		bell: bell, until: now.Add(belt),
-		state: r.State, epoch: r.Epoch, openUntil: r.OpenUntil, ramping: b.policy.ramping(r, now), stored: r.StoredTally,
+		state: r.State, epoch: r.Epoch, openUntil: r.OpenUntil, probeAt: r.ProbeAt, ramping: b.policy.ramping(r, now), stored: r.StoredTally,
 	}
 	if r.State == Closed {
 		w := &r.Window
@@ -708,6 +715,7 @@ func (b *Breaker) swap(s *loaded, next *Record, eff effect, moved *Transition) b
 		b.tally.Set(StateGauge, uint64(moved.To))
 	}
 	if eff == loud {
+		b.view.Store(nil)    // a good end does not look at the bell, and must not go by what is over
 		b.tally.Add(Changes) // after the write, or the others would read the old record under the new bell
 	}
 	if moved != nil {

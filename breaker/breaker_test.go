@@ -8,32 +8,58 @@ import (
 // world is what breakers of one process share in a test: several workers over one store, one tally and a clock that
 // stands still unless it is told to move.
 type world struct {
-	t      *testing.T
+	t      tester
 	store  MemoryStore
 	counts MemoryStore
 	tally  MemoryTally
+	mute   [NumStats]bool // stats that read zero for ever, though they count
 	now    Time
 	rnd    uint64
+	turn   uint32 // of the next worker
 	moves  []Transition
 }
 
-func newWorld(t *testing.T) *world { return &world{t: t, now: Time(1000 * time.Second)} }
+// tester is what testing.T and rapid.T have in common.
+type tester interface {
+	Helper()
+	Fatal(...any)
+}
+
+func newWorld(t tester) *world { return &world{t: t, now: Time(1000 * time.Second), turn: 1} }
 
 // worker returns one more worker of the world.
 func (w *world) worker(p Policy) *Breaker {
 	w.t.Helper()
-	b, err := New(Config{
-		Policy: p, Store: &w.store, Counts: &w.counts, Tally: &w.tally,
-		Clock:        ClockFunc(func() Time { return w.now }),
-		Rand:         func() uint64 { return w.rnd },
-		Turn:         1,
-		OnTransition: func(m Transition) { w.moves = append(w.moves, m) },
-	})
+	b, err := New(w.config(p))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return b
 }
+
+func (w *world) config(p Policy) Config {
+	return Config{
+		Policy: p, Store: &w.store, Counts: &w.counts, Tally: mutedTally{w},
+		Clock:        ClockFunc(func() Time { return w.now }),
+		Rand:         func() uint64 { return w.rnd },
+		Turn:         w.turn,
+		OnTransition: func(m Transition) { w.moves = append(w.moves, m) },
+	}
+}
+
+type mutedTally struct{ w *world }
+
+func (m mutedTally) Add(s Stat)            { m.w.tally.Add(s) }
+func (m mutedTally) Set(s Stat, to uint64) { m.w.tally.Set(s, to) }
+func (m mutedTally) Value(s Stat) uint64 {
+	if m.w.mute[s] {
+		return 0
+	}
+	return m.w.tally.Value(s)
+}
+
+// random is the number that makes share return u.
+func random(u float64) uint64 { return uint64(u*(1<<53)) << 11 }
 
 func (w *world) record() Record {
 	w.t.Helper()

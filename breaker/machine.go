@@ -15,11 +15,12 @@ const (
 	HalfOpenFailure               // half-open → open: a trial failed
 	OpenElapsed                   // open → half-open: the open time is over
 	Recovered                     // half-open → closed: enough trials succeeded
+	Probed                        // open → half-open or closed: enough probes succeeded
 )
 
 // String returns the reason's name in stats and logs.
 func (r Reason) String() string {
-	names := [...]string{"failure_rate", "slow_rate", "consecutive", "half_open_failure", "open_elapsed", "recovered"}
+	names := [...]string{"failure_rate", "slow_rate", "consecutive", "half_open_failure", "open_elapsed", "recovered", "probed"}
 	if int(r) < len(names) {
 		return names[r]
 	}
@@ -39,7 +40,7 @@ type Transition struct {
 
 	OpenFor   time.Duration // how long it stays open; to open
 	Trips     uint32        // trips in a row; to open
-	Successes uint32        // successful trials; out of half-open
+	Successes uint32        // successful trials, or probes in a row; out of half-open, and reason Probed
 }
 
 // effect says what has to be done with a record that an operation of the machine was applied to.
@@ -195,7 +196,7 @@ func (p *Policy) trip(r *Record, why Transition, retryAfter time.Duration, now T
 	if retryAfter > 0 {
 		moved.OpenFor = min(retryAfter, p.OpenMaxDuration)
 	}
-	r.OpenedAt, r.OpenUntil = now, now.Add(moved.OpenFor)
+	r.OpenedAt, r.OpenUntil, r.ProbeAt = now, now.Add(moved.OpenFor), now.Add(p.ProbeInterval)
 	return moved
 }
 
@@ -209,10 +210,15 @@ func (p *Policy) settle(r *Record, serial uint32, o Outcome, now Time, t Totals,
 	if r.Successes++; r.Successes < uint32(p.HalfOpenSuccessThreshold) {
 		return nil, quiet
 	}
-	moved := r.to(Closed, Recovered, now)
+	return r.close(Recovered, now, t), loud
+}
+
+// close closes the breaker, with an empty window.
+func (r *Record) close(why Reason, now Time, t Totals) *Transition {
+	moved := r.to(Closed, why, now)
 	r.ClosedAt = now
 	r.beginWindow(r.Window, now, t)
-	return moved, loud
+	return moved
 }
 
 // to moves the record to another state and epoch, and clears what belonged to the old state.

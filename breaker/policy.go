@@ -75,6 +75,14 @@ type Policy struct {
 
 	// Ramp is how long after closing the admitted share grows, linearly, up to all (0s to 1h; 0s is off).
 	Ramp time.Duration
+
+	// ProbeInterval is how often an open breaker's upstream is probed (100ms to 1h; 0 is off), by one worker at a time; see
+	// [Breaker.BeginProbe]. The first probe comes one interval after opening.
+	ProbeInterval time.Duration
+	// ProbeTimeout is how long a probe may take (10ms to 1m).
+	ProbeTimeout time.Duration
+	// ProbeCloses lets HalfOpenSuccessThreshold good probes in a row close the breaker; otherwise they make it half-open.
+	ProbeCloses bool
 }
 
 // DefaultPolicy returns the defaults.
@@ -91,6 +99,7 @@ func DefaultPolicy() Policy {
 		HalfOpenMaxRequests:      3,
 		HalfOpenSuccessThreshold: 3,
 		HalfOpenPermitTimeout:    30 * time.Second,
+		ProbeTimeout:             time.Second,
 	}
 }
 
@@ -130,6 +139,8 @@ func (p *Policy) Validate() error {
 		inRange("half_open.success_threshold", p.HalfOpenSuccessThreshold, 1, 1000, false),
 		inRange("half_open.permit_timeout", p.HalfOpenPermitTimeout, 10*time.Millisecond, time.Hour, false),
 		inRange("ramp", p.Ramp, 0, time.Hour, false),
+		inRange("probe.interval", p.ProbeInterval, 100*time.Millisecond, time.Hour, p.ProbeInterval == 0),
+		inRange("probe.timeout", p.ProbeTimeout, 10*time.Millisecond, time.Minute, false),
 	}
 	for _, err := range checks {
 		if err != nil {
@@ -155,12 +166,17 @@ func inRange[T int | float64 | time.Duration](field string, value, low, high T, 
 func (p *Policy) Hash() uint64 {
 	h := fnv.New64a()
 	var b [8]byte
+	var probeCloses uint64
+	if p.ProbeCloses {
+		probeCloses = 1
+	}
 	for _, v := range [...]uint64{
 		uint64(p.Mode), uint64(p.WindowDuration), uint64(p.WindowRequests), uint64(p.MinRequests),
 		math.Float64bits(p.FailureRate), uint64(p.ConsecutiveFailures),
 		uint64(p.SlowCallDuration), math.Float64bits(p.SlowCallRate),
 		uint64(p.OpenDuration), math.Float64bits(p.OpenMultiplier), uint64(p.OpenMaxDuration), math.Float64bits(p.OpenJitter),
 		uint64(p.HalfOpenMaxRequests), uint64(p.HalfOpenSuccessThreshold), uint64(p.HalfOpenPermitTimeout), uint64(p.Ramp),
+		uint64(p.ProbeInterval), uint64(p.ProbeTimeout), probeCloses,
 	} {
 		binary.LittleEndian.PutUint64(b[:], v)
 		h.Write(b[:])

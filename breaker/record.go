@@ -73,23 +73,23 @@ type Record struct {
 	OpenedAt  Time
 	OpenUntil Time
 	ClosedAt  Time // when the breaker closed last; meaningful where Trips > 0
+	ProbeAt   Time // open: when the next probe may begin
 
 	// EpochFailures is the total of failures when the closed epoch began: a streak cannot be longer than the failures since.
 	EpochFailures uint64
 
 	Window Window // closed only; while open or half-open just its Kind and Size
 
-	// Half-open only.
-	Successes uint32 // successful trials so far
-	Serial    uint32 // serial of the last lease given
-	leases    [MaxTrials]lease
-	live      int // leases in use
+	Successes uint32           // half-open: successful trials so far; open: successful probes in a row
+	Serial    uint32           // serial of the last lease or probe of this epoch
+	leases    [MaxTrials]lease // half-open
+	live      int              // leases in use
 }
 
 // RecordSize is the size of an encoded record, in bytes.
 const RecordSize = 1 + 1 + 1 + 1 + // version, state, flags, entries
 	8 + 8 + 4 + 8 + // epoch, owner, owned-at
-	4 + 8 + 8 + 8 + 8 + // trips, opened-at, open-until, closed-at, epoch failures
+	4 + 8 + 8 + 8 + 8 + 8 + // trips, opened-at, open-until, closed-at, probe-at, epoch failures
 	1 + 8 + // window's kind and size
 	4 + 4 + // successes, serial
 	entriesSize +
@@ -142,6 +142,7 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 	b = le.AppendUint64(b, uint64(r.OpenedAt))
 	b = le.AppendUint64(b, uint64(r.OpenUntil))
 	b = le.AppendUint64(b, uint64(r.ClosedAt))
+	b = le.AppendUint64(b, uint64(r.ProbeAt))
 	b = le.AppendUint64(b, r.EpochFailures)
 	b = append(b, byte(r.Window.Kind))
 	b = le.AppendUint64(b, uint64(r.Window.Size))
@@ -192,6 +193,7 @@ func (r *Record) UnmarshalBinary(b []byte) error {
 	d.OpenedAt = Time(rd.uint64())
 	d.OpenUntil = Time(rd.uint64())
 	d.ClosedAt = Time(rd.uint64())
+	d.ProbeAt = Time(rd.uint64())
 	d.EpochFailures = rd.uint64()
 	d.Window.Kind = WindowKind(rd.byte())
 	d.Window.Size = int64(rd.uint64())

@@ -18,6 +18,9 @@ type cluster struct {
 	rules   *Rules
 	breaker *breaker.Breaker
 	reply   *reply // the last one, which serves until its retry-after changes
+
+	probing    bool   // a probe is out
+	probeError string // why the last probe could not be made, as logged
 }
 
 // newCluster connects a breaker to Envoy. Stats and keys of shared data carry the plugin's name, since all the plugins of

@@ -24,6 +24,7 @@ type Rules struct {
 	FailureOn failureSet
 	Reject    Reject
 	Fallback  Fallback
+	Probe     Probe
 	// HonorRetryAfter lets the upstream say how long the breaker stays open, by the answer that trips it.
 	HonorRetryAfter bool
 
@@ -38,6 +39,15 @@ type Fallback struct {
 	Cluster       string // where that route leads, if its breaker is to be asked
 }
 
+// A Probe is a call of the plugin's own to a cluster whose breaker is open; Policy has its times. It is off where Path is
+// empty.
+type Probe struct {
+	Method, Path string
+	Host         string // the cluster's name where empty
+	Headers      [][2]string
+	Good         codeSet // the statuses of a good one
+}
+
 // An Override has the rules of the clusters that its Match names: an exact name, or a glob in which * stands for any
 // text.
 type Override struct {
@@ -46,7 +56,7 @@ type Override struct {
 }
 
 // notYet are keys of the reference that this version does not know. They are refused, not ignored.
-var notYet = []string{"probe", "status"}
+var notYet = []string{"status"}
 
 // ParseConfig reads a plugin configuration: JSON text or a google.protobuf.Struct. Its errors name the key, its value,
 // and what is allowed.
@@ -181,6 +191,7 @@ func (r *Rules) read(o *object) {
 	o.duration("ramp", &p.Ramp)
 	r.Reject.read(o.object("reject"))
 	r.Fallback.read(o.object("fallback"))
+	r.Probe.read(o.object("probe"), p)
 	if err := p.Validate(); err != nil && *o.err == nil {
 		var field *breaker.PolicyError
 		if errors.As(err, &field) {
@@ -238,6 +249,49 @@ func (f *Fallback) read(o *object) {
 		o.fail("value", f.Value, "text without control characters")
 	}
 	o.text("cluster", &f.Cluster)
+	o.end()
+}
+
+func (pr *Probe) read(o *object, p *breaker.Policy) {
+	if o == nil {
+		return
+	}
+	*pr = Probe{Method: "GET"}
+	p.ProbeInterval, p.ProbeTimeout, p.ProbeCloses = time.Second, time.Second, false
+	if !o.text("path", &pr.Path) || !strings.HasPrefix(pr.Path, "/") || !validHeaderValue(pr.Path) {
+		o.fail("path", o.keys["path"], `a path such as "/healthz"`)
+	}
+	if o.text("method", &pr.Method) && (!validHeaderName(pr.Method) || strings.ToUpper(pr.Method) != pr.Method) {
+		o.fail("method", pr.Method, `a method such as "GET"`)
+	}
+	if o.text("host", &pr.Host) && (pr.Host == "" || !validHeaderValue(pr.Host)) {
+		o.fail("host", pr.Host, "a host, or left out for the cluster's name")
+	}
+	if headers := o.object("headers"); headers != nil {
+		for _, name := range slices.Sorted(maps.Keys(headers.keys)) {
+			var value string
+			headers.text(name, &value)
+			if !validHeaderName(name) || !validHeaderValue(value) {
+				headers.fail(name, headers.keys[name], "a header's value, under its name: letters, digits and -")
+			}
+			pr.Headers = append(pr.Headers, [2]string{strings.ToLower(name), value})
+		}
+	}
+	o.duration("interval", &p.ProbeInterval)
+	o.duration("timeout", &p.ProbeTimeout)
+	if p.ProbeInterval == 0 { // which means off to the policy
+		o.fail("interval", o.keys["interval"], "from 100ms to 1h0m0s; to do without probes leave probe out")
+	}
+	good := "200-299"
+	o.text("status", &good)
+	if !pr.Good.parse(good) {
+		o.fail("status", good, `a status code such as "204" or a range such as "200-299"`)
+	}
+	success := "half_open"
+	o.text("on_success", &success)
+	if p.ProbeCloses = success == "close"; !p.ProbeCloses && success != "half_open" {
+		o.fail("on_success", success, `"half_open" or "close"`)
+	}
 	o.end()
 }
 

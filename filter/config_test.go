@@ -38,6 +38,7 @@ func TestParseConfigEveryKey(t *testing.T) {
 		"reject": {"status": 429, "body": "{\"error\": \"{cluster} is {state}, { try } in {retry_after} s\", \"{}\": {}}",
 			"content_type": "application/json", "headers": {"X-State": "is {state}", "x-a": "b"}, "retry_after": false, "overloaded": false},
 		"fallback": {"header": "X-Fallback", "value": "yes", "cluster": "spare"},
+		"probe": {"path": "/healthz", "method": "HEAD", "host": "pay.example", "headers": {"X-Probe": "1"}, "interval": "2s", "timeout": "250ms", "status": "204", "on_success": "close"},
 		"max_breakers": 10,
 		"clusters": [
 			{"match": "payments", "failure_rate": 25, "open": {"duration": "3s"}},
@@ -52,6 +53,7 @@ func TestParseConfigEveryKey(t *testing.T) {
 		SlowCallDuration: 2 * time.Second, SlowCallRate: 80,
 		OpenDuration: time.Second, OpenMultiplier: 1.5, OpenMaxDuration: 2 * time.Minute, OpenJitter: 0.5,
 		HalfOpenMaxRequests: 5, HalfOpenSuccessThreshold: 6, HalfOpenPermitTimeout: 10 * time.Second, Ramp: 20 * time.Second,
+		ProbeInterval: 2 * time.Second, ProbeTimeout: 250 * time.Millisecond, ProbeCloses: true,
 	}
 	if c.Rules.Policy != want {
 		t.Errorf("policy\n%+v, want\n%+v", c.Rules.Policy, want)
@@ -68,6 +70,11 @@ func TestParseConfigEveryKey(t *testing.T) {
 	}
 	if (c.Rules.Fallback != Fallback{"x-fallback", "yes", "spare"}) || !c.Rules.HonorRetryAfter || c.MaxBreakers != 10 {
 		t.Errorf("fallback %+v, honor_retry_after %v, max_breakers %d", c.Rules.Fallback, c.Rules.HonorRetryAfter, c.MaxBreakers)
+	}
+	probe := c.Rules.Probe
+	if probe.Method != "HEAD" || probe.Path != "/healthz" || probe.Host != "pay.example" || !probe.Good.has(204) || probe.Good.has(200) ||
+		len(probe.Headers) != 1 || probe.Headers[0] != [2]string{"x-probe", "1"} {
+		t.Errorf("probe %+v", probe)
 	}
 	payments := want
 	payments.FailureRate, payments.OpenDuration = 25, 3*time.Second
@@ -129,7 +136,6 @@ func TestParseConfigRefuses(t *testing.T) {
 		`{"reject": {"headers": {"x": "a\r\nb"}}}`:            `reject.headers.x: "a\r\nb" is not allowed: must be text without control characters`,
 		`{"fallback": {}}`:                                    `fallback.header: null is not allowed: must be the name of a request header`,
 		`{"fallback": {"header": ":path"}}`:                   `fallback.header: ":path" is not allowed`,
-		`{"probe": {"path": "/"}}`:                            `probe: not supported yet`,
 		`{"max_breakers": 0}`:                                 `max_breakers: 0 is not allowed: must be from 1 to 1000000`,
 		`{"clusters": [{"failure_rate": 5}]}`:                 `clusters[0].match: null is not allowed: must be the name of a cluster`,
 		`{"clusters": ["payments"]}`:                          `clusters[0]: "payments" is not allowed: must be an object`,

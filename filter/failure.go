@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -42,8 +41,11 @@ var grpcNames = [...]string{
 type failureSet struct {
 	origins uint16 // bit per origin
 	grpc    uint32 // bit per gRPC status
-	codes   [600/64 + 1]uint64
+	codes   codeSet
 }
+
+// A codeSet is a set of HTTP status codes: bit per code.
+type codeSet [600/64 + 1]uint64
 
 // defaultFailureOn is failure_on where it is not given.
 var defaultFailureOn = []string{
@@ -70,9 +72,9 @@ func parseFailureOn(names []any) (set failureSet, bad int, ok bool) {
 func (s *failureSet) add(name string) bool {
 	switch name {
 	case "5xx":
-		return s.addCodes(500, 599)
+		return s.codes.add(500, 599)
 	case "gateway-error":
-		return s.addCodes(502, 504)
+		return s.codes.add(502, 504)
 	}
 	if o, ok := originNames[name]; ok {
 		s.origins |= 1 << o
@@ -84,33 +86,35 @@ func (s *failureSet) add(name string) bool {
 			return true
 		}
 	}
-	low, high, isRange := strings.Cut(name, "-")
+	return s.codes.parse(name)
+}
+
+// parse adds what a text such as "429" or "500-504" names, and reports whether it names anything.
+func (s *codeSet) parse(text string) bool {
+	low, high, isRange := strings.Cut(text, "-")
 	if !isRange {
 		high = low
 	}
-	first, err1 := parseCode(low)
-	last, err2 := parseCode(high)
-	return err1 == nil && err2 == nil && s.addCodes(first, last)
+	first, ok1 := parseCode(low)
+	last, ok2 := parseCode(high)
+	return ok1 && ok2 && s.add(first, last)
 }
 
 // parseCode reads an HTTP status code, which has three digits.
-func parseCode(s string) (int, error) {
+func parseCode(s string) (int, bool) {
 	n, err := strconv.Atoi(s)
-	if err != nil || len(s) != 3 || n < 100 || n > 599 {
-		return 0, fmt.Errorf("no status code: %q", s)
-	}
-	return n, nil
+	return n, err == nil && len(s) == 3 && n >= 100 && n <= 599
 }
 
-func (s *failureSet) addCodes(first, last int) bool {
+func (s *codeSet) add(first, last int) bool {
 	for code := first; code <= last; code++ {
-		s.codes[code/64] |= 1 << (code % 64)
+		s[code/64] |= 1 << (code % 64)
 	}
 	return first <= last
 }
 
-func (s *failureSet) hasCode(code int) bool {
-	return code >= 0 && code < 600 && s.codes[code/64]&(1<<(code%64)) != 0
+func (s *codeSet) has(code int) bool {
+	return code >= 0 && code < 600 && s[code/64]&(1<<(code%64)) != 0
 }
 
 func (s *failureSet) hasGRPC(status int) bool {

@@ -23,6 +23,8 @@ func describe(cluster string, p *breaker.Policy, m breaker.Transition) string {
 		fmt.Fprintf(&s, "a trial failed after %d good of %d", m.Successes, p.HalfOpenSuccessThreshold)
 	case breaker.OpenElapsed:
 		s.WriteString("the open time is over, trying")
+	case breaker.Probed:
+		fmt.Fprintf(&s, "%d probes in a row succeeded", m.Successes)
 	case breaker.Recovered:
 		fmt.Fprintf(&s, "%d trials succeeded", m.Successes)
 	}

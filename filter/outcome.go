@@ -28,7 +28,7 @@ func (r *Rules) judge(e ending) (o breaker.Outcome, reason string) {
 		return breaker.Outcome{Result: breaker.Unjudged}, "not_upstream"
 	case e.origin == answered:
 		switch {
-		case r.FailureOn.hasCode(e.status):
+		case r.FailureOn.codes.has(e.status):
 			return breaker.Outcome{Result: breaker.Failure, Slow: slow}, "status"
 		case r.FailureOn.hasGRPC(e.grpc):
 			return breaker.Outcome{Result: breaker.Failure, Slow: slow}, "grpc_status"

@@ -39,7 +39,8 @@ type plugin struct {
 	clusters map[string]*cluster
 	full     bool // max_breakers was reached, and said
 	lastTick breaker.Time
-	streams  int // in flight
+	streams  int        // in flight
+	probed   []*cluster // those that have a probe
 }
 
 const (
@@ -100,8 +101,8 @@ func takeTurn(key string, config []byte) (uint32, error) {
 	return 0, errors.New("shared data does not take the configuration's turn")
 }
 
-// OnTick keeps the coarse clock, and forgets plugins that Envoy has removed: it tells of that only through a callback
-// that every stream would have to pay for as well.
+// OnTick keeps the coarse clock, probes, and forgets plugins that Envoy has removed: it tells of that only through a
+// callback that every stream would have to pay for as well.
 func (p *plugin) OnTick() {
 	p.lastTick = clock{}.Now()
 	for id, other := range plugins {
@@ -109,6 +110,9 @@ func (p *plugin) OnTick() {
 			delete(plugins, id)
 			bridge.DeletePlugin(id)
 		}
+	}
+	for _, c := range p.probed {
+		c.probe()
 	}
 }
 
@@ -131,5 +135,8 @@ func (p *plugin) cluster(name []byte) *cluster {
 		c = nil
 	}
 	p.clusters[own] = c
+	if c != nil && c.rules.Probe.Path != "" {
+		p.probed = append(p.probed, c)
+	}
 	return c
 }
