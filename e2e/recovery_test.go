@@ -1,0 +1,195 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"envoy-circuit-breaker/e2e/envoy"
+)
+
+// An upstream that comes back is in use again within interval + 1 s, and no request before that reached it but probes.
+func TestProbe(t *testing.T) {
+	for _, on := range []string{"half_open", "close"} {
+		t.Run(on, func(t *testing.T) {
+			t.Parallel()
+			s := openShop(t, fmt.Sprintf(`{"min_requests": 5, "open": {"duration": "1s"}, "half_open": {"success_threshold": 1},
+				"probe": {"path": "/healthz", "host": "pay.example", "headers": {"x-probe": "1"}, "interval": "500ms", "status": "204", "on_success": %q}}`, on))
+			s.trip(5)
+
+			var healthy atomic.Bool
+			var probes, requests, wrong atomic.Int64
+			s.payments.Handle(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.URL.Path != "/healthz":
+					requests.Add(1)
+					return
+				case r.Method != "GET" || r.Host != "pay.example" || r.Header.Get("x-probe") != "1":
+					wrong.Add(1)
+				}
+				probes.Add(1)
+				if healthy.Load() {
+					w.WriteHeader(204)
+				} else {
+					w.WriteHeader(200) // good for others, not here
+				}
+			})
+			// Well beyond the open time, nothing but probes has come.
+			envoy.Eventually(t, 30*time.Second, func() error {
+				if status, refused := s.pay(); status != 503 || refused != "open" {
+					t.Fatalf("while probes fail a request got %d %q", status, refused)
+				}
+				if n := probes.Load(); n < 6 {
+					return fmt.Errorf("%d probes", n)
+				}
+				return nil
+			})
+			if n := requests.Load(); n != 0 {
+				t.Errorf("the upstream saw %d requests before it was healthy", n)
+			}
+			b := s.Breaker("payments")
+			if b.Probes < 6 || b.ProbeFailures < 5 || b.Calls != 5 || wrong.Load() != 0 {
+				t.Errorf("%d wrong probes, %+v", wrong.Load(), b)
+			}
+
+			healthy.Store(true)
+			back := time.Now()
+			envoy.Eventually(t, 30*time.Second, func() error {
+				if status, _ := s.pay(); status != 200 {
+					return fmt.Errorf("still %d", status)
+				}
+				return nil
+			})
+			took := time.Since(back)
+			if took > 500*time.Millisecond+time.Second {
+				t.Errorf("in use again after %v, want at most 1.5s", took)
+			}
+			t.Logf("in use again %v after it came back", took.Round(time.Millisecond))
+			s.wantState("closed")
+		})
+	}
+}
+
+// A probe that cannot be made is a failure, logged once, and no crash.
+func TestProbeOfNothing(t *testing.T) {
+	up := envoy.NewUpstream(t)
+	up.Handle(envoy.Status(500))
+	e := envoy.Start(t, envoy.Options{
+		Clusters: []envoy.Cluster{{Name: "payments", Address: envoy.RefusingAddress(t)}},
+		Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{
+			Config: `{"min_requests": 1, "open": {"duration": "1s"}, "probe": {"path": "/", "interval": "100ms", "timeout": "50ms"}}`,
+		}}},
+	})
+	e.Get("/payments")
+	envoy.Eventually(t, 20*time.Second, func() error {
+		if b := e.Breaker("payments"); b.ProbeFailures < 3 {
+			return fmt.Errorf("%+v", b)
+		}
+		return nil
+	})
+	if a := e.Get("/payments"); a.Status != 503 || a.Header.Get("x-circuit-breaker") == "" {
+		t.Errorf("while probes are refused: %+v", a)
+	}
+}
+
+// After closing, the admitted share grows along a line.
+func TestRamp(t *testing.T) {
+	const ramp = 4 * time.Second
+	s := openShop(t, `{"min_requests": 10, "ramp": "4s", "open": {"duration": "200ms"}, "half_open": {"success_threshold": 1}}`)
+	s.trip(10)
+	s.payments.Handle(envoy.Status(200))
+	for s.Breaker("payments").State != states["closed"] {
+		s.pay()
+	}
+	closed := time.Now()
+	const slices = 4
+	var asked, admitted [slices]atomic.Int64
+	var clients sync.WaitGroup
+	for range 8 {
+		clients.Go(func() {
+			for {
+				at := time.Since(closed)
+				if at >= ramp {
+					return
+				}
+				a := s.Get("/payments")
+				slice := int(at * slices / ramp)
+				asked[slice].Add(1)
+				switch {
+				case a.Status == 200:
+					admitted[slice].Add(1)
+				case a.Status != 503 || a.Header.Get("x-circuit-breaker") != "ramp" || a.Header.Get("retry-after") != "1":
+					t.Errorf("in the ramp: %+v", a)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	for i := range slices {
+		middle := (float64(i) + 0.5) / slices
+		want := 100 * (0.05 + 0.95*middle)
+		got := 100 * float64(admitted[i].Load()) / float64(asked[i].Load())
+		t.Logf("around %.2f of the ramp: %.1f %% of %d requests admitted, the line says %.1f %%", middle, got, asked[i].Load(), want)
+		if got < want-10 || got > want+10 {
+			t.Errorf("around %.2f of the ramp %.1f %% of requests were admitted, want %.1f ± 10", middle, got, want)
+		}
+	}
+	if status, refused := s.pay(); status != 200 {
+		t.Errorf("after the ramp: %d %s", status, refused)
+	}
+}
+
+// The upstream's own word on when to come back is how long the breaker stays open.
+func TestHonorRetryAfter(t *testing.T) {
+	s := openShop(t, `{"min_requests": 3, "failure_on": ["503", "429"], "open": {"duration": "1s", "max_duration": "1m", "honor_retry_after": true}}`)
+	s.payments.Handle(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("retry-after", "40")
+		w.WriteHeader(429)
+	})
+	for range 3 {
+		s.pay()
+	}
+	a := s.Get("/payments")
+	if after := a.Header.Get("retry-after"); a.Header.Get("x-circuit-breaker") != "open" || after != "40" && after != "39" {
+		t.Errorf("after a 429 with retry-after 40: %+v", a)
+	}
+}
+
+// In shadow mode everything is decided and counted, and nothing rejected; a forced-open cluster is always rejected, and a
+// disabled one never.
+func TestModes(t *testing.T) {
+	up := envoy.NewUpstream(t)
+	up.Handle(envoy.Status(500))
+	var clusters []envoy.Cluster
+	for _, name := range []string{"shadow", "forced", "disabled"} {
+		clusters = append(clusters, envoy.Cluster{Name: name, Address: up.Address})
+	}
+	e := envoy.Start(t, envoy.Options{
+		Clusters: clusters,
+		Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{Config: `{"min_requests": 10, "open": {"duration": "1h", "max_duration": "1h"}, "clusters": [
+			{"match": "shadow", "mode": "shadow"}, {"match": "forced", "mode": "force_open"}, {"match": "disabled", "mode": "disabled"}]}`}}},
+	})
+	for range 30 {
+		for path, want := range map[string]int{"/shadow": 500, "/forced": 503, "/disabled": 500} {
+			if a := e.Get(path); a.Status != want {
+				t.Errorf("%s: %d, want %d", path, a.Status, want)
+			}
+		}
+	}
+	if b := e.Breaker("shadow"); b.State != states["open"] || b.Calls != 10 || b.ShadowRejected != 20 || b.Late != 20 || b.Rejected != 0 {
+		t.Errorf("shadow: %+v", b)
+	}
+	if b := e.Breaker("forced"); b.Rejected != 30 || b.Calls != 0 {
+		t.Errorf("forced: %+v", b)
+	}
+	if b := e.Breaker("disabled"); b != (envoy.Breaker{}) {
+		t.Errorf("disabled: %+v", b)
+	}
+	a := e.Get("/forced")
+	if a.Header.Get("x-circuit-breaker") != "forced_open" || a.Header.Get("x-envoy-overloaded") != "true" {
+		t.Errorf("a forced reject: %+v", a)
+	}
+}
