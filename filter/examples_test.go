@@ -1,0 +1,69 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+	"sigs.k8s.io/yaml"
+)
+
+// The examples are valid, and README shows them as they are.
+func TestExamples(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]string{}
+	for _, m := range regexp.MustCompile("<!-- examples/(\\S+) -->\n```\\w+\n((?s:.*?))```\n").FindAllStringSubmatch(string(readme), -1) {
+		shown[m[1]] = m[2]
+	}
+	files, err := filepath.Glob("../examples/*")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no examples", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Base(file)
+		if shown[name] != string(text) {
+			t.Errorf("README shows %s as\n%s\nbut it is\n%s", name, shown[name], text)
+		}
+		configuration := text
+		if strings.HasSuffix(name, ".yaml") {
+			configuration = structOfYAML(t, text)
+		}
+		if _, err := ParseConfig(configuration); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// structOfYAML returns what Envoy passes on of a filter's configuration that is given as a Struct.
+func structOfYAML(t *testing.T, text []byte) []byte {
+	t.Helper()
+	var filter struct {
+		Configuration struct {
+			Type  string         `json:"@type"`
+			Value map[string]any `json:"value"`
+		} `json:"configuration"`
+	}
+	if err := yaml.UnmarshalStrict(text, &filter); err != nil {
+		t.Fatal(err)
+	}
+	s, err := structpb.NewStruct(filter.Configuration.Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wire, err := proto.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wire
+}
