@@ -235,7 +235,7 @@ func (r *Reject) read(o *object) {
 }
 
 // ownHeaders are headers of a reject that have keys of their own, or none because Envoy sets them.
-var ownHeaders = []string{"content-type", "content-length", "retry-after", "x-envoy-overloaded", "x-circuit-breaker"}
+var ownHeaders = []string{"content-type", "content-length", "retry-after", "x-envoy-overloaded", "x-envoy-ratelimited", "x-circuit-breaker"}
 
 func (f *Fallback) read(o *object) {
 	if o == nil {

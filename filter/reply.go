@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"math"
 	"strconv"
@@ -15,7 +16,7 @@ type Reject struct {
 	ContentType string
 	Headers     []header // beside the usual ones, by name
 	RetryAfter  bool     // send retry-after
-	Overloaded  bool     // send x-envoy-overloaded, so that an Envoy in front does not retry
+	Overloaded  bool     // send x-envoy-overloaded and what keeps an Envoy in front from retrying
 }
 
 type header struct {
@@ -31,7 +32,6 @@ const grpcUnavailable = 14
 type reply struct {
 	state   string
 	seconds int64 // of retry-after
-
 	status  uint32
 	details string
 	body    []byte
@@ -53,20 +53,34 @@ func (r *Reject) fill(cluster, state string, seconds int64, grpcWeb string) *rep
 		pairs = append(pairs, [2]string{"retry-after", after})
 	}
 	if r.Overloaded {
-		pairs = append(pairs, [2]string{"x-envoy-overloaded", "true"})
+		// The first says what it is. Envoy's router has long stopped to look at it when it decides on a retry; it does not
+		// retry a response that has the second (unless retry_on lists envoy-ratelimited).
+		pairs = append(pairs, [2]string{"x-envoy-overloaded", "true"}, [2]string{"x-envoy-ratelimited", "true"})
 	}
 	for _, h := range r.Headers {
 		pairs = append(pairs, [2]string{h.name, h.value.expand(cluster, after, state)})
 	}
-	if grpcWeb != "" {
-		pairs = append(pairs, [2]string{"content-type", grpcWeb},
-			[2]string{"grpc-status", strconv.Itoa(grpcUnavailable)}, [2]string{"grpc-message", percentEncode(out.body)})
-		out.status, out.body = 200, nil
-	} else if len(out.body) > 0 {
+	switch {
+	case grpcWeb != "":
+		status, message := strconv.Itoa(grpcUnavailable), percentEncode(out.body)
+		pairs = append(pairs, [2]string{"content-type", grpcWeb}, [2]string{"grpc-status", status}, [2]string{"grpc-message", message})
+		out.status, out.body = 200, grpcWebTrailers(grpcWeb, "grpc-status: "+status+"\r\ngrpc-message: "+message+"\r\n")
+	case len(out.body) > 0:
 		pairs = append(pairs, [2]string{"content-type", r.ContentType})
 	}
 	out.headers = appendHeaders(nil, pairs)
 	return out
+}
+
+// grpcWebTrailers frames trailers as the only part of a body, where clients look that do not read them from the headers.
+func grpcWebTrailers(contentType, trailers string) []byte {
+	const isTrailers = 0x80
+	frame := binary.BigEndian.AppendUint32([]byte{isTrailers}, uint32(len(trailers)))
+	frame = append(frame, trailers...)
+	if strings.HasPrefix(contentType, "application/grpc-web-text") {
+		return base64.StdEncoding.AppendEncode(nil, frame)
+	}
+	return frame
 }
 
 // percentEncode writes a grpc-message.
