@@ -124,6 +124,7 @@ type Breaker struct {
 type view struct {
 	bell  uint64 // 0: the bell does not work, and the view is good for nothing but the moment
 	until Time   // when to look at the record again all the same
+	plain bool   // requests are admitted, and a success needs no more than to be counted
 
 	state     State
 	epoch     uint64
@@ -231,6 +232,14 @@ func (b *Breaker) FallBack() { b.tally.Add(FellBack) }
 // TryAcquire is Acquire for a caller that may have another use for a request that is not admitted: it says what became
 // of it by [Breaker.Reject] or [Breaker.FallBack].
 func (b *Breaker) TryAcquire() Permit {
+	if v := b.view.Load(); v != nil && v.plain && v.bell == b.tally.Value(Changes) {
+		return Permit{kind: counted, epoch: v.epoch}
+	}
+	return b.decide()
+}
+
+// decide is TryAcquire for when all is not known to be well.
+func (b *Breaker) decide() Permit {
 	switch b.policy.Mode {
 	case ForceOpen:
 		return Permit{State: "forced_open", RetryAfter: b.policy.OpenDuration}
@@ -305,20 +314,21 @@ func (b *Breaker) permit(v verdict, s State, epoch uint64) Permit {
 
 // Done tells how an admitted request ended. It does nothing for one that was not admitted.
 func (b *Breaker) Done(p Permit, o Outcome) {
-	o.Slow = o.Slow && b.policy.SlowCallDuration > 0
-	switch p.kind {
-	case refused, unmanaged, doubtful:
-		return
-	case counted:
-		if o == (Outcome{}) && b.plain(p.epoch) {
-			b.tally.Add(Calls)
-			if b.policy.ConsecutiveFailures > 0 {
-				b.tally.Set(Streak, 0)
-			}
-			return
+	if p.kind == counted && o == (Outcome{}) && b.plain(p.epoch) {
+		b.tally.Add(Calls)
+		if b.policy.ConsecutiveFailures > 0 {
+			b.tally.Set(Streak, 0)
 		}
+		return
 	}
+	b.done(p, o)
+}
+
+// done is Done for all but a plain success.
+func (b *Breaker) done(p Permit, o Outcome) {
+	o.Slow = o.Slow && b.policy.SlowCallDuration > 0
 	switch {
+	case p.kind == refused || p.kind == unmanaged || p.kind == doubtful:
 	case o.Result == Unjudged:
 		b.tally.Add(Neutral)
 		if p.kind == trial {
@@ -342,7 +352,7 @@ func (b *Breaker) Observe(o Outcome) {
 	}
 	p := Permit{kind: shadowed}
 	if o.Result != Unjudged {
-		if v := b.ready(b.clock.Now(), o.bad()); v != nil && v.state == Closed {
+		if v := b.ready(b.clock.Now(), o.bad(), anyEpoch); v != nil && v.state == Closed {
 			p = Permit{kind: counted, epoch: v.epoch}
 		}
 	}
@@ -352,8 +362,7 @@ func (b *Breaker) Observe(o Outcome) {
 // plain reports whether a success of that epoch needs no more than to be counted.
 func (b *Breaker) plain(epoch uint64) bool {
 	v := b.view.Load()
-	return v != nil && v.epoch == epoch && v.state == Closed && v.bell != 0 && !v.stored && !v.watched &&
-		b.clock.Coarse() < v.until && b.seen(Calls)
+	return v != nil && v.plain && v.epoch == epoch && b.clock.Coarse() < v.until && b.seen(Calls)
 }
 
 // count counts the outcome of a request that a closed breaker admitted, and opens the breaker if it must. The order is
@@ -361,7 +370,7 @@ func (b *Breaker) plain(epoch uint64) bool {
 // and calls last. Whoever reads last sees every failure, and nobody sees more failures than calls.
 func (b *Breaker) count(p Permit, o Outcome) {
 	now := b.clock.Now()
-	v := b.ready(now, o.bad())
+	v := b.ready(now, o.bad(), p.epoch)
 	switch {
 	case v == nil:
 		b.tally.Add(Errors)
@@ -375,11 +384,14 @@ func (b *Breaker) count(p Permit, o Outcome) {
 	}
 }
 
-// ready returns what is known of the record, with the window moved to now; nil if nothing is.
+// anyEpoch is no epoch that a record ever has.
+const anyEpoch = 0
+
+// ready returns what is known of the record, with the window moved to now if it is of that epoch; nil if nothing is.
 //
 // Before something bad is counted it looks at the bell. A worker that has had nothing but hung requests still has a view
 // of long ago, and their timeouts would poison the window of a breaker that has recovered since.
-func (b *Breaker) ready(now Time, bad bool) *view {
+func (b *Breaker) ready(now Time, bad bool, epoch uint64) *view {
 	v := b.view.Load()
 	if bad {
 		v = b.trusted()
@@ -393,7 +405,7 @@ func (b *Breaker) ready(now Time, bad bool) *view {
 			return nil
 		}
 		v = s.view
-		if s.State != Closed {
+		if s.State != Closed || epoch != anyEpoch && epoch != s.Epoch {
 			break
 		}
 		t := b.totals(s.StoredTally)
@@ -695,6 +707,7 @@ func (b *Breaker) remember(r *Record, bell uint64, now Time) *view {
 			v.next = w.newest().Calls + uint64(w.bucket())
 		}
 	}
+	v.plain = v.state == Closed && !v.ramping && !v.stored && !v.watched && bell != 0 && b.policy.Mode <= Shadow
 	b.view.Store(v)
 	return v
 }

@@ -112,3 +112,603 @@ func TestFailureRateTripsAcrossWorkers(t *testing.T) {
 		t.Errorf("calls = %d, want 13", got)
 	}
 }
+
+// roughStore fails in the ways that a store may, and lets others in between a read and a write.
+type roughStore struct {
+	MemoryStore
+	refuse int    // so many writes are refused
+	blind  bool   // reads nothing, ever
+	onLoad func() // called once, before the next read
+	onCAS  func() // called once, before the next write
+}
+
+func (s *roughStore) Load() ([]byte, uint32) {
+	if f := s.onLoad; f != nil {
+		s.onLoad = nil
+		f()
+	}
+	if s.blind {
+		return nil, 0
+	}
+	return s.MemoryStore.Load()
+}
+
+func (s *roughStore) CompareAndSwap(value []byte, version uint32) bool {
+	if f := s.onCAS; f != nil {
+		s.onCAS = nil
+		f()
+	}
+	if s.refuse > 0 {
+		s.refuse--
+		return false
+	}
+	return s.MemoryStore.CompareAndSwap(value, version)
+}
+
+// roughWorld returns two workers over a rough store, and the world they are in.
+func roughWorld(t *testing.T, p Policy) (w *world, store *roughStore, a, b *Breaker) {
+	w, store = newWorld(t), new(roughStore)
+	worker := func() *Breaker {
+		c := w.config(p)
+		c.Store = store
+		b, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	return w, store, worker(), worker()
+}
+
+func touchy() Policy {
+	p := DefaultPolicy()
+	p.MinRequests, p.OpenJitter, p.HalfOpenMaxRequests, p.HalfOpenSuccessThreshold = 1, 0, 1, 1
+	return p
+}
+
+func state(t *testing.T, s Store) State {
+	t.Helper()
+	var r Record
+	value, _ := s.Load()
+	if err := r.UnmarshalBinary(value); err != nil {
+		t.Fatal(err)
+	}
+	return r.State
+}
+
+const forever = 1 << 30
+
+// In doubt, let the request through; but never because of contention on a breaker that is not closed.
+func TestDoubt(t *testing.T) {
+	t.Run("no record can be made", func(t *testing.T) {
+		w, store, b, _ := roughWorld(t, touchy())
+		store.refuse = forever
+		p := b.Acquire()
+		b.Done(p, Outcome{Result: Failure})
+		if !p.Admitted() || w.tally.Value(Errors) != 1 || w.tally.Value(Calls) != 0 {
+			t.Errorf("%+v, errors %d, calls %d", p, w.tally.Value(Errors), w.tally.Value(Calls))
+		}
+	})
+	t.Run("the record is gone when the request ends", func(t *testing.T) {
+		w, store, b, _ := roughWorld(t, touchy())
+		p := b.Acquire()
+		w.now = w.now.Add(time.Minute)
+		store.blind, store.refuse = true, forever
+		b.Done(p, Outcome{Result: Failure})
+		if w.tally.Value(Errors) != 1 || w.tally.Value(Calls) != 0 {
+			t.Errorf("errors %d, calls %d", w.tally.Value(Errors), w.tally.Value(Calls))
+		}
+	})
+	t.Run("an open breaker cannot become half-open", func(t *testing.T) {
+		w, store, b, _ := roughWorld(t, touchy())
+		b.Done(b.Acquire(), Outcome{Result: Failure})
+		w.now = w.now.Add(time.Minute)
+		store.refuse = forever
+		if p := b.Acquire(); p.Admitted() || p.State != "open" || w.tally.Value(Errors) != 0 || w.tally.Value(Rejected) != 1 {
+			t.Errorf("%+v", p)
+		}
+		store.refuse = tries - 1
+		p := b.Acquire()
+		if !p.Trial() {
+			t.Errorf("in spite of one try left: %+v", p)
+		}
+		b.Done(p, Outcome{Result: Unjudged})
+		store.refuse = forever
+		if p := b.Acquire(); p.Admitted() || p.State != "half_open" {
+			t.Errorf("%+v", p)
+		}
+	})
+	t.Run("a bucket cannot be moved", func(t *testing.T) {
+		p := touchy()
+		p.MinRequests = 2
+		w, store, b, _ := roughWorld(t, p)
+		b.Done(b.Acquire(), Outcome{Result: Failure})
+		permit := b.Acquire()
+		w.now = w.now.Add(time.Second)
+		store.refuse = tries
+		b.Done(permit, Outcome{Result: Failure})
+		if s := state(t, store); s != Open {
+			t.Errorf("%v after two failures", s)
+		}
+	})
+	t.Run("half-open, and the record is lost", func(t *testing.T) {
+		w, store, b, _ := roughWorld(t, touchy())
+		b.Done(b.Acquire(), Outcome{Result: Failure})
+		w.now = w.now.Add(time.Minute)
+		good, neutral := b.Acquire(), Permit{}
+		store.MemoryStore = MemoryStore{}
+		store.CompareAndSwap([]byte("nonsense"), 0)
+		b.Done(good, Outcome{})
+		neutral = good
+		b.Done(neutral, Outcome{Result: Unjudged})
+		if w.tally.Value(Errors) != 1 || w.tally.Value(Neutral) != 1 || state(t, store) != Closed {
+			t.Errorf("errors %d, neutral %d, %v", w.tally.Value(Errors), w.tally.Value(Neutral), state(t, store))
+		}
+	})
+}
+
+// Returning a permit and giving a verdict go on for longer than a request would wait.
+func TestVerdictsArePersistent(t *testing.T) {
+	for _, o := range []Outcome{{}, {Result: Failure}, {Result: Unjudged}} {
+		w, store, b, _ := roughWorld(t, touchy())
+		b.Done(b.Acquire(), Outcome{Result: Failure})
+		w.now = w.now.Add(time.Minute)
+		p := b.Acquire()
+		calls := w.tally.Value(Calls)
+		store.refuse = 100 * tries
+		b.Done(p, o)
+		if n := w.tally.Value(Calls) - calls; n > 1 || (n == 1) != (o.Result != Unjudged) {
+			t.Errorf("%+v was counted %d times", o, n)
+		}
+		if s := state(t, store); s != [...]State{Closed, Open, HalfOpen}[o.Result] {
+			t.Errorf("%v after %+v", s, o)
+		}
+		if o.Result == Unjudged {
+			if p := b.Acquire(); !p.Trial() {
+				t.Error("the permit was not returned")
+			}
+		}
+	}
+}
+
+// A trip that lost its write to another worker's is judged again.
+func TestLostTrips(t *testing.T) {
+	t.Run("to a trip", func(t *testing.T) {
+		w, store, a, b := roughWorld(t, touchy())
+		pa, pb := a.Acquire(), b.Acquire()
+		store.onCAS = func() { b.Done(pb, Outcome{Result: Failure}) }
+		a.Done(pa, Outcome{Result: Failure})
+		if w.tally.Value(Opened) != 1 || w.tally.Value(Calls) != 2 {
+			t.Errorf("opened %d times, %d calls", w.tally.Value(Opened), w.tally.Value(Calls))
+		}
+	})
+	t.Run("to a bucket", func(t *testing.T) {
+		w, store, a, b := roughWorld(t, touchy())
+		pa := a.Acquire()
+		store.onCAS = func() {
+			w.now = w.now.Add(time.Second)
+			b.Done(b.Acquire(), Outcome{})
+		}
+		a.Done(pa, Outcome{Result: Failure})
+		if state(t, store) != Open {
+			t.Errorf("the trip was dropped")
+		}
+	})
+	t.Run("and a verdict to a verdict", func(t *testing.T) {
+		p := touchy()
+		p.HalfOpenMaxRequests = 2
+		w, store, a, b := roughWorld(t, p)
+		a.Done(a.Acquire(), Outcome{Result: Failure})
+		w.now = w.now.Add(time.Minute)
+		pa, pb := a.Acquire(), b.Acquire()
+		store.onCAS = func() { b.Done(pb, Outcome{Result: Failure}) }
+		a.Done(pa, Outcome{})
+		if state(t, store) != Open || w.tally.Value(Calls) != 3 || w.tally.Value(Late) != 0 {
+			t.Errorf("%v, %d calls, %d late", state(t, store), w.tally.Value(Calls), w.tally.Value(Late))
+		}
+	})
+}
+
+// The gauge is what the record says, also when another worker moves on while this one has not finished telling.
+func TestGaugeOfTheLatest(t *testing.T) {
+	w := newWorld(t)
+	c := w.config(touchy())
+	b := w.worker(touchy())
+	c.OnTransition = func(m Transition) {
+		if m.To == Open {
+			w.now = w.now.Add(time.Minute)
+			b.Acquire()
+			w.tally.Set(StateGauge, uint64(Open)) // as if this worker's own had come only now
+		}
+	}
+	a, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Done(a.Acquire(), Outcome{Result: Failure})
+	if r := w.record(); r.State != HalfOpen || w.tally.Value(StateGauge) != uint64(HalfOpen) {
+		t.Errorf("%v, gauge %d", r.State, w.tally.Value(StateGauge))
+	}
+}
+
+// A count window that another worker takes for clean, just before something bad is counted, is watched all the same.
+func TestWindowTakenForClean(t *testing.T) {
+	p := touchy()
+	p.WindowDuration, p.WindowRequests, p.MinRequests = 0, 10, 5
+	w := newWorld(t)
+	a := w.worker(p)
+	pa := a.Acquire()
+	a.Done(a.Acquire(), Outcome{Result: Failure})
+	r := w.record()
+	r.Window.Watched = false
+	value, _ := r.AppendBinary(nil)
+	_, version := w.store.Load()
+	w.store.CompareAndSwap(value, version)
+	a.load(w.now)
+	// Between the window's move and the failure: the record is as it was before the move.
+	v := a.ready(w.now, true, anyEpoch)
+	if !w.store.CompareAndSwap(value, version+2) {
+		t.Fatal("the window was not moved")
+	}
+	a.add(Outcome{Result: Failure}, false, w.now)
+	a.judge(v, 0, false, w.now)
+	if r := w.record(); !r.Window.Watched {
+		t.Error("nobody watches the window")
+	}
+	a.Done(pa, Outcome{})
+}
+
+// A late failure leaves the record alone: it is no reason to watch a count window.
+func TestLateFailureAndTheWindow(t *testing.T) {
+	p := touchy()
+	p.WindowDuration, p.WindowRequests, p.MinRequests = 0, 10, 10
+	w := newWorld(t)
+	b := w.worker(p)
+	late := b.Acquire()
+	for range 10 {
+		b.Done(b.Acquire(), Outcome{Result: Failure})
+	}
+	w.now = w.now.Add(time.Minute)
+	b.Done(b.Acquire(), Outcome{})
+	b.Done(b.Acquire(), Outcome{})
+	before := w.record()
+	b.Done(late, Outcome{Result: Failure})
+	if r := w.record(); r != before || r.State != Closed || w.tally.Value(Late) != 1 {
+		t.Errorf("%d late; the record was\n%+v and is\n%+v", w.tally.Value(Late), before, r)
+	}
+}
+
+// Counters that were set back, though the bell was not: what does not fit begins afresh, and the streak's own guard too.
+func TestTotalsSetBack(t *testing.T) {
+	p := touchy()
+	p.MinRequests, p.ConsecutiveFailures = 10, 12
+	w := newWorld(t)
+	w.tally.Set(Calls, 1000)
+	w.tally.Set(Failures, 100)
+	b := w.worker(p)
+	fail := func(n int) {
+		for range n {
+			b.Done(b.Acquire(), Outcome{Result: Failure})
+		}
+	}
+	fail(9)
+	w.tally.Set(Calls, 0)
+	w.tally.Set(Failures, 0)
+	fail(1) // finds out; is not in the new window
+	fail(9)
+	if s := w.record().State; s != Closed {
+		t.Fatalf("%v after nine failures in the window", s)
+	}
+	fail(1)
+	if s := w.record().State; s != Open {
+		t.Fatalf("%v after ten failures in the window", s)
+	}
+
+	// Found out when a bucket ends.
+	p.FailureRate = 0
+	w = newWorld(t)
+	w.tally.Set(Calls, 1000)
+	w.tally.Set(Failures, 100)
+	b = w.worker(p)
+	fail(5)
+	w.tally.Set(Calls, 0)
+	w.tally.Set(Failures, 0)
+	w.now = w.now.Add(time.Second)
+	b.Done(b.Acquire(), Outcome{})
+	if r := w.record(); r.EpochFailures != 0 {
+		t.Errorf("%d failures before this epoch, of 0", r.EpochFailures)
+	}
+}
+
+// A gauge that a hot restart left too high does not open a breaker by itself.
+func TestStreakGaugeTooHigh(t *testing.T) {
+	p := touchy()
+	p.FailureRate, p.ConsecutiveFailures = 0, 5
+	w := newWorld(t)
+	b := w.worker(p)
+	b.Done(b.Acquire(), Outcome{})
+	w.tally.Set(Streak, 100)
+	for i := range 5 {
+		if s := w.record().State; s != Closed {
+			t.Fatalf("%v after %d failures", s, i)
+		}
+		b.Done(b.Acquire(), Outcome{Result: Failure})
+	}
+	if s := w.record().State; s != Open {
+		t.Errorf("%v after five failures", s)
+	}
+}
+
+// Slow calls of a policy that minded them do not upset one that does not.
+func TestSlowCallsOfAnotherPolicy(t *testing.T) {
+	p := touchy()
+	p.MinRequests, p.SlowCallDuration = 20, time.Second
+	w := newWorld(t)
+	b := w.worker(p)
+	for range 7 {
+		b.Done(b.Acquire(), Outcome{Slow: true})
+	}
+	p.SlowCallDuration, p.MinRequests, w.turn = 0, 10, 2
+	b = w.worker(p)
+	for range 10 {
+		b.Done(b.Acquire(), Outcome{Result: Failure, Slow: true})
+	}
+	if s := w.record().State; s != Open || w.tally.Value(SlowCalls) != 7 {
+		t.Errorf("%v after ten failures; %d slow calls", s, w.tally.Value(SlowCalls))
+	}
+}
+
+// A bell that comes back to life after it was silent is trusted again.
+func TestBellSpeaksAgain(t *testing.T) {
+	w := newWorld(t)
+	w.mute[Changes] = true
+	b := w.worker(touchy())
+	b.Done(b.Acquire(), Outcome{})
+	if !b.silent.Load() || b.trusted() != nil {
+		t.Error("a silent bell is trusted")
+	}
+	w.mute[Changes] = false
+	b.Acquire()
+	if b.silent.Load() || b.trusted() == nil {
+		t.Error("a bell is not trusted")
+	}
+}
+
+// A worker starts, with the bell silent: it has no reason to empty the window.
+func TestSilentBellKeepsTheWindow(t *testing.T) {
+	p := touchy()
+	p.MinRequests = 10
+	w := newWorld(t)
+	w.mute[Changes] = true
+	for range 10 {
+		b := w.worker(p)
+		b.Done(b.Acquire(), Outcome{Result: Failure})
+	}
+	if s := w.record().State; s != Open {
+		t.Errorf("%v after ten failures, each seen by a new worker", s)
+	}
+}
+
+// A record whose tally is in a store is of no use to a breaker that was given none, and no reason to crash.
+func TestStoredTallyWithoutAStore(t *testing.T) {
+	w := newWorld(t)
+	for s := range w.mute {
+		w.mute[s] = true
+	}
+	p := touchy()
+	p.ConsecutiveFailures = 3
+	a := w.worker(p)
+	a.Done(a.Acquire(), Outcome{Result: Failure})
+	if !w.record().StoredTally {
+		t.Fatal("the tally did not move to the store")
+	}
+	c := w.config(p)
+	c.Counts = nil
+	b, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		b.Done(b.Acquire(), Outcome{Result: Failure})
+		w.now = w.now.Add(time.Minute)
+	}
+}
+
+// The steady clock never goes back. If it does all the same, nothing breaks.
+func TestClockGoesBack(t *testing.T) {
+	p := touchy()
+	p.Ramp = time.Minute
+	w := newWorld(t)
+	b := w.worker(p)
+	b.Done(b.Acquire(), Outcome{})
+	w.now -= Time(100 * time.Second)
+	b.Done(b.Acquire(), Outcome{Result: Failure})
+	if s := w.record().State; s != Open {
+		t.Fatalf("%v after a failure", s)
+	}
+	w.now = w.now.Add(5 * time.Second)
+	b.Done(b.Acquire(), Outcome{})
+	w.now -= Time(100 * time.Second)
+	if p := b.Acquire(); !p.Admitted() { // the ramp's first share is above what the dice show, 0
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestObserve(t *testing.T) {
+	p := touchy()
+	w := newWorld(t)
+	b := w.worker(p)
+	b.Observe(Outcome{})
+	b.Observe(Outcome{Result: Unjudged})
+	b.Observe(Outcome{Result: Failure})
+	b.Observe(Outcome{Result: Failure})
+	if w.record().State != Open || w.tally.Value(Calls) != 2 || w.tally.Value(Late) != 1 || w.tally.Value(Neutral) != 1 {
+		t.Errorf("%v, %d calls, %d late, %d neutral", w.record().State,
+			w.tally.Value(Calls), w.tally.Value(Late), w.tally.Value(Neutral))
+	}
+	p.Mode = Disabled
+	b = w.worker(p)
+	b.Observe(Outcome{Result: Failure})
+	if w.tally.Value(Late) != 1 {
+		t.Error("a disabled breaker counts")
+	}
+}
+
+func TestMemoryStore(t *testing.T) {
+	var s MemoryStore
+	if value, version := s.Load(); value != nil || version != 0 || s.CompareAndSwap([]byte("a"), 7) {
+		t.Error("an empty store")
+	}
+	b := []byte("a")
+	if !s.CompareAndSwap(b, 0) || s.CompareAndSwap(b, 0) || s.CompareAndSwap(b, 2) {
+		t.Error("the first write")
+	}
+	b[0] = 'z'
+	if value, version := s.Load(); string(value) != "a" || version != 1 {
+		t.Errorf("got %s, version %d", value, version)
+	}
+	// Versions are never 0, not even after the last.
+	s.p.Store(&versioned{b, 1<<32 - 1})
+	if !s.CompareAndSwap(b, 1<<32-1) {
+		t.Error("the last version")
+	}
+	if _, version := s.Load(); version != 1 {
+		t.Errorf("version %d after the last", version)
+	}
+}
+
+func TestStoredTally(t *testing.T) {
+	store := new(roughStore)
+	tally := storedTally{store}
+	store.CompareAndSwap([]byte("nonsense"), 0)
+	if totals, streak := tally.read(); totals != (Totals{}) || streak != 0 {
+		t.Errorf("nonsense reads %v, %d", totals, streak)
+	}
+	store.refuse = 3
+	for _, o := range []Outcome{{}, {Result: Failure}, {Result: Failure, Slow: true}} {
+		tally.add(o)
+	}
+	if totals, streak := tally.read(); totals != (Totals{3, 2, 1}) || streak != 2 {
+		t.Errorf("got %v, %d", totals, streak)
+	}
+	tally.add(Outcome{Slow: true})
+	if totals, streak := tally.read(); totals != (Totals{4, 2, 2}) || streak != 0 {
+		t.Errorf("got %v, %d", totals, streak)
+	}
+	tally.add(Outcome{Result: Failure})
+	tally.endStreak()
+	if totals, streak := tally.read(); totals != (Totals{5, 3, 2}) || streak != 0 {
+		t.Errorf("got %v, %d", totals, streak)
+	}
+}
+
+// Each trip is counted under one reason.
+func TestReasonsOfTrips(t *testing.T) {
+	tests := []struct {
+		change func(*Policy)
+		o      Outcome
+		want   Stat
+	}{
+		{func(p *Policy) {}, Outcome{Result: Failure}, OpenedFailureRate},
+		{func(p *Policy) { p.SlowCallDuration = 1 }, Outcome{Slow: true}, OpenedSlowRate},
+		{func(p *Policy) { p.FailureRate, p.ConsecutiveFailures = 0, 1 }, Outcome{Result: Failure}, OpenedConsecutive},
+	}
+	for _, tt := range tests {
+		p := touchy()
+		p.Ramp = time.Minute
+		tt.change(&p)
+		w := newWorld(t)
+		b := w.worker(p)
+		next := func(o Outcome) {
+			permit := b.Acquire()
+			b.Done(permit, o)
+			w.now = w.now.Add(p.OpenMaxDuration / 2)
+		}
+		next(tt.o) // trips
+		next(tt.o) // the trial fails
+		next(Outcome{})
+		next(tt.o) // trips in the ramp
+		for s, want := range map[Stat]uint64{Opened: 3, tt.want: 1, OpenedHalfOpenFailure: 1, OpenedRamp: 1, Transitions: 6} {
+			if got := w.tally.Value(s); got != want {
+				t.Errorf("%v = %d, want %d (trips by %v)", s, got, want, tt.want)
+			}
+		}
+	}
+}
+
+// Permits that have expired are written off also when there is still no room, because max_requests is lower than it was.
+func TestExpiredPermitsUnderALowerLimit(t *testing.T) {
+	p := touchy()
+	r := Record{State: HalfOpen}
+	r.lend(10)
+	r.lend(100)
+	if v, eff := p.admit(&r, 50, 0); v.admitted || v.expired != 1 || eff != quiet || r.live != 1 {
+		t.Errorf("%+v, %v, %d live", v, eff, r.live)
+	}
+	if v, eff := p.admit(&r, 50, 0); v.admitted || v.expired != 0 || eff != same {
+		t.Errorf("%+v, %v, %d live", v, eff, r.live)
+	}
+}
+
+func TestTakeOver(t *testing.T) {
+	p := DefaultPolicy()
+	mine, other := Owner{p.Hash(), 5}, uint64(99)
+	long := Time(1000 * time.Second)
+	tests := []struct {
+		name      string
+		owner     Owner // of the record
+		silent    time.Duration
+		openUntil Time
+		want      effect
+	}{
+		{"mine", mine, 0, 0, same},
+		{"mine, of an earlier turn", Owner{mine.Policy, 4}, 0, 0, quiet},
+		{"mine, of a later turn", Owner{mine.Policy, 6}, 0, 0, same},
+		{"an earlier one's", Owner{other, 4}, 0, 0, loud},
+		{"one of the same turn", Owner{other, 5}, 0, 0, same},
+		{"a later one's", Owner{other, 6}, 20*time.Second - 1, 0, same},
+		{"a later one's, abandoned", Owner{other, 6}, 20 * time.Second, 0, loud},
+		{"mine, abandoned by a later turn", Owner{mine.Policy, 6}, 20 * time.Second, 0, quiet},
+		{"a later one's, open", Owner{other, 6}, 20 * time.Second, long.Add(-20*time.Second + 1), same},
+	}
+	for _, tt := range tests {
+		r := p.fresh(tt.owner, long.Add(-tt.silent), Totals{})
+		r.OpenUntil = tt.openUntil
+		before := r
+		got := p.takeOver(&r, mine, long, Totals{9, 9, 9})
+		if got != tt.want || (got == same) != (r == before) || got != same && r.Owner != mine {
+			t.Errorf("%s: %v, %+v", tt.name, got, r.Owner)
+		}
+	}
+}
+
+// restless is a tally that goes on counting while it is read.
+type restless struct {
+	MemoryTally
+	reads int
+}
+
+func (r *restless) Value(s Stat) uint64 {
+	if r.reads--; r.reads >= 0 {
+		r.Add(Calls)
+		r.Add(Failures)
+	}
+	return r.MemoryTally.Value(s)
+}
+
+// Totals are read again until they hold still, three times at the most.
+func TestTotalsHoldStill(t *testing.T) {
+	for reads, steady := range map[int]bool{0: true, 3: true, 9: false} {
+		w := newWorld(t)
+		c := w.config(touchy())
+		tally := &restless{reads: reads}
+		c.Tally = tally
+		b, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := b.totals(false); (got.Calls == got.Failures && got.Calls == tally.MemoryTally.Value(Calls)) != steady {
+			t.Errorf("%d restless reads: %+v", reads, got)
+		}
+	}
+}

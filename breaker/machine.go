@@ -233,7 +233,9 @@ func (r *Record) to(s State, why Reason, now Time) *Transition {
 
 // lend gives a lease. There must be room for it.
 func (r *Record) lend(deadline Time) uint32 {
-	r.Serial++
+	if r.Serial++; r.Serial == 0 {
+		r.Serial++ // 0 stands for no lease
+	}
 	r.leases[r.live] = lease{r.Serial, deadline}
 	r.live++
 	return r.Serial

@@ -154,6 +154,28 @@ func (p *Policy) Validate() error {
 	return nil
 }
 
+// String tells the policy in one line.
+func (p Policy) String() string {
+	off := func(isOff bool, text string) string {
+		if isOff {
+			return "off"
+		}
+		return text
+	}
+	window := p.WindowDuration.String()
+	if p.WindowRequests > 0 {
+		window = fmt.Sprintf("%d requests", p.WindowRequests)
+	}
+	return fmt.Sprintf("mode=%v window=%s min_requests=%d failure_rate=%s consecutive_failures=%s slow_call=%s "+
+		"open=%v x%v up to %v jitter=%v half_open=%d in flight, %d to close, permit %v ramp=%s probe=%s",
+		p.Mode, window, p.MinRequests, off(p.FailureRate == 0, fmt.Sprintf("%v%%", p.FailureRate)),
+		off(p.ConsecutiveFailures == 0, strconv.Itoa(p.ConsecutiveFailures)),
+		off(p.SlowCallDuration == 0, fmt.Sprintf("%v at %v%%", p.SlowCallDuration, p.SlowCallRate)),
+		p.OpenDuration, p.OpenMultiplier, p.OpenMaxDuration, p.OpenJitter,
+		p.HalfOpenMaxRequests, p.HalfOpenSuccessThreshold, p.HalfOpenPermitTimeout,
+		off(p.Ramp == 0, p.Ramp.String()), off(p.ProbeInterval == 0, "every "+p.ProbeInterval.String()))
+}
+
 // inRange returns a *PolicyError unless low ≤ value ≤ high, or unset. NaN is in no range.
 func inRange[T int | float64 | time.Duration](field string, value, low, high T, unset bool) error {
 	if unset || value >= low && value <= high {

@@ -217,6 +217,9 @@ func (r *Record) UnmarshalBinary(b []byte) error {
 	default:
 		valid = false
 	}
+	for _, x := range rd.b {
+		valid = valid && x == 0 // nothing but what AppendBinary writes
+	}
 	if !valid {
 		return fmt.Errorf("%w: impossible contents", ErrCorrupt)
 	}

@@ -27,21 +27,22 @@ type cluster struct {
 // an Envoy may share one namespace (Istio gives each the same empty vm_id).
 func newCluster(p *plugin, name string) (*cluster, error) {
 	c := &cluster{name: name, rules: p.config.For(name)}
-	s, err := defineStats("circuit_breaker." + p.name + ".cluster." + name + ".")
+	s, err := defineStats(p.name, name)
 	if err != nil {
 		return nil, err
 	}
-	key := sharedKey(p.name) + "/" + name
 	c.breaker, err = breaker.New(breaker.Config{
 		Policy: c.rules.Policy,
-		Store:  &sharedData{key},
-		Counts: &sharedData{key + "/tally"},
+		Store:  recordStore(p.name, name),
+		Counts: countsStore(p.name, name),
 		Tally:  s,
 		Clock:  clock{},
 		Rand:   rand.Uint64,
 		Turn:   p.turn,
 		OnTransition: func(m breaker.Transition) {
-			proxywasm.LogWarn(describe(name, &c.rules.Policy, m))
+			text := describe(&c.rules.Policy, m)
+			proxywasm.LogWarnf("cluster %q: %s", name, text)
+			remember(p.name, name, text)
 		},
 	})
 	return c, err
@@ -70,14 +71,25 @@ func grpcWebType() string {
 	return ""
 }
 
-// sharedKey is the prefix of a plugin's keys in shared data. The record's version is in it, so that two versions of the
-// plugin side by side never read each other's records.
-func sharedKey(plugin string) string {
-	return "circuit_breaker/" + string('0'+rune(breaker.RecordVersion)) + "/" + plugin
+// sharedKey is a key of shared data. The record's version is in it, so that two versions of the plugin side by side never
+// read each other's values; the parts are separated by NUL, which is in no name.
+func sharedKey(kind, plugin, rest string) string {
+	return "circuit_breaker/" + string('0'+rune(breaker.RecordVersion)) + "\x00" + kind + "\x00" + plugin + "\x00" + rest
+}
+
+func recordStore(plugin, cluster string) *sharedData {
+	return &sharedData{sharedKey("record", plugin, cluster), func() { list(plugin, cluster) }}
+}
+
+func countsStore(plugin, cluster string) *sharedData {
+	return &sharedData{key: sharedKey("counts", plugin, cluster)}
 }
 
 // sharedData is a breaker.Store under one key of proxy-wasm's shared data.
-type sharedData struct{ key string }
+type sharedData struct {
+	key     string
+	created func() // if not nil, is told when this worker has made the first value
+}
 
 // absent is a CAS number that is never given out. With it, a set succeeds only where the key does not exist; with 0 it
 // would overwrite.
@@ -86,16 +98,21 @@ const absent = 0xFFFFFFFF
 func (s *sharedData) Load() ([]byte, uint32) { return bridge.SharedData(s.key) }
 
 func (s *sharedData) CompareAndSwap(value []byte, version uint32) bool {
-	if version == 0 {
-		version = absent
+	if version != 0 {
+		return bridge.SetSharedData(s.key, value, version) == bridge.OK
 	}
-	return bridge.SetSharedData(s.key, value, version) == bridge.OK
+	created := bridge.SetSharedData(s.key, value, absent) == bridge.OK
+	if created && s.created != nil {
+		s.created()
+	}
+	return created
 }
 
 // stats is a breaker.Tally of Envoy stats, by their ids.
 type stats [breaker.NumStats]uint32
 
-func defineStats(prefix string) (*stats, error) {
+func defineStats(plugin, cluster string) (*stats, error) {
+	prefix := "circuit_breaker." + plugin + ".cluster." + cluster + "."
 	var ids stats
 	for s := range breaker.NumStats {
 		kind := bridge.Counter

@@ -16,6 +16,7 @@ type Config struct {
 	Rules       // for every cluster that no override matches
 	Overrides   []Override
 	MaxBreakers int
+	StatusPath  string // where the status page is; empty for nowhere
 }
 
 // Rules are all that can differ from cluster to cluster.
@@ -55,9 +56,6 @@ type Override struct {
 	Rules Rules
 }
 
-// notYet are keys of the reference that this version does not know. They are refused, not ignored.
-var notYet = []string{"status"}
-
 // ParseConfig reads a plugin configuration: JSON text or a google.protobuf.Struct. Its errors name the key, its value,
 // and what is allowed.
 func ParseConfig(configuration []byte) (*Config, error) {
@@ -70,6 +68,12 @@ func ParseConfig(configuration []byte) (*Config, error) {
 	c.Rules.read(o)
 	if o.integer("max_breakers", &c.MaxBreakers) && (c.MaxBreakers < 1 || c.MaxBreakers > 1_000_000) {
 		o.fail("max_breakers", c.MaxBreakers, "from 1 to 1000000")
+	}
+	if page := o.object("status"); page != nil {
+		if !page.text("path", &c.StatusPath) || !strings.HasPrefix(c.StatusPath, "/") || strings.ContainsAny(c.StatusPath, "?#") {
+			page.fail("path", page.keys["path"], `a path such as "/circuit-breakers"`)
+		}
+		page.end()
 	}
 	items, _ := o.list("clusters")
 	o.end()
@@ -90,6 +94,16 @@ func (c *Config) For(cluster string) *Rules {
 		}
 	}
 	return &c.Rules
+}
+
+// String tells the effective policy of each override, and of everything else.
+func (c *Config) String() string {
+	var s strings.Builder
+	for _, over := range c.Overrides {
+		fmt.Fprintf(&s, "%q: %s; ", over.Match, over.Rules.Policy)
+	}
+	fmt.Fprintf(&s, "other clusters: %s", c.Rules.Policy)
+	return s.String()
 }
 
 func defaultRules() Rules {
@@ -121,7 +135,7 @@ func readOverride(item any, path string, base Rules, err *error) Override {
 		o.fail("match", keys["match"], `the name of a cluster, or a glob such as "payments*"`)
 	}
 	over.Rules.read(o)
-	for _, key := range []string{"max_breakers", "clusters"} {
+	for _, key := range []string{"max_breakers", "status", "clusters"} {
 		if v, given := keys[key]; given && *err == nil {
 			*err = fmt.Errorf("%s: %s is not allowed: must be at the top level only", join(path, key), show(v))
 		}
@@ -132,11 +146,6 @@ func readOverride(item any, path string, base Rules, err *error) Override {
 
 // read changes the rules by the keys that are given.
 func (r *Rules) read(o *object) {
-	for _, key := range notYet {
-		if v, given := o.keys[key]; given && *o.err == nil {
-			*o.err = fmt.Errorf("%s: not supported yet, with value %s: must be left out", join(o.path, key), show(v))
-		}
-	}
 	p := &r.Policy
 	var mode string
 	if o.text("mode", &mode) {

@@ -40,6 +40,7 @@ func TestParseConfigEveryKey(t *testing.T) {
 		"fallback": {"header": "X-Fallback", "value": "yes", "cluster": "spare"},
 		"probe": {"path": "/healthz", "method": "HEAD", "host": "pay.example", "headers": {"X-Probe": "1"}, "interval": "2s", "timeout": "250ms", "status": "204", "on_success": "close"},
 		"max_breakers": 10,
+		"status": {"path": "/circuit-breakers"},
 		"clusters": [
 			{"match": "payments", "failure_rate": 25, "open": {"duration": "3s"}},
 			{"match": "outbound|*|search.*", "mode": "disabled", "window": {"requests": 15}, "min_requests": 10}
@@ -68,7 +69,7 @@ func TestParseConfigEveryKey(t *testing.T) {
 	if len(r.Headers) != 2 || r.Headers[1].name != "x-a" || r.Headers[0].value.expand("", "", "half_open") != "is half_open" {
 		t.Errorf("reject.headers %+v", r.Headers)
 	}
-	if (c.Rules.Fallback != Fallback{"x-fallback", "yes", "spare"}) || !c.Rules.HonorRetryAfter || c.MaxBreakers != 10 {
+	if (c.Rules.Fallback != Fallback{"x-fallback", "yes", "spare"}) || !c.Rules.HonorRetryAfter || c.MaxBreakers != 10 || c.StatusPath != "/circuit-breakers" {
 		t.Errorf("fallback %+v, honor_retry_after %v, max_breakers %d", c.Rules.Fallback, c.Rules.HonorRetryAfter, c.MaxBreakers)
 	}
 	probe := c.Rules.Probe
@@ -175,5 +176,19 @@ func TestGlob(t *testing.T) {
 		if got := glob(c.pattern, c.name); got != c.want {
 			t.Errorf("glob(%q, %q) = %v", c.pattern, c.name, got)
 		}
+	}
+}
+
+func TestConfigString(t *testing.T) {
+	c, err := ParseConfig([]byte(`{"failure_rate": 40, "clusters": [{"match": "pay*", "mode": "shadow", "window": {"requests": 100}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `"pay*": mode=shadow window=100 requests min_requests=20 failure_rate=40% consecutive_failures=off slow_call=off ` +
+		`open=5s x2 up to 1m0s jitter=0.2 half_open=3 in flight, 3 to close, permit 30s ramp=off probe=off; ` +
+		`other clusters: mode=enforce window=10s min_requests=20 failure_rate=40% consecutive_failures=off slow_call=off ` +
+		`open=5s x2 up to 1m0s jitter=0.2 half_open=3 in flight, 3 to close, permit 30s ramp=off probe=off`
+	if got := c.String(); got != want {
+		t.Errorf("got\n%s, want\n%s", got, want)
 	}
 }

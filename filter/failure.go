@@ -16,6 +16,7 @@ const (
 	connectFailure               // no connection could be made
 	reset                        // the connection or stream broke, before or in the middle of the answer
 	timedOut                     // Envoy gave up waiting
+	outlived                     // Envoy's limit on how long a stream may last or idle, whoever it was that let it
 	noHealthy                    // there was no host to ask
 	overflow                     // Envoy's own circuit_breakers thresholds
 )

@@ -8,10 +8,10 @@ import (
 	"envoy-circuit-breaker/breaker"
 )
 
-// describe writes the one log line of a transition, with the numbers that caused it.
-func describe(cluster string, p *breaker.Policy, m breaker.Transition) string {
+// describe tells of a transition in one line, with the numbers that caused it.
+func describe(p *breaker.Policy, m breaker.Transition) string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "cluster %q: %v -> %v: ", cluster, m.From, m.To)
+	fmt.Fprintf(&s, "%v -> %v: ", m.From, m.To)
 	switch m.Reason {
 	case breaker.FailureRate:
 		fmt.Fprintf(&s, "%d/%d failed in %s, threshold %v%%", m.Window.Failures, m.Window.Calls, window(p), p.FailureRate)

@@ -41,6 +41,8 @@ type plugin struct {
 	lastTick breaker.Time
 	streams  int        // in flight
 	probed   []*cluster // those that have a probe
+
+	shown map[string]*stats // stats of the clusters on the status page
 }
 
 const (
@@ -70,35 +72,39 @@ func (p *plugin) start() error {
 	if p.name = string(bridge.Property("plugin_name")); p.name == "" {
 		p.name = "default"
 	}
-	if p.turn, err = takeTurn(sharedKey(p.name), text); err != nil {
+	var taken bool
+	if p.turn, taken, err = takeTurn(p.name, text); err != nil {
 		return err
+	}
+	if taken {
+		proxywasm.LogInfof("configuration loaded: %s", p.config)
 	}
 	p.lastTick = clock{}.Now()
 	return proxywasm.SetTickPeriodMilliSeconds(tickMilliseconds)
 }
 
 // takeTurn finds the place of a configuration in the order of loading, which all workers keep under one key: the same
-// configuration has the same turn, another one the next.
-func takeTurn(key string, config []byte) (uint32, error) {
+// configuration has the same turn, another one the next. It reports whether this worker is the first with it.
+func takeTurn(plugin string, config []byte) (turn uint32, taken bool, err error) {
 	h := fnv.New64a()
 	h.Write(config)
-	store := &sharedData{key}
+	store := &sharedData{key: sharedKey("turn", plugin, "")}
 	le := binary.LittleEndian
 	for range 1000 {
 		value, version := store.Load()
-		var turn uint32
+		turn = 0
 		if len(value) == 12 {
 			turn = le.Uint32(value[8:])
 			if le.Uint64(value) == h.Sum64() {
-				return turn, nil
+				return turn, false, nil
 			}
 		}
-		next := le.AppendUint32(le.AppendUint64(nil, h.Sum64()), turn+1)
-		if store.CompareAndSwap(next, version) {
-			return turn + 1, nil
+		turn++
+		if store.CompareAndSwap(le.AppendUint32(le.AppendUint64(nil, h.Sum64()), turn), version) {
+			return turn, true, nil
 		}
 	}
-	return 0, errors.New("shared data does not take the configuration's turn")
+	return 0, false, errors.New("shared data does not take the configuration's turn")
 }
 
 // OnTick keeps the coarse clock, probes, and forgets plugins that Envoy has removed: it tells of that only through a

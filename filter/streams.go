@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
@@ -59,6 +60,10 @@ func onRequestHeaders(id, _, _ uint32) uint32 {
 	s := streams[id]
 	if s == nil {
 		return uint32(types.ActionContinue)
+	}
+	if s.plugin.config.StatusPath != "" && s.plugin.answerStatus() {
+		forget(id, s)
+		return uint32(types.ActionPause)
 	}
 	name := bridge.Property(clusterName)
 	if len(name) == 0 {
@@ -160,25 +165,29 @@ func onLog(id uint32) {
 
 // Paths of properties.
 const (
-	clusterName = "xds\x00cluster_name"
-	codeDetails = "response\x00code_details"
+	clusterName  = "xds\x00cluster_name"
+	codeDetails  = "response\x00code_details"
+	attemptCount = "upstream\x00request_attempt_count"
 )
 
 // done gives the verdict on a stream.
 func done(id uint32, s *stream) {
 	e := ending{origin: endedBy(bridge.Property(codeDetails)), grpc: -1}
-	if e.origin == answered {
-		e.status = number(bridge.Header(bridge.ResponseHeaders, ":status"))
-		if e.status == 200 && s.cluster.rules.FailureOn.grpc != 0 {
-			e.grpc = grpcStatus()
-		}
+	e.status = number(bridge.Header(bridge.ResponseHeaders, ":status"))
+	if e.status == 200 && (e.origin == outlived || s.cluster.rules.FailureOn.grpc != 0) {
+		e.grpc = grpcStatus()
 	}
+	e.tunnel = e.status == 101 ||
+		e.status == 200 && e.origin != answered && string(bridge.Header(bridge.RequestHeaders, ":method")) == "CONNECT"
 	if s.began != 0 {
 		end := s.headers
-		if e.hasHeaders = end != 0; !e.hasHeaders {
+		if end == 0 {
 			end = clock{}.Now()
 		}
 		e.took = end.Sub(s.began)
+		if e.origin == clientGone && !asked() {
+			e.origin = elsewhere // it was a filter after this one that kept the client waiting
+		}
 	}
 	if s.marked {
 		served(s, e)
@@ -221,6 +230,12 @@ func (c *cluster) judge(e ending) breaker.Outcome {
 		}
 	}
 	return o
+}
+
+// asked reports whether the request has been sent to the upstream at all.
+func asked() bool {
+	n := bridge.Property(attemptCount)
+	return len(n) == 8 && binary.LittleEndian.Uint64(n) > 0
 }
 
 // grpcStatus returns -1 if there is none.

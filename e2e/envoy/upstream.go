@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // An Upstream is a server for Envoy to send requests to. It speaks HTTP/1.1 and HTTP/2 without TLS, answers 200 at first, and
@@ -157,6 +158,32 @@ func BreakOff(w http.ResponseWriter, _ *http.Request) {
 // listens there.
 func RefusingAddress(t testing.TB) string {
 	t.Helper()
+	_, address := bind(t)
+	return address
+}
+
+// SilentAddress returns the address of a port where connections are neither accepted nor refused until the test ends: the
+// queue of those that wait to be accepted is full.
+func SilentAddress(t testing.TB) string {
+	t.Helper()
+	socket, address := bind(t)
+	if err := syscall.Listen(socket, 0); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		conn, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
+		if err != nil {
+			return address
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+	t.Fatalf("the queue of %s does not fill", address)
+	return ""
+}
+
+// bind takes a free port.
+func bind(t testing.TB) (socket int, address string) {
+	t.Helper()
 	syscall.ForkLock.RLock()
 	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err == nil {
@@ -175,5 +202,5 @@ func RefusingAddress(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("127.0.0.1:%d", bound.(*syscall.SockaddrInet4).Port)
+	return socket, fmt.Sprintf("127.0.0.1:%d", bound.(*syscall.SockaddrInet4).Port)
 }
