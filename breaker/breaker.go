@@ -98,6 +98,9 @@ type Config struct {
 	Counts Store
 	// OnTransition is told of each transition by the one worker that made it.
 	OnTransition func(Transition)
+	// OnNullStat is told of a counter that reads zero for ever, by each worker that finds out. The breaker works on, more
+	// slowly.
+	OnNullStat func(Stat)
 }
 
 // A Breaker is one worker's view of a circuit breaker. Any number of them, in goroutines or threads that share a Store
@@ -114,6 +117,7 @@ type Breaker struct {
 	clock  Clock
 	rand   func() uint64
 	notify func(Transition)
+	isNull func(Stat)
 
 	view     atomic.Pointer[view]
 	verified atomic.Uint32 // bit s: the counter s has been seen to count
@@ -157,7 +161,7 @@ func New(c Config) (*Breaker, error) {
 	b := &Breaker{
 		policy: c.Policy,
 		owner:  Owner{c.Policy.Hash(), c.Turn},
-		store:  c.Store, tally: c.Tally, clock: c.Clock, rand: c.Rand, notify: c.OnTransition,
+		store:  c.Store, tally: c.Tally, clock: c.Clock, rand: c.Rand, notify: c.OnTransition, isNull: c.OnNullStat,
 	}
 	if c.Counts != nil {
 		b.counts = &storedTally{c.Counts}
@@ -351,7 +355,7 @@ func (b *Breaker) Observe(o Outcome) {
 		return
 	}
 	p := Permit{kind: shadowed}
-	if o.Result != Unjudged {
+	if o.Result != Unjudged && b.policy.Mode != ForceOpen {
 		if v := b.ready(b.clock.Now(), o.bad(), anyEpoch); v != nil && v.state == Closed {
 			p = Permit{kind: counted, epoch: v.epoch}
 		}
@@ -486,9 +490,18 @@ func (b *Breaker) seen(s Stat) bool { return b.counts == nil || b.verified.Load(
 // counting finds out, right after adding to it, whether a counter counts. If it does not, the tally of this breaker moves
 // to the store, for all workers.
 func (b *Breaker) counting(s Stat, now Time) bool {
-	if b.tally.Value(s) > 0 {
-		b.verified.Or(1 << s)
-		return true
+	for range tries {
+		if b.tally.Value(s) > 0 {
+			b.verified.Or(1 << s)
+			return true
+		}
+		if s != Streak {
+			break
+		}
+		b.tally.Add(s) // another worker's success may have ended the streak: then this failure came after it
+	}
+	if b.isNull != nil {
+		b.isNull(s)
 	}
 	for range tries {
 		s := b.load(now)
@@ -512,7 +525,8 @@ func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, now Time
 	if !stored && v.kind == TimeWindow {
 		t, streak := b.failuresFirst(false)
 		in, ok := t.since(v.base)
-		if _, trips := b.policy.judge(in, t.Failures-v.epochFailures, streak); ok && !trips {
+		// Past the view's time another worker may have moved the window, and judged it before this was counted.
+		if _, trips := b.policy.judge(in, t.Failures-v.epochFailures, streak); ok && !trips && b.clock.Now() < v.until {
 			return
 		}
 	}
@@ -668,25 +682,31 @@ func (b *Breaker) load(now Time) loaded {
 func (b *Breaker) create(now Time, version uint32) {
 	r := b.policy.fresh(b.owner, now, b.totals(false))
 	if b.write(&r, version) {
-		b.tally.Set(Streak, 0)
-		b.tally.Set(StateGauge, uint64(Closed))
 		b.tally.Add(Changes)
+		b.show(Closed, r.Epoch)
 	}
 }
 
 // resume deals with a bell at zero. Whoever creates a record rings, so either this bell counts nothing, and the record must
 // be read every time; or the counters were set back, and the window must begin afresh.
 func (b *Breaker) resume(s *loaded, now Time) {
+	t := b.totals(s.StoredTally)
+	if b.tally.Value(Changes) != 0 {
+		return // it has just been rung for the first time: what was counted since must not be forgotten
+	}
 	b.tally.Add(Changes)
 	if b.tally.Value(Changes) == 0 {
 		b.silent.Store(true)
+		if b.isNull != nil {
+			b.isNull(Changes)
+		}
 		return
 	}
 	if s.State != Closed {
 		return
 	}
 	next := s.Record
-	next.beginWindow(next.Window, now, b.totals(s.StoredTally))
+	next.beginWindow(next.Window, now, t)
 	if b.write(&next, s.version) {
 		b.tally.Add(Changes) // once more: others may have read the old window under the first ring
 	}
@@ -720,12 +740,12 @@ func (b *Breaker) swap(s *loaded, next *Record, eff effect, moved *Transition) b
 	if !b.write(next, s.version) {
 		return false
 	}
-	if moved != nil {
-		b.tally.Set(Streak, 0) // before anybody counts in the new epoch
+	// Where it closes, the last good trial has ended the streak; now others may already count in the new epoch.
+	if moved != nil && moved.To == Open {
+		b.tally.Set(Streak, 0)
 		if next.StoredTally && b.counts != nil {
 			b.counts.endStreak()
 		}
-		b.tally.Set(StateGauge, uint64(moved.To))
 	}
 	if eff == loud {
 		b.view.Store(nil)    // a good end does not look at the bell, and must not go by what is over
@@ -753,15 +773,20 @@ func (b *Breaker) announce(moved *Transition) {
 	if b.notify != nil {
 		b.notify(*moved)
 	}
-	// Another worker may have moved on, and set the gauge before this one did.
-	for epoch := moved.Epoch; ; {
+	b.show(moved.To, moved.Epoch)
+}
+
+// show sets the gauge to the state of an epoch, and again if another worker has moved on meanwhile, or its gauge would be
+// the one that is overwritten.
+func (b *Breaker) show(state State, epoch uint64) {
+	for {
+		b.tally.Set(StateGauge, uint64(state))
 		var r Record
 		value, _ := b.store.Load()
 		if r.UnmarshalBinary(value) != nil || r.Epoch == epoch {
 			return
 		}
-		epoch = r.Epoch
-		b.tally.Set(StateGauge, uint64(r.State))
+		state, epoch = r.State, r.Epoch
 	}
 }
 

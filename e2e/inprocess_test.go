@@ -331,6 +331,15 @@ func TestHiddenStats(t *testing.T) {
 			if slow < 5 {
 				t.Errorf("opened after %d slow calls, want 5", slow)
 			}
+			warnings := 0
+			for _, l := range w.Logs() {
+				if strings.Contains(l.Message, "always reads 0, so a stats_matcher hides it") {
+					warnings++
+				}
+			}
+			if warnings < 1 || warnings > 3 {
+				t.Errorf("%d warnings in the log, want one of each worker at most", warnings)
+			}
 		})
 	}
 }

@@ -26,6 +26,9 @@ type cluster struct {
 // newCluster connects a breaker to Envoy. Stats and keys of shared data carry the plugin's name, since all the plugins of
 // an Envoy may share one namespace (Istio gives each the same empty vm_id).
 func newCluster(p *plugin, name string) (*cluster, error) {
+	if err := p.takeTurn(); err != nil {
+		return nil, err
+	}
 	c := &cluster{name: name, rules: p.config.For(name)}
 	s, err := defineStats(p.name, name)
 	if err != nil {
@@ -42,10 +45,21 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 		OnTransition: func(m breaker.Transition) {
 			text := describe(&c.rules.Policy, m)
 			proxywasm.LogWarnf("cluster %q: %s", name, text)
-			remember(p.name, name, text)
+			remember(p.name, name, m, text)
+		},
+		OnNullStat: func(s breaker.Stat) {
+			if !p.warned {
+				p.warned = true
+				proxywasm.LogWarnf("cluster %q: the stat %v always reads 0, so a stats_matcher hides it: the breaker counts in shared data instead, which is slower. "+
+					"Let the stats that contain circuit_breaker pass", name, s)
+			}
 		},
 	})
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	p.announce(name, &c.rules.Policy)
+	return c, nil
 }
 
 // reject answers a request in the upstream's place.
@@ -78,18 +92,15 @@ func sharedKey(kind, plugin, rest string) string {
 }
 
 func recordStore(plugin, cluster string) *sharedData {
-	return &sharedData{sharedKey("record", plugin, cluster), func() { list(plugin, cluster) }}
+	return &sharedData{sharedKey("record", plugin, cluster)}
 }
 
 func countsStore(plugin, cluster string) *sharedData {
-	return &sharedData{key: sharedKey("counts", plugin, cluster)}
+	return &sharedData{sharedKey("counts", plugin, cluster)}
 }
 
 // sharedData is a breaker.Store under one key of proxy-wasm's shared data.
-type sharedData struct {
-	key     string
-	created func() // if not nil, is told when this worker has made the first value
-}
+type sharedData struct{ key string }
 
 // absent is a CAS number that is never given out. With it, a set succeeds only where the key does not exist; with 0 it
 // would overwrite.
@@ -98,14 +109,10 @@ const absent = 0xFFFFFFFF
 func (s *sharedData) Load() ([]byte, uint32) { return bridge.SharedData(s.key) }
 
 func (s *sharedData) CompareAndSwap(value []byte, version uint32) bool {
-	if version != 0 {
-		return bridge.SetSharedData(s.key, value, version) == bridge.OK
+	if version == 0 {
+		version = absent
 	}
-	created := bridge.SetSharedData(s.key, value, absent) == bridge.OK
-	if created && s.created != nil {
-		s.created()
-	}
-	return created
+	return bridge.SetSharedData(s.key, value, version) == bridge.OK
 }
 
 // stats is a breaker.Tally of Envoy stats, by their ids.

@@ -35,9 +35,11 @@ type plugin struct {
 	id       uint32
 	name     string
 	config   *Config
-	turn     uint32 // orders it among the plugins of that name by when they were loaded
+	hash     uint64 // of its configuration
+	turn     uint32 // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
 	clusters map[string]*cluster
 	full     bool // max_breakers was reached, and said
+	warned   bool // hidden stats were found, and said
 	lastTick breaker.Time
 	streams  int        // in flight
 	probed   []*cluster // those that have a probe
@@ -72,39 +74,45 @@ func (p *plugin) start() error {
 	if p.name = string(bridge.Property("plugin_name")); p.name == "" {
 		p.name = "default"
 	}
-	var taken bool
-	if p.turn, taken, err = takeTurn(p.name, text); err != nil {
-		return err
-	}
-	if taken {
-		proxywasm.LogInfof("configuration loaded: %s", p.config)
+	h := fnv.New64a()
+	h.Write(text)
+	p.hash = h.Sum64()
+	// A listener for the status page has no breakers of its own, as a rule, and then no place in that order: each worker
+	// that starts it beside another listener would move that one's place.
+	if p.config.StatusPath == "" {
+		if err := p.takeTurn(); err != nil {
+			return err
+		}
 	}
 	p.lastTick = clock{}.Now()
 	return proxywasm.SetTickPeriodMilliSeconds(tickMilliseconds)
 }
 
-// takeTurn finds the place of a configuration in the order of loading, which all workers keep under one key: the same
-// configuration has the same turn, another one the next. It reports whether this worker is the first with it.
-func takeTurn(plugin string, config []byte) (turn uint32, taken bool, err error) {
-	h := fnv.New64a()
-	h.Write(config)
-	store := &sharedData{key: sharedKey("turn", plugin, "")}
+// takeTurn finds the place of a configuration in the order of loading, unless it has one. All workers keep that order under
+// one key: the same configuration has the same turn, another one the next. The first worker with it says so in the log.
+func (p *plugin) takeTurn() error {
+	store := &sharedData{key: sharedKey("turn", p.name, "")}
 	le := binary.LittleEndian
-	for range 1000 {
+	for tries := 0; p.turn == 0; tries++ {
+		if tries == 1000 {
+			return errors.New("shared data does not take the configuration's turn")
+		}
+		turn := uint32(0)
 		value, version := store.Load()
-		turn = 0
 		if len(value) == 12 {
 			turn = le.Uint32(value[8:])
-			if le.Uint64(value) == h.Sum64() {
-				return turn, false, nil
+			if le.Uint64(value) == p.hash {
+				p.turn = turn
+				return nil
 			}
 		}
 		turn++
-		if store.CompareAndSwap(le.AppendUint32(le.AppendUint64(nil, h.Sum64()), turn), version) {
-			return turn, true, nil
+		if store.CompareAndSwap(le.AppendUint32(le.AppendUint64(nil, p.hash), turn), version) {
+			p.turn = turn
+			proxywasm.LogInfof("configuration loaded: %s", p.config)
 		}
 	}
-	return 0, false, errors.New("shared data does not take the configuration's turn")
+	return nil
 }
 
 // OnTick keeps the coarse clock, probes, and forgets plugins that Envoy has removed: it tells of that only through a
