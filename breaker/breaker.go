@@ -175,7 +175,8 @@ type Permit struct {
 	lease uint32
 	epoch uint64
 
-	// State is why the request was not admitted: "open", "half_open", "ramp" or "forced_open".
+	// State is what the decision was made by, for logs: "closed", "open", "half_open", "ramp", "forced_open", "disabled", or
+	// "unknown" where the record could not be read.
 	State string
 	// RetryAfter is, for a request that was not admitted, the rest of the open time; 0 where it is not known.
 	RetryAfter time.Duration
@@ -194,6 +195,9 @@ const (
 
 // Admitted reports whether the request may go on to the upstream.
 func (p *Permit) Admitted() bool { return p.kind != refused }
+
+// Shadowed reports whether the request is admitted only because of [Shadow].
+func (p *Permit) Shadowed() bool { return p.kind == shadowed }
 
 // Trial reports whether the request holds a half-open permit.
 func (p *Permit) Trial() bool { return p.kind == trial }
@@ -237,7 +241,7 @@ func (b *Breaker) FallBack() { b.tally.Add(FellBack) }
 // of it by [Breaker.Reject] or [Breaker.FallBack].
 func (b *Breaker) TryAcquire() Permit {
 	if v := b.view.Load(); v != nil && v.plain && v.bell == b.tally.Value(Changes) {
-		return Permit{kind: counted, epoch: v.epoch}
+		return Permit{kind: counted, epoch: v.epoch, State: "closed"}
 	}
 	return b.decide()
 }
@@ -248,12 +252,12 @@ func (b *Breaker) decide() Permit {
 	case ForceOpen:
 		return Permit{State: "forced_open", RetryAfter: b.policy.OpenDuration}
 	case Disabled:
-		return Permit{kind: unmanaged}
+		return Permit{kind: unmanaged, State: "disabled"}
 	}
 	if v := b.trusted(); v != nil {
 		switch {
 		case v.state == Closed && !v.ramping:
-			return Permit{kind: counted, epoch: v.epoch}
+			return Permit{kind: counted, epoch: v.epoch, State: "closed"}
 		case v.state == Open:
 			if now := b.clock.Now(); now < v.openUntil && now < v.until {
 				return b.permit(verdict{retryAfter: v.openUntil.Sub(now)}, Open, v.epoch)
@@ -294,16 +298,16 @@ func (b *Breaker) acquire() Permit {
 		return b.permit(verdict{}, s.State, s.Epoch) // or contention would let too many in just when it matters
 	}
 	b.tally.Add(Errors)
-	return Permit{kind: doubtful}
+	return Permit{kind: doubtful, State: "unknown"}
 }
 
 // permit turns a verdict into a permit. s is the state that it was made in.
 func (b *Breaker) permit(v verdict, s State, epoch uint64) Permit {
 	switch {
 	case v.lease != 0:
-		return Permit{kind: trial, lease: v.lease, epoch: epoch}
+		return Permit{kind: trial, lease: v.lease, epoch: epoch, State: HalfOpen.String()}
 	case v.admitted:
-		return Permit{kind: counted, epoch: epoch}
+		return Permit{kind: counted, epoch: epoch, State: s.String()}
 	}
 	p := Permit{kind: refused, State: s.String(), RetryAfter: v.retryAfter}
 	if v.ramp {
@@ -615,7 +619,11 @@ func (b *Breaker) settle(p Permit, o Outcome) {
 			counted = true
 		}
 		next := s.Record
-		moved, eff := b.policy.settle(&next, p.lease, o, now, b.totals(s.StoredTally), rnd)
+		var t Totals
+		if !o.bad() && b.policy.closing(&next) {
+			t = b.totals(s.StoredTally)
+		}
+		moved, eff := b.policy.settle(&next, p.lease, o, now, t, rnd)
 		if b.swap(&s, &next, eff, moved) {
 			return
 		}

@@ -200,14 +200,18 @@ func (p *Policy) trip(r *Record, why Transition, retryAfter time.Duration, now T
 	return moved
 }
 
+// closing reports whether one more success, of a trial or probe, is enough.
+func (p *Policy) closing(r *Record) bool { return r.Successes+1 >= uint32(p.HalfOpenSuccessThreshold) }
+
 // settle applies the verdict on a trial. The caller has made sure that its lease is live, and has counted the trial
-// before it read the totals, from which the window of a closing breaker starts.
+// before it read the totals, from which the window starts if the breaker is closing.
 func (p *Policy) settle(r *Record, serial uint32, o Outcome, now Time, t Totals, rnd uint64) (*Transition, effect) {
 	if o.bad() {
 		return p.trip(r, Transition{Reason: HalfOpenFailure}, o.RetryAfter, now, rnd), loud
 	}
 	r.giveBack(serial)
-	if r.Successes++; r.Successes < uint32(p.HalfOpenSuccessThreshold) {
+	closing := p.closing(r)
+	if r.Successes++; !closing {
 		return nil, quiet
 	}
 	return r.close(Recovered, now, t), loud

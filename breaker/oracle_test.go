@@ -98,13 +98,13 @@ func (o *oracle) decide() (permitKind, string, time.Duration) {
 				return refused, "ramp", 0
 			}
 		}
-		return counted, "", 0
+		return counted, "closed", 0
 	case Open:
 		if left := o.since().Add(o.moves[len(o.moves)-1].openFor).Sub(o.now); left > 0 {
 			return refused, "open", left
 		}
 		o.moves = append(o.moves, oracleMove{to: HalfOpen, at: o.now, why: OpenElapsed})
-		return trial, "", 0
+		return trial, "half_open", 0
 	}
 	live := 0
 	for _, f := range o.flights {
@@ -115,7 +115,7 @@ func (o *oracle) decide() (permitKind, string, time.Duration) {
 	if live >= o.policy.HalfOpenMaxRequests {
 		return refused, "half_open", 0
 	}
-	return trial, "", 0
+	return trial, "half_open", 0
 }
 
 func (o *oracle) end(i int, out Outcome) {

@@ -48,7 +48,11 @@ func (b *Breaker) EndProbe(p Probe, good bool) {
 			return // moved on without it, or taken over
 		}
 		next := s.Record
-		moved, eff := b.policy.endProbe(&next, p.began, good, now, b.totals(s.StoredTally))
+		var t Totals
+		if good && b.policy.closing(&next) {
+			t = b.totals(s.StoredTally)
+		}
+		moved, eff := b.policy.endProbe(&next, p.began, good, now, t)
 		if b.swap(&s, &next, eff, moved) {
 			return
 		}
@@ -68,11 +72,12 @@ func (p *Policy) beginProbe(r *Record, now Time) bool {
 
 // endProbe applies what the last probe found.
 func (p *Policy) endProbe(r *Record, began Time, good bool, now Time, t Totals) (*Transition, effect) {
+	enough := good && p.closing(r)
 	if r.Successes++; !good {
 		r.Successes = 0
 	}
 	switch {
-	case r.Successes < uint32(p.HalfOpenSuccessThreshold):
+	case !enough:
 		r.ProbeAt = max(now, began.Add(p.ProbeInterval))
 		p.stayOpen(r, r.ProbeAt.Add(p.ProbeTimeout+probeGrace))
 		return nil, quiet

@@ -168,7 +168,7 @@ func TestHostCalls(t *testing.T) {
 		}
 		w.advance(5 * time.Second)
 		w.call(0, 200)
-		w.measure("half-open, one after the other", 500, costs{24, 6, 4}, func() {
+		w.measure("half-open, one after the other", 500, costs{19, 6, 4}, func() {
 			if !w.call(0, 200) {
 				t.Fatal("not admitted")
 			}
@@ -177,7 +177,7 @@ func TestHostCalls(t *testing.T) {
 		for range 3 {
 			w.request(1)
 		}
-		w.measure("half-open, rejected", 500, costs{8, 2, 1}, func() {
+		w.measure("half-open, rejected", 500, costs{9, 2, 1}, func() {
 			if w.call(0, 200) {
 				t.Fatal("admitted")
 			}

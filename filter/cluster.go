@@ -73,6 +73,7 @@ func (c *cluster) reject(p *breaker.Permit) {
 			c.reply = r
 		}
 	}
+	note("rejected", p.State, c.name, "", "")
 	bridge.SendLocalResponse(r.status, r.details, r.body, r.headers, grpcUnavailable)
 }
 

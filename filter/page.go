@@ -1,11 +1,15 @@
 package main
 
 import (
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"html"
+	"strconv"
 	"strings"
 	"time"
+
+	"envoy-circuit-breaker/breaker"
 )
 
 // A clusterStatus is what the status page says of one cluster's breaker.
@@ -19,11 +23,32 @@ type clusterStatus struct {
 
 	// In the window, while closed. Rates are percentages.
 	Calls       uint64  `json:"calls"`
+	Failures    uint64  `json:"failures"`
+	SlowCalls   uint64  `json:"slow_calls"`
 	FailureRate float64 `json:"failure_rate"`
 	SlowRate    float64 `json:"slow_rate"`
 
-	Rejected    uint64          `json:"rejected"`    // ever
+	// Ever.
+	Rejected       uint64 `json:"rejected"`
+	ShadowRejected uint64 `json:"shadow_rejected"`
+	Fallback       uint64 `json:"fallback"`
+
+	Policy      policyStatus    `json:"policy"`
 	Transitions []transitionLog `json:"transitions"` // the last ones, the newest first
+}
+
+// A policyStatus is what a cluster's breaker goes by, as far as it explains the status.
+type policyStatus struct {
+	Mode             string  `json:"mode"`
+	WindowSeconds    float64 `json:"window_seconds,omitempty"`
+	WindowRequests   int     `json:"window_requests,omitempty"`
+	MinRequests      int     `json:"min_requests"`
+	FailureRate      float64 `json:"failure_rate"`
+	Consecutive      int     `json:"consecutive_failures"`
+	SlowCallSeconds  float64 `json:"slow_call_seconds"`
+	SlowCallRate     float64 `json:"slow_call_rate"`
+	MaxTrials        int     `json:"half_open_max_requests"`
+	SuccessThreshold int     `json:"half_open_success_threshold"`
 }
 
 // A transitionLog is one line of a cluster's history.
@@ -32,111 +57,242 @@ type transitionLog struct {
 	Text string    `json:"text"`
 }
 
+func newPolicyStatus(p *breaker.Policy) policyStatus {
+	return policyStatus{
+		Mode:          p.Mode.String(),
+		WindowSeconds: p.WindowDuration.Seconds(), WindowRequests: p.WindowRequests, MinRequests: p.MinRequests,
+		FailureRate: p.FailureRate, Consecutive: p.ConsecutiveFailures,
+		SlowCallSeconds: p.SlowCallDuration.Seconds(), SlowCallRate: p.SlowCallRate,
+		MaxTrials: p.HalfOpenMaxRequests, SuccessThreshold: p.HalfOpenSuccessThreshold,
+	}
+}
+
 // page is the answer of the status page: JSON for programs that ask for it, else HTML.
 func page(plugin string, now time.Time, clusters []clusterStatus, accept string) (contentType, body string) {
 	if strings.Contains(accept, "application/json") {
-		b, err := json.MarshalIndent(struct {
+		var b strings.Builder
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false) // people read it too
+		e.SetIndent("", "  ")
+		err := e.Encode(struct {
 			Plugin   string          `json:"plugin"`
 			At       time.Time       `json:"at"`
 			Clusters []clusterStatus `json:"clusters"`
-		}{plugin, now, clusters}, "", "  ")
+		}{plugin, now, clusters})
 		if err != nil {
 			return "text/plain", err.Error() // cannot happen: there is nothing in it that JSON cannot write
 		}
-		return "application/json", string(b) + "\n"
+		return "application/json", b.String()
 	}
 	return "text/html; charset=utf-8", htmlPage(plugin, now, clusters)
 }
 
+// shownStates are the states in the order of the page: first what somebody may have to look after.
+var shownStates = []struct{ name, text, color string }{
+	{"open", "open", "d1242f"},
+	{"forced_open", "forced open", "d1242f"},
+	{"half_open", "half-open", "bf8700"},
+	{"closed", "closed", "1f883d"},
+	{"disabled", "disabled", "818b98"},
+}
+
+//go:embed page.css
+var pageStyle string
+
+// htmlPage loads nothing, runs nothing, and asks for itself again every two seconds. Its title and icon tell the worst of it
+// to those who keep it in a tab.
 func htmlPage(plugin string, now time.Time, clusters []clusterStatus) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, pageHead, html.EscapeString(plugin), html.EscapeString(plugin), now.UTC().Format("15:04:05"), len(clusters))
-	if len(clusters) == 0 {
-		b.WriteString("<p>No cluster has had a request yet.</p>")
-	}
-	for _, c := range clusters {
-		fmt.Fprintf(&b, `<section class="%s"><h2>%s</h2><p class="state">%s</p><dl>`,
-			c.State, html.EscapeString(c.Cluster), stateText(c))
-		if c.State == "closed" {
-			entry(&b, "calls in the window", fmt.Sprint(c.Calls))
-			rate(&b, "failed", c.FailureRate)
-			rate(&b, "slow", c.SlowRate)
-		}
-		entry(&b, "rejected so far", fmt.Sprint(c.Rejected))
-		b.WriteString("</dl>")
-		if len(c.Transitions) > 0 {
-			b.WriteString("<ol>")
-			for _, t := range c.Transitions {
-				fmt.Fprintf(&b, "<li><time>%s</time> %s</li>", t.At.UTC().Format("2006-01-02 15:04:05"), html.EscapeString(t.Text))
+	var pills, title, sections strings.Builder
+	icon := "818b98"
+	for _, state := range shownStates {
+		n := 0
+		for i := range clusters {
+			if clusters[i].State == state.name {
+				n++
+				section(&sections, now, &clusters[i], state.text)
 			}
-			b.WriteString("</ol>")
 		}
-		b.WriteString("</section>\n")
+		if n == 0 {
+			continue
+		}
+		if title.Len() == 0 {
+			icon = state.color
+		} else {
+			title.WriteString(", ")
+		}
+		fmt.Fprintf(&title, "%d %s", n, state.text)
+		fmt.Fprintf(&pills, `<span class="pill %s">%d %s</span>`, state.name, n, state.text)
 	}
-	b.WriteString(pageFoot)
-	return b.String()
-}
-
-// stateText is the state, and what goes with it.
-func stateText(c clusterStatus) string {
-	switch c.State {
-	case "open":
-		return fmt.Sprintf("open: next try in %.1f s, trip %d in a row", c.NextTry, c.Trips)
-	case "half_open":
-		return fmt.Sprintf("half-open: %d trials good, %d in flight", c.Successes, c.Trials)
+	if len(clusters) == 0 {
+		title.WriteString("no cluster yet")
+		sections.WriteString("<p class=\"empty\">No cluster has had a request yet.</p>\n")
 	}
-	return c.State
-}
 
-func entry(b *strings.Builder, name, value string) {
-	fmt.Fprintf(b, "<div><dt>%s</dt><dd>%s</dd></div>", name, value)
-}
-
-func rate(b *strings.Builder, name string, percent float64) {
-	entry(b, name, fmt.Sprintf(`%.1f %%<meter max="100" value="%.1f"></meter>`, percent, percent))
-}
-
-// The page loads nothing, runs nothing, and asks for itself again every two seconds.
-const pageHead = `<!doctype html>
+	plugin = html.EscapeString(plugin)
+	return fmt.Sprintf(`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="refresh" content="2">
-<title>Circuit breakers: %s</title>
+<title>%s: %s</title>
+<link rel="icon" href="data:image/svg+xml,%%3Csvg xmlns='http:%%2F%%2Fwww.w3.org/2000/svg' viewBox='0 0 2 2'%%3E%%3Ccircle cx='1' cy='1' r='.9' fill='%%23%s'/%%3E%%3C/svg%%3E">
 <style>
-:root { color-scheme: light dark; --text: #1b1f24; --soft: #57606a; --page: #f6f8fa; --card: #fff; --line: #d0d7de; --closed: #1a7f37; --open: #cf222e; --half: #9a6700; }
-@media (prefers-color-scheme: dark) {
-  :root { --text: #e6edf3; --soft: #9198a1; --page: #0d1117; --card: #161b22; --line: #30363d; --closed: #3fb950; --open: #ff7b72; --half: #d29922; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 75rem; padding: 1rem; font: 1rem/1.45 system-ui, sans-serif; color: var(--text); background: var(--page); }
-h1 { font-size: 1.35rem; margin: 0; }
-header p { margin: .2rem 0 1rem; color: var(--soft); }
-main { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%%, 22rem), 1fr)); align-items: start; }
-section { background: var(--card); border: 1px solid var(--line); border-left: .4rem solid var(--closed); border-radius: .5rem; padding: .8rem 1rem; }
-section.open { border-left-color: var(--open); }
-section.half_open { border-left-color: var(--half); }
-h2 { font-size: 1.05rem; margin: 0; overflow-wrap: anywhere; }
-.state { margin: .1rem 0 .6rem; font-weight: 600; color: var(--closed); }
-.open .state { color: var(--open); }
-.half_open .state { color: var(--half); }
-dl { display: grid; gap: .3rem .8rem; margin: 0; }
-dl div { display: flex; justify-content: space-between; gap: .8rem; }
-dt { color: var(--soft); }
-dd { margin: 0; font-variant-numeric: tabular-nums; text-align: right; }
-meter { display: block; width: 8rem; margin-left: auto; }
-ol { list-style: none; margin: .7rem 0 0; padding: .6rem 0 0; border-top: 1px solid var(--line); font-size: .85rem; color: var(--soft); }
-li { margin: .25rem 0; overflow-wrap: anywhere; }
-time { font-variant-numeric: tabular-nums; color: var(--text); }
-</style>
+%s</style>
 </head>
 <body>
-<header><h1>Circuit breakers: %s</h1><p>%s UTC, %d clusters</p></header>
+<header><h1>Circuit breakers <small>%s</small></h1><p class="counts">%s</p><p class="now">%s UTC</p></header>
 <main>
-`
-
-const pageFoot = `</main>
+%s</main>
+<footer>Refreshes every 2 seconds. Nothing on this page changes anything.</footer>
 </body>
 </html>
-`
+`, plugin, title.String(), icon, pageStyle, plugin, pills.String(), now.UTC().Format("2 Jan 2006 15:04:05"), sections.String())
+}
+
+// section shows one cluster.
+func section(b *strings.Builder, now time.Time, c *clusterStatus, state string) {
+	fmt.Fprintf(b, `<section class="%s"><div><h2>%s</h2><span class="pill">%s</span>`,
+		c.State, html.EscapeString(c.Cluster), capital(state))
+	if c.Policy.Mode == breaker.Shadow.String() {
+		b.WriteString(` <span class="pill mode">shadow</span>`)
+	}
+	b.WriteString("</div><dl>")
+	switch c.State {
+	case "open":
+		next := seconds(c.NextTry)
+		if c.NextTry == 0 {
+			next = "now" // the next request is the first trial
+		}
+		entry(b, "Next try in", next, "")
+		entry(b, "Trips in a row", grouped(uint64(c.Trips)), "")
+	case "half_open":
+		entry(b, "Good trials", grouped(uint64(c.Successes)), fmt.Sprintf("of %d to close", c.Policy.SuccessThreshold))
+		entry(b, "Trials in flight", strconv.Itoa(c.Trials), fmt.Sprintf("of %d at once", c.Policy.MaxTrials))
+	case "closed":
+		entry(b, "Calls", grouped(c.Calls), windowText(c))
+		rate(b, "Failed", c.FailureRate, c.Policy.FailureRate)
+		if c.Policy.SlowCallSeconds > 0 {
+			rate(b, "Slower than "+seconds(c.Policy.SlowCallSeconds), c.SlowRate, c.Policy.SlowCallRate)
+		}
+	}
+	if c.State != "disabled" {
+		b.WriteString(`<div class="last">`)
+		pair(b, "Rejected", grouped(c.Rejected), turnedAway(c))
+		b.WriteString("</div>")
+	}
+	b.WriteString("</dl>")
+	if len(c.Transitions) > 0 {
+		b.WriteString("<ol>")
+		for _, t := range c.Transitions {
+			history(b, now, t)
+		}
+		b.WriteString("</ol>")
+	}
+	b.WriteString("</section>\n")
+}
+
+// windowText says what the calls are those of, and from how many on they are judged.
+func windowText(c *clusterStatus) string {
+	p := &c.Policy
+	text := "in " + seconds(p.WindowSeconds)
+	if p.WindowRequests > 0 {
+		text = "of the last " + grouped(uint64(p.WindowRequests))
+	}
+	if rates := p.FailureRate > 0 || p.SlowCallSeconds > 0; rates && c.Calls < uint64(p.MinRequests) {
+		text += ", judged from " + grouped(uint64(p.MinRequests))
+	}
+	return text
+}
+
+// turnedAway tells of requests that were not admitted, and not rejected either.
+func turnedAway(c *clusterStatus) string {
+	var parts []string
+	if c.Fallback > 0 {
+		parts = append(parts, grouped(c.Fallback)+" to the fallback")
+	}
+	if c.ShadowRejected > 0 {
+		parts = append(parts, grouped(c.ShadowRejected)+" would be")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func entry(b *strings.Builder, name, value, note string) {
+	b.WriteString("<div>")
+	pair(b, name, value, note)
+	b.WriteString("</div>")
+}
+
+func pair(b *strings.Builder, name, value, note string) {
+	fmt.Fprintf(b, "<dt>%s</dt><dd>%s", name, value)
+	if note != "" {
+		fmt.Fprintf(b, `<span class="note">%s</span>`, note)
+	}
+	b.WriteString("</dd>")
+}
+
+// rate shows a rate beside the one that opens the breaker; a limit of 0 is none.
+func rate(b *strings.Builder, name string, percent, limit float64) {
+	class, at, note := "bar", "", "opens no breaker"
+	if limit > 0 {
+		at = fmt.Sprintf(";--limit:%.4g", limit)
+		note = fmt.Sprintf("opens at %.4g %%", limit)
+		switch {
+		case percent >= limit:
+			class = "bar over"
+		case percent >= limit/2:
+			class = "bar near"
+		}
+	}
+	entry(b, name, fmt.Sprintf(`%.1f %%<span class="%s" style="--value:%.1f%s"></span>`, percent, class, percent, at), note)
+}
+
+// history shows a transition, which a log line tells as "from -> to: why".
+func history(b *strings.Builder, now time.Time, t transitionLog) {
+	change, why, _ := strings.Cut(t.Text, ": ")
+	change = strings.NewReplacer("->", "→", "_", "-").Replace(change)
+	at, layout := t.At.UTC(), "15:04:05"
+	if at.YearDay() != now.UTC().YearDay() || at.Year() != now.UTC().Year() {
+		layout = "2 Jan 15:04"
+	}
+	fmt.Fprintf(b, `<li><b>%s</b><time datetime="%s">%s, %s</time><span>%s</span></li>`, html.EscapeString(change),
+		at.Format(time.RFC3339), at.Format(layout), ago(now.Sub(at)), html.EscapeString(why))
+}
+
+func ago(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return strconv.Itoa(max(0, int(d.Seconds()))) + " s ago"
+	case d < time.Hour:
+		return strconv.Itoa(int(d.Minutes())) + " min ago"
+	case d < 48*time.Hour:
+		return strconv.Itoa(int(d.Hours())) + " h ago"
+	}
+	return strconv.Itoa(int(d.Hours()/24)) + " days ago"
+}
+
+// seconds writes a length of time: with a tenth below ten seconds, where it is short.
+func seconds(s float64) string {
+	switch {
+	case s < 1 && s > 0:
+		return fmt.Sprintf("%.0f ms", s*1000)
+	case s < 10:
+		return fmt.Sprintf("%.2g s", s)
+	case s < 120:
+		return fmt.Sprintf("%.0f s", s)
+	case s < 7200:
+		return fmt.Sprintf("%.0f min", s/60)
+	}
+	return fmt.Sprintf("%.0f h", s/3600)
+}
+
+// grouped writes a number with a comma at every thousand.
+func grouped(n uint64) string {
+	s := strconv.FormatUint(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

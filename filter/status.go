@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -14,10 +15,31 @@ import (
 )
 
 // The status page shows all breakers of a plugin's name, whichever worker or listener they belong to. So what it needs is
-// in shared data: a numbered list of the clusters, and the last transitions of each. Both are written when a breaker is
-// made or changes its state, never by a request.
+// in shared data: a numbered list of the clusters, the policy of each, and its last transitions. They are written when a
+// worker meets a cluster for the first time and when a breaker changes its state, never by a request.
 
-// list adds a cluster whose record has just been made.
+// announce says that a cluster has a breaker, and what it goes by. The policy loaded last is the one that is shown.
+func (p *plugin) announce(cluster string, policy *breaker.Policy) {
+	text, err := json.Marshal(newPolicyStatus(policy))
+	if err != nil {
+		return // cannot happen: there is nothing in it that JSON cannot write
+	}
+	value := append(binary.LittleEndian.AppendUint32(nil, p.turn), text...)
+	store := &sharedData{key: sharedKey("policy", p.name, cluster)}
+	for range 1000 {
+		old, version := store.Load()
+		if len(old) > 4 && binary.LittleEndian.Uint32(old) >= p.turn {
+			return
+		}
+		if store.CompareAndSwap(value, version) {
+			if version == 0 {
+				list(p.name, cluster)
+			}
+			return
+		}
+	}
+}
+
 func list(plugin, cluster string) {
 	count := &sharedData{key: sharedKey("clusters", plugin, "")}
 	for range 1000 {
@@ -41,18 +63,28 @@ func listed(plugin string) []string {
 		}
 	}
 	slices.Sort(names)
-	return slices.Compact(names) // a record that was lost is made, and listed, again
+	return names
+}
+
+// A pastTransition is what is kept of a transition.
+type pastTransition struct {
+	transitionLog
+	Epoch uint64 `json:"epoch"`
 }
 
 // remembered is how many transitions of a cluster are kept.
 const remembered = 5
 
-// remember adds a transition to a cluster's history.
-func remember(plugin, cluster, text string) {
+// remember adds a transition to a cluster's history. Workers may come here in another order than they made theirs.
+func remember(plugin, cluster string, m breaker.Transition, text string) {
 	store := &sharedData{key: sharedKey("history", plugin, cluster)}
 	for range 1000 {
 		value, version := store.Load()
-		past := append([]transitionLog{{time.Now(), text}}, parseHistory(value)...)
+		past, i := parseHistory(value), 0
+		for i < len(past) && past[i].Epoch > m.Epoch {
+			i++
+		}
+		past = slices.Insert(past, i, pastTransition{transitionLog{time.Now(), text}, m.Epoch})
 		next, err := json.Marshal(past[:min(len(past), remembered)])
 		if err != nil || store.CompareAndSwap(next, version) {
 			return
@@ -61,7 +93,7 @@ func remember(plugin, cluster, text string) {
 }
 
 // parseHistory reads a cluster's history; none if it cannot be read.
-func parseHistory(value []byte) (past []transitionLog) {
+func parseHistory(value []byte) (past []pastTransition) {
 	if json.Unmarshal(value, &past) != nil {
 		return nil
 	}
@@ -86,7 +118,8 @@ func (p *plugin) answerStatus() bool {
 
 func (p *plugin) reply(status uint32, contentType, body string, headers ...[2]string) {
 	headers = append(headers, [2]string{"content-type", contentType}, [2]string{"cache-control", "no-store"},
-		[2]string{"content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"})
+		[2]string{"content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+		[2]string{"x-content-type-options", "nosniff"})
 	bridge.SendLocalResponse(status, "circuit_breaker_status", []byte(body), appendHeaders(nil, headers), -1)
 }
 
@@ -98,27 +131,49 @@ func (p *plugin) statuses() []clusterStatus {
 	now := clock{}.Now()
 	all := []clusterStatus{}
 	for _, name := range listed(p.name) {
-		s := p.shown[name]
-		if s == nil {
-			var err error
-			if s, err = defineStats(p.name, name); err != nil {
-				continue
-			}
-			p.shown[name] = s
+		if c, ok := p.status(name, now); ok {
+			all = append(all, c)
 		}
-		st, ok := breaker.ReadStatus(recordStore(p.name, name), countsStore(p.name, name), s, now)
-		if !ok {
-			continue
-		}
-		history, _ := bridge.SharedData(sharedKey("history", p.name, name))
-		all = append(all, clusterStatus{
-			Cluster: name, State: st.State.String(), NextTry: st.OpenFor.Seconds(), Trips: st.Trips,
-			Successes: st.Successes, Trials: st.Trials,
-			Calls: st.Window.Calls, FailureRate: percent(st.Window.Failures, st.Window.Calls), SlowRate: percent(st.Window.SlowCalls, st.Window.Calls),
-			Rejected: s.Value(breaker.Rejected), Transitions: parseHistory(history),
-		})
 	}
 	return all
+}
+
+// status reads the status of one cluster's breaker. It reports false if that cannot be read.
+func (p *plugin) status(cluster string, now breaker.Time) (c clusterStatus, ok bool) {
+	c = clusterStatus{Cluster: cluster, Transitions: []transitionLog{}} // which JSON writes as a list, other than nil
+	value, _ := bridge.SharedData(sharedKey("policy", p.name, cluster))
+	if len(value) < 4 || json.Unmarshal(value[4:], &c.Policy) != nil {
+		return c, false
+	}
+	s := p.shown[cluster]
+	if s == nil {
+		var err error
+		if s, err = defineStats(p.name, cluster); err != nil {
+			return c, false
+		}
+		p.shown[cluster] = s
+	}
+	switch c.Policy.Mode {
+	case breaker.ForceOpen.String():
+		c.State = "forced_open"
+	case breaker.Disabled.String():
+		c.State = "disabled"
+	default:
+		st, ok := breaker.ReadStatus(recordStore(p.name, cluster), countsStore(p.name, cluster), s, now)
+		if !ok {
+			return c, false // it has just been announced, or its record is corrupt and will be made anew by the next request
+		}
+		c.State, c.NextTry, c.Trips, c.Successes, c.Trials = st.State.String(), st.OpenFor.Seconds(), st.Trips, st.Successes, st.Trials
+		w := st.Window
+		c.Calls, c.Failures, c.SlowCalls = w.Calls, w.Failures, w.SlowCalls
+		c.FailureRate, c.SlowRate = percent(w.Failures, w.Calls), percent(w.SlowCalls, w.Calls)
+	}
+	c.Rejected, c.ShadowRejected, c.Fallback = s.Value(breaker.Rejected), s.Value(breaker.ShadowRejected), s.Value(breaker.FellBack)
+	value, _ = bridge.SharedData(sharedKey("history", p.name, cluster))
+	for _, past := range parseHistory(value) {
+		c.Transitions = append(c.Transitions, past.transitionLog)
+	}
+	return c, true
 }
 
 func percent(part, whole uint64) float64 {

@@ -85,6 +85,7 @@ func onRequestHeaders(id, _, _ uint32) uint32 {
 			return uint32(types.ActionPause)
 		}
 		c.breaker.FallBack()
+		note("fallback", permit.State, c.name, "", "")
 		return uint32(types.ActionContinue)
 	}
 	s.cluster, s.permit = c, permit
@@ -192,10 +193,45 @@ func done(id uint32, s *stream) {
 	if s.marked {
 		served(s, e)
 	} else {
-		s.cluster.breaker.Done(s.permit, s.cluster.judge(e))
+		o, reason := s.cluster.judge(e)
+		s.cluster.breaker.Done(s.permit, o)
+		if o != (breaker.Outcome{}) || s.permit.State != "closed" {
+			noteOutcome(s, o, reason)
+		}
 	}
 	forget(id, s)
 }
+
+// noteOutcome makes what became of an admitted request readable for access logs.
+func noteOutcome(s *stream, o breaker.Outcome, reason string) {
+	decision := "admitted"
+	if s.permit.Shadowed() {
+		decision = "shadow_rejected"
+	}
+	outcome := [...]string{breaker.Success: "success", breaker.Failure: "failure", breaker.Unjudged: "neutral"}[o.Result]
+	if o.Slow {
+		outcome += ",slow"
+	}
+	note(decision, s.permit.State, s.cluster.name, outcome, reason)
+}
+
+// note sets the property that access logs and traces read as %FILTER_STATE(wasm.circuit_breaker:PLAIN)%. A plainly healthy
+// request has none, and does not pay for it.
+func note(decision, state, cluster, outcome, reason string) {
+	b := append(notes[:0], "decision="...)
+	b = append(b, decision...)
+	b = append(append(b, " state="...), state...)
+	b = append(append(b, " cluster="...), cluster...)
+	if outcome != "" {
+		b = append(append(b, " outcome="...), outcome...)
+		b = append(append(b, " reason="...), reason...)
+	}
+	notes = b
+	bridge.SetProperty("circuit_breaker", b)
+}
+
+// notes is the buffer of the last note.
+var notes []byte
 
 // served gives the verdict on a request that was marked for the fallback: it belongs to the cluster that served it, which
 // is known by now. A fallback cluster that was asked and not used gets its permit back.
@@ -204,7 +240,7 @@ func served(s *stream, e ending) {
 	if s.permit.Admitted() {
 		outcome := breaker.Outcome{Result: breaker.Unjudged}
 		if string(name) == s.cluster.name {
-			outcome = s.cluster.judge(e)
+			outcome, _ = s.cluster.judge(e)
 		}
 		s.cluster.breaker.Done(s.permit, outcome)
 		return
@@ -213,14 +249,15 @@ func served(s *stream, e ending) {
 		return // a direct response
 	}
 	if c := s.plugin.cluster(name); c != nil {
-		c.breaker.Observe(c.judge(e))
+		o, _ := c.judge(e)
+		c.breaker.Observe(o)
 	}
 }
 
-// judge gives the verdict on a request as the cluster's, and adds the upstream's word on when to come back where that may
-// be asked for.
-func (c *cluster) judge(e ending) breaker.Outcome {
-	o, _ := c.rules.judge(e)
+// judge gives the verdict on a request as the cluster's and its reason, and adds the upstream's word on when to come back
+// where that may be asked for.
+func (c *cluster) judge(e ending) (o breaker.Outcome, reason string) {
+	o, reason = c.rules.judge(e)
 	if c.rules.HonorRetryAfter && e.origin == answered && o.Result == breaker.Failure {
 		switch {
 		case e.grpc > 0:
@@ -229,7 +266,7 @@ func (c *cluster) judge(e ending) breaker.Outcome {
 			o.RetryAfter = parseRetryAfter(bridge.Header(bridge.ResponseHeaders, "retry-after"), time.Now())
 		}
 	}
-	return o
+	return o, reason
 }
 
 // asked reports whether the request has been sent to the upstream at all.

@@ -20,9 +20,17 @@ In another terminal:
   curl -X POST 127.0.0.1:8081/recover
   for i in $(seq 20); do curl -s -o /dev/null -w '%{http_code} ' 127.0.0.1:10000/payments; sleep 0.5; done; echo
 
+  # 5. Fallback. Catalog's breaker does not reject: once it is open, Envoy answers with yesterday's catalog.
+  curl -X POST 127.0.0.1:8082/fail
+  for i in $(seq 20); do curl -s 127.0.0.1:10000/catalog; done
+  curl -X POST 127.0.0.1:8082/recover
+
+  # The status page. In a browser it refreshes itself: http://127.0.0.1:9902/circuit-breakers
+  curl -s -H 'accept: application/json' 127.0.0.1:9902/circuit-breakers
+
   # The breakers' numbers. In state, 0 is closed, 1 open, 2 half-open.
   curl -s '127.0.0.1:9901/stats?usedonly&filter=wasmcustom'
 
-An upstream that hangs: POST to /hang in place of /fail. Catalog's port is 8082. Ctrl-C stops everything.
+An upstream that hangs: POST to /hang in place of /fail. Ctrl-C stops everything.
 
 `

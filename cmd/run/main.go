@@ -23,6 +23,7 @@ import (
 const (
 	listener = "127.0.0.1:10000"
 	admin    = "127.0.0.1:9901"
+	status   = "127.0.0.1:9902"
 	payments = "127.0.0.1:8081"
 	catalog  = "127.0.0.1:8082"
 )
@@ -45,7 +46,7 @@ func main() {
 
 // run returns nil when ctx ends, and an error when anything else ends it. Envoy is gone when it returns.
 func run(ctx context.Context, envoy, config string) error {
-	for _, address := range []string{listener, admin} {
+	for _, address := range []string{listener, admin, status} {
 		// Envoy would share the listener's port with another Envoy, and requests would reach either of them.
 		l, err := listen(address)
 		if err != nil {
