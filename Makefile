@@ -30,6 +30,16 @@ run: build $(ENVOY) ## Run Envoy with the plugin and two demo upstreams until Ct
 	@$(GOBUILD) -o build/run ./cmd/run
 	@exec build/run -envoy $(ENVOY)
 
+.PHONY: demo
+demo: build $(ENVOY) ## Show an outage, without and with the breaker, in 40 seconds; draws build/demo.svg
+	@$(GOBUILD) -o build/demo ./cmd/demo
+	@exec build/demo -envoy $(ENVOY)
+
+.PHONY: docs
+docs: demo ## Draw the README's picture anew: docs/demo.svg
+	@mkdir -p docs
+	cp build/demo.svg docs/demo.svg
+
 .PHONY: test
 test: build $(ENVOY) ## Run all tests, the end-to-end ones on a real Envoy included
 	go test -timeout 10m ./...
@@ -45,7 +55,7 @@ test-race: ## Run the core's tests with the race detector (needs a C compiler)
 .PHONY: fuzz
 fuzz: ## Fuzz each fuzz target of the core for FUZZTIME (60s)
 	@set -e; targets=$$(go test -list '^Fuzz' ./breaker); for target in $$(echo "$$targets" | grep '^Fuzz'); do \
-		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./breaker; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./breaker; \
 	done
 
 .PHONY: lint

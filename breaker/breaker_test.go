@@ -85,7 +85,7 @@ func TestFailureRateTripsAcrossWorkers(t *testing.T) {
 		b.Done(permit, Outcome{Result: Failure})
 	}
 	for _, b := range workers {
-		if permit := b.Acquire(); permit.Admitted() || permit.State != "open" || permit.RetryAfter != 5*time.Second {
+		if permit := b.Acquire(); permit.Admitted() || permit.State() != "open" || permit.RetryAfter != 5*time.Second {
 			t.Errorf("after ten failures: %+v", permit)
 		}
 	}
@@ -204,7 +204,7 @@ func TestDoubt(t *testing.T) {
 		b.Done(b.Acquire(), Outcome{Result: Failure})
 		w.now = w.now.Add(time.Minute)
 		store.refuse = forever
-		if p := b.Acquire(); p.Admitted() || p.State != "open" || w.tally.Value(Errors) != 0 || w.tally.Value(Rejected) != 1 {
+		if p := b.Acquire(); p.Admitted() || p.State() != "open" || w.tally.Value(Errors) != 0 || w.tally.Value(Rejected) != 1 {
 			t.Errorf("%+v", p)
 		}
 		store.refuse = tries - 1
@@ -214,7 +214,7 @@ func TestDoubt(t *testing.T) {
 		}
 		b.Done(p, Outcome{Result: Unjudged})
 		store.refuse = forever
-		if p := b.Acquire(); p.Admitted() || p.State != "half_open" {
+		if p := b.Acquire(); p.Admitted() || p.State() != "half_open" {
 			t.Errorf("%+v", p)
 		}
 	})

@@ -36,7 +36,7 @@ func Example() {
 	call := func(service func() error) error {
 		permit := b.Acquire()
 		if !permit.Admitted() {
-			return fmt.Errorf("the breaker is %s, try again in %v", permit.State, permit.RetryAfter)
+			return fmt.Errorf("the breaker is %s, try again in %v", permit.State(), permit.RetryAfter)
 		}
 		err := service()
 		outcome := breaker.Outcome{Result: breaker.Success}

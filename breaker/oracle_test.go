@@ -257,8 +257,8 @@ type sideBySide struct {
 func (s *sideBySide) request(worker int) (admitted bool) {
 	p := s.workers[worker].Acquire()
 	kind, why, retryAfter := s.oracle.request()
-	if p.kind != kind || p.State != why || p.RetryAfter != retryAfter {
-		s.t.Fatalf("request: got %d %q %v, want %d %q %v", p.kind, p.State, p.RetryAfter, kind, why, retryAfter)
+	if p.kind != kind || p.State() != why || p.RetryAfter != retryAfter {
+		s.t.Fatalf("request: got %d %q %v, want %d %q %v", p.kind, p.State(), p.RetryAfter, kind, why, retryAfter)
 	}
 	s.flights = append(s.flights, entry{worker: worker, permit: p})
 	if p.kind != refused {

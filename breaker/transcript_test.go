@@ -303,7 +303,7 @@ func (s *transcript) request(name string, on int) bool {
 		s.say("permits expired: %d", n)
 	}
 	p := f.permit
-	why := strings.ReplaceAll(p.State, "_", "-")
+	why := strings.ReplaceAll(p.State(), "_", "-")
 	if p.RetryAfter > 0 {
 		why += fmt.Sprintf(", retry after %v", p.RetryAfter)
 	}

@@ -67,13 +67,13 @@ func (c *cluster) reject(p *breaker.Permit) {
 	grpcWeb := grpcWebType()
 	seconds := wholeSeconds(p.RetryAfter)
 	r := c.reply
-	if r == nil || r.state != p.State || r.seconds != seconds || grpcWeb != "" {
-		r = c.rules.Reject.fill(c.name, p.State, seconds, grpcWeb)
+	if r == nil || r.state != p.State() || r.seconds != seconds || grpcWeb != "" {
+		r = c.rules.Reject.fill(c.name, p.State(), seconds, grpcWeb)
 		if grpcWeb == "" {
 			c.reply = r
 		}
 	}
-	note("rejected", p.State, c.name, "", "")
+	note("rejected", p.State(), c.name, "", "")
 	bridge.SendLocalResponse(r.status, r.details, r.body, r.headers, grpcUnavailable)
 }
 

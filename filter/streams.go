@@ -85,7 +85,7 @@ func onRequestHeaders(id, _, _ uint32) uint32 {
 			return uint32(types.ActionPause)
 		}
 		c.breaker.FallBack()
-		note("fallback", permit.State, c.name, "", "")
+		note("fallback", permit.State(), c.name, "", "")
 		return uint32(types.ActionContinue)
 	}
 	s.cluster, s.permit = c, permit
@@ -195,7 +195,7 @@ func done(id uint32, s *stream) {
 	} else {
 		o, reason := s.cluster.judge(e)
 		s.cluster.breaker.Done(s.permit, o)
-		if o != (breaker.Outcome{}) || s.permit.State != "closed" {
+		if o != (breaker.Outcome{}) || s.permit.State() != "closed" {
 			noteOutcome(s, o, reason)
 		}
 	}
@@ -212,7 +212,7 @@ func noteOutcome(s *stream, o breaker.Outcome, reason string) {
 	if o.Slow {
 		outcome += ",slow"
 	}
-	note(decision, s.permit.State, s.cluster.name, outcome, reason)
+	note(decision, s.permit.State(), s.cluster.name, outcome, reason)
 }
 
 // note sets the property that access logs and traces read as %FILTER_STATE(wasm.circuit_breaker:PLAIN)%. A plainly healthy
