@@ -422,7 +422,7 @@ const anyEpoch = 0
 // of long ago, and their timeouts would poison the window of a breaker that has recovered since.
 func (b *Breaker) ready(now Time, bad bool, epoch uint64) *view {
 	v := b.view.Load()
-	if bad {
+	if bad || v != nil && v.epoch != epoch { // nor is a good outcome late because the view is old
 		v = b.trusted()
 	}
 	if v != nil && v.bell != 0 && now < v.until && !b.mustMove(v, bad) {

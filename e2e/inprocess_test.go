@@ -125,7 +125,8 @@ func (w *workers) measure(name string, n int, limit costs, request func()) {
 	got := costs{d.Total(), d.TotalBuffers(), d.Calls["proxy_get_shared_data"] + d.Calls["proxy_set_shared_data"]}
 	per := func(total uint64) float64 { return float64(total) / float64(n) }
 	w.t.Logf("%s: %.2f host calls, %.2f with a buffer, %.2f on shared data, %v", name, per(got.calls), per(got.buffers), per(got.sharedData), d.Callbacks)
-	if got.calls > limit.calls*uint64(n) || got.buffers > limit.buffers*uint64(n) || got.sharedData > limit.sharedData*uint64(n) {
+	// Now and then Go's own runtime looks at the clock.
+	if got.calls > limit.calls*uint64(n)+uint64(n)/100 || got.buffers > limit.buffers*uint64(n) || got.sharedData > limit.sharedData*uint64(n) {
 		w.t.Errorf("%s: more than %+v per request:\n%v", name, limit, d)
 	}
 }
@@ -135,19 +136,24 @@ func TestHostCalls(t *testing.T) {
 	t.Run("healthy", func(t *testing.T) {
 		w := startWorkers(t, host.Options{})
 		w.warm()
-		w.measure("healthy", 1000, costs{8, 3, 0}, func() { w.call(0, 200) })
+		w.measure("healthy", 1000, costs{4, 1, 0}, func() { w.call(0, 200) })
+	})
+	t.Run("healthy, no CEL", func(t *testing.T) {
+		w := startWorkers(t, host.Options{NoCEL: true})
+		w.warm()
+		w.measure("healthy, no CEL", 1000, costs{8, 3, 0}, func() { w.call(0, 200) })
 	})
 	t.Run("healthy, everything on", func(t *testing.T) {
 		w := startWorkers(t, host.Options{Config: `{"slow_call": {"duration": "1s"}, "consecutive_failures": 100,
 			"clusters": [{"match": "x*", "failure_rate": 1}, {"match": "pay*", "failure_rate": 60}]}`})
 		w.warm()
-		w.measure("healthy, everything on", 1000, costs{12, 3, 0}, func() { w.call(0, 200) })
+		w.measure("healthy, everything on", 1000, costs{7, 1, 0}, func() { w.call(0, 200) })
 	})
 	t.Run("failing", func(t *testing.T) {
 		w := startWorkers(t, host.Options{Config: `{"failure_rate": 60}`})
 		w.warm()
 		i := 0
-		w.measure("half of all fail", 1000, costs{12, 3, 0}, func() { w.call(0, 200+300*(i%2)); i++ })
+		w.measure("half of all fail", 1000, costs{9, 2, 0}, func() { w.call(0, 200+300*(i%2)); i++ })
 		w.wantStats(map[string]uint64{"state": 0, "failures": 500})
 	})
 	t.Run("open", func(t *testing.T) {
@@ -155,7 +161,7 @@ func TestHostCalls(t *testing.T) {
 		w.warm()
 		for w.call(0, 500) {
 		}
-		w.measure("open", 1000, costs{8, 1, 0}, func() {
+		w.measure("open", 1000, costs{7, 1, 0}, func() {
 			if w.call(0, 200) {
 				t.Fatal("admitted")
 			}
@@ -168,7 +174,7 @@ func TestHostCalls(t *testing.T) {
 		}
 		w.advance(5 * time.Second)
 		w.call(0, 200)
-		w.measure("half-open, one after the other", 500, costs{19, 6, 4}, func() {
+		w.measure("half-open, one after the other", 500, costs{16, 4, 4}, func() {
 			if !w.call(0, 200) {
 				t.Fatal("not admitted")
 			}

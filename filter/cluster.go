@@ -17,7 +17,8 @@ type cluster struct {
 	name    string
 	rules   *Rules
 	breaker *breaker.Breaker
-	reply   *reply // the last one, which serves until its retry-after changes
+	healthy *bridge.Expression // evaluates where a request was certainly no failure; nil where the host knows no CEL
+	reply   *reply             // the last one, which serves until its retry-after changes
 
 	probing    bool   // a probe is out
 	probeError string // why the last probe could not be made, as logged
@@ -30,6 +31,7 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 		return nil, err
 	}
 	c := &cluster{name: name, rules: p.config.For(name)}
+	c.healthy = p.healthy[c.rules]
 	s, err := defineStats(p.name, name)
 	if err != nil {
 		return nil, err

@@ -141,39 +141,42 @@ func htmlPage(plugin string, now time.Time, clusters []clusterStatus) string {
 %s</style>
 </head>
 <body>
-<header><h1>Circuit breakers <small>%s</small></h1><p class="counts">%s</p><p class="now">%s UTC</p></header>
+<header><h1>Circuit breakers</h1><p class="counts">%s</p><p class="now">Plugin %s, %s UTC</p></header>
 <main>
 %s</main>
 <footer>Refreshes every 2 seconds. Nothing on this page changes anything.</footer>
 </body>
 </html>
-`, plugin, title.String(), icon, pageStyle, plugin, pills.String(), now.UTC().Format("2 Jan 2006 15:04:05"), sections.String())
+`, plugin, title.String(), icon, pageStyle, pills.String(), plugin, now.UTC().Format("2 Jan 2006 15:04:05"), sections.String())
 }
+
+// breakable lets long names of clusters break where one would break them.
+var breakable = strings.NewReplacer(".", ".<wbr>", "|", "|<wbr>")
 
 // section shows one cluster.
 func section(b *strings.Builder, now time.Time, c *clusterStatus, state string) {
-	fmt.Fprintf(b, `<section class="%s"><div><h2>%s</h2><span class="pill">%s</span>`,
-		c.State, html.EscapeString(c.Cluster), capital(state))
+	fmt.Fprintf(b, `<section class="%s"><h2>%s</h2><div class="states"><span class="pill">%s</span>`,
+		c.State, breakable.Replace(html.EscapeString(c.Cluster)), capital(state))
 	if c.Policy.Mode == breaker.Shadow.String() {
 		b.WriteString(` <span class="pill mode">shadow</span>`)
 	}
 	b.WriteString("</div><dl>")
 	switch c.State {
 	case "open":
-		next := seconds(c.NextTry)
+		next := "in\u00a0" + seconds(c.NextTry)
 		if c.NextTry == 0 {
 			next = "now" // the next request is the first trial
 		}
-		entry(b, "Next try in", next, "")
+		entry(b, "Next try", next, "")
 		entry(b, "Trips in a row", grouped(uint64(c.Trips)), "")
 	case "half_open":
 		entry(b, "Good trials", grouped(uint64(c.Successes)), fmt.Sprintf("of %d to close", c.Policy.SuccessThreshold))
 		entry(b, "Trials in flight", strconv.Itoa(c.Trials), fmt.Sprintf("of %d at once", c.Policy.MaxTrials))
 	case "closed":
 		entry(b, "Calls", grouped(c.Calls), windowText(c))
-		rate(b, "Failed", c.FailureRate, c.Policy.FailureRate)
+		rate(b, "Failed", c.FailureRate, "", c.Policy.FailureRate)
 		if c.Policy.SlowCallSeconds > 0 {
-			rate(b, "Slower than "+seconds(c.Policy.SlowCallSeconds), c.SlowRate, c.Policy.SlowCallRate)
+			rate(b, "Slow", c.SlowRate, "over "+seconds(c.Policy.SlowCallSeconds)+", ", c.Policy.SlowCallRate)
 		}
 	}
 	if c.State != "disabled" {
@@ -232,11 +235,13 @@ func pair(b *strings.Builder, name, value, note string) {
 }
 
 // rate shows a rate beside the one that opens the breaker; a limit of 0 is none.
-func rate(b *strings.Builder, name string, percent, limit float64) {
-	class, at, note := "bar", "", "opens no breaker"
-	if limit > 0 {
+func rate(b *strings.Builder, name string, percent float64, note string, limit float64) {
+	class, at := "bar", ""
+	if limit == 0 {
+		note += "opens no breaker"
+	} else {
 		at = fmt.Sprintf(";--limit:%.4g", limit)
-		note = fmt.Sprintf("opens at %.4g %%", limit)
+		note += fmt.Sprintf("opens at %.4g%%", limit)
 		switch {
 		case percent >= limit:
 			class = "bar over"
@@ -244,13 +249,14 @@ func rate(b *strings.Builder, name string, percent, limit float64) {
 			class = "bar near"
 		}
 	}
-	entry(b, name, fmt.Sprintf(`%.1f %%<span class="%s" style="--value:%.1f%s"></span>`, percent, class, percent, at), note)
+	entry(b, name, fmt.Sprintf(`%.1f%%<span class="%s" style="--value:%.1f%s"></span>`, percent, class, percent, at), note)
 }
 
 // history shows a transition, which a log line tells as "from -> to: why".
 func history(b *strings.Builder, now time.Time, t transitionLog) {
 	change, why, _ := strings.Cut(t.Text, ": ")
 	change = strings.NewReplacer("->", "→", "_", "-").Replace(change)
+	why = strings.NewReplacer("h0m0s", "h", "m0s", "m").Replace(why) // in durations
 	at, layout := t.At.UTC(), "15:04:05"
 	if at.YearDay() != now.UTC().YearDay() || at.Year() != now.UTC().Year() {
 		layout = "2 Jan 15:04"
@@ -271,19 +277,22 @@ func ago(d time.Duration) string {
 	return strconv.Itoa(int(d.Hours()/24)) + " days ago"
 }
 
-// seconds writes a length of time: with a tenth below ten seconds, where it is short.
+// seconds writes a length of time: with a tenth below ten seconds, where it is short. Number and unit stay on one line.
 func seconds(s float64) string {
+	format := "%.0f\u00a0h"
 	switch {
 	case s < 1 && s > 0:
-		return fmt.Sprintf("%.0f ms", s*1000)
+		s, format = s*1000, "%.0f\u00a0ms"
 	case s < 10:
-		return fmt.Sprintf("%.2g s", s)
+		format = "%.2g\u00a0s"
 	case s < 120:
-		return fmt.Sprintf("%.0f s", s)
+		format = "%.0f\u00a0s"
 	case s < 7200:
-		return fmt.Sprintf("%.0f min", s/60)
+		s, format = s/60, "%.0f\u00a0min"
+	default:
+		s /= 3600
 	}
-	return fmt.Sprintf("%.0f h", s/3600)
+	return fmt.Sprintf(format, s)
 }
 
 // grouped writes a number with a comma at every thousand.

@@ -24,7 +24,7 @@ func TestPage(t *testing.T) {
 		{Cluster: "forced", State: "forced_open", Policy: policy, Rejected: 30},
 		{Cluster: "late", State: "open", Policy: policy, Trips: 1},
 		{Cluster: `outbound|443||<script>alert("x")</script>`, State: "open", Policy: policy, NextTry: 4.25, Trips: 2, Transitions: []transitionLog{
-			{now.Add(-75 * time.Second), `closed -> open: <b>12/20</b> failed`},
+			{now.Add(-75 * time.Second), `closed -> open: <b>12/20</b> failed in 1h0m0s; open for 10m0s`},
 			{now.Add(-30 * time.Hour), `half_open -> closed: 3 trials succeeded`},
 		}},
 		{Cluster: "search", State: "half_open", Policy: policy, Successes: 1, Trials: 2},
@@ -37,16 +37,16 @@ func TestPage(t *testing.T) {
 	for _, want := range []string{ // in this order
 		`http-equiv="refresh" content="2"`,
 		`<title>a&amp;&#34;b&#34;: 2 open, 1 forced open, 1 half-open, 2 closed, 1 disabled</title>`, `%23d1242f`,
-		`<small>a&amp;&#34;b&#34;</small>`, `24 Nov 2026 10:00:00 UTC`,
-		`<h2>late<`, `<dt>Next try in</dt><dd>now<`,
-		`<section class="open">`, `<h2>outbound|443||&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;</h2>`, `>Open<`,
-		`<dt>Next try in</dt><dd>4.2 s<`, `<dt>Trips in a row</dt><dd>2<`,
-		`<b>closed → open</b><time datetime="2026-11-24T09:58:45Z">09:58:45, 1 min ago</time><span>&lt;b&gt;12/20&lt;/b&gt; failed</span>`,
+		`2 open</span>`, `Plugin a&amp;&#34;b&#34;, 24 Nov 2026 10:00:00 UTC`,
+		`<h2>late<`, `<dt>Next try</dt><dd>now<`,
+		`<section class="open">`, `<h2>outbound|<wbr>443|<wbr>|<wbr>&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;</h2>`, `>Open<`,
+		`<dt>Next try</dt><dd>in 4.2 s<`, `<dt>Trips in a row</dt><dd>2<`,
+		`<b>closed → open</b><time datetime="2026-11-24T09:58:45Z">09:58:45, 1 min ago</time><span>&lt;b&gt;12/20&lt;/b&gt; failed in 1h; open for 10m</span>`,
 		`<b>half-open → closed</b><time datetime="2026-11-23T04:00:00Z">23 Nov 04:00, 30 h ago</time>`,
 		`<h2>forced<`, `>Forced open<`, `<dt>Rejected</dt><dd>30<`,
 		`<h2>search<`, `>Half-open<`, `<dt>Good trials</dt><dd>1<span class="note">of 3 to close<`, `<dt>Trials in flight</dt><dd>2<span class="note">of 3 at once<`,
-		`<h2>catalog<`, `<dt>Calls</dt><dd>1,200<span class="note">in 10 s<`, `<dt>Failed</dt><dd>30.0 %<span class="bar near" style="--value:30.0;--limit:50"></span><span class="note">opens at 50 %<`,
-		`<dt>Slower than 1.5 s</dt><dd>2.5 %<`, `<dt>Rejected</dt><dd>1,234,567<`,
+		`<h2>catalog<`, `<dt>Calls</dt><dd>1,200<span class="note">in 10 s<`, `<dt>Failed</dt><dd>30.0%<span class="bar near" style="--value:30.0;--limit:50"></span><span class="note">opens at 50%<`,
+		`<dt>Slow</dt><dd>2.5%<`, `over 1.5 s, opens at 100%`, `<dt>Rejected</dt><dd>1,234,567<`,
 		`<h2>few<`, `>shadow<`, `<dd>3<span class="note">of the last 2,000<`, `opens no breaker`, `6 to the fallback, 5 would be`,
 		`<h2>disabled<`,
 	} {
@@ -99,7 +99,7 @@ func TestReadableTimes(t *testing.T) {
 	for want, s := range map[string]float64{
 		"40 ms": 0.04, "5 s": 5, "4.2 s": 4.24, "12 s": 12.3, "119 s": 119, "10 min": 600, "2 h": 7200,
 	} {
-		if got := seconds(s); got != want {
+		if got := strings.ReplaceAll(seconds(s), "\u00a0", " "); got != want {
 			t.Errorf("%v s: %q, want %q", s, got, want)
 		}
 	}

@@ -35,8 +35,9 @@ type plugin struct {
 	id       uint32
 	name     string
 	config   *Config
-	hash     uint64 // of its configuration
-	turn     uint32 // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
+	hash     uint64                        // of its configuration
+	turn     uint32                        // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
+	healthy  map[*Rules]*bridge.Expression // Rules.FailureOn, compiled
 	clusters map[string]*cluster
 	full     bool // max_breakers was reached, and said
 	warned   bool // hidden stats were found, and said
@@ -83,6 +84,10 @@ func (p *plugin) start() error {
 		if err := p.takeTurn(); err != nil {
 			return err
 		}
+	}
+	p.healthy = map[*Rules]*bridge.Expression{}
+	for _, r := range p.config.all() {
+		p.healthy[r] = bridge.CompileExpression(r.FailureOn.healthyExpression())
 	}
 	p.lastTick = clock{}.Now()
 	return proxywasm.SetTickPeriodMilliSeconds(tickMilliseconds)

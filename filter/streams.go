@@ -173,13 +173,10 @@ const (
 
 // done gives the verdict on a stream.
 func done(id uint32, s *stream) {
-	e := ending{origin: endedBy(bridge.Property(codeDetails)), grpc: -1}
-	e.status = number(bridge.Header(bridge.ResponseHeaders, ":status"))
-	if e.status == 200 && (e.origin == outlived || s.cluster.rules.FailureOn.grpc != 0) {
-		e.grpc = grpcStatus()
+	e := healthyEnding
+	if s.cluster.healthy == nil || !s.cluster.healthy.Evaluates() {
+		e = s.ending()
 	}
-	e.tunnel = e.status == 101 ||
-		e.status == 200 && e.origin != answered && string(bridge.Header(bridge.RequestHeaders, ":method")) == "CONNECT"
 	if s.began != 0 {
 		end := s.headers
 		if end == 0 {
@@ -200,6 +197,21 @@ func done(id uint32, s *stream) {
 		}
 	}
 	forget(id, s)
+}
+
+// healthyEnding stands for every ending that cannot be a failure.
+var healthyEnding = ending{origin: answered, status: 200, grpc: -1}
+
+// ending reads how a stream ended.
+func (s *stream) ending() ending {
+	e := ending{origin: endedBy(bridge.Property(codeDetails)), grpc: -1}
+	e.status = number(bridge.Header(bridge.ResponseHeaders, ":status"))
+	if e.status == 200 && (e.origin == outlived || s.cluster.rules.FailureOn.grpc != 0) {
+		e.grpc = grpcStatus()
+	}
+	e.tunnel = e.status == 101 ||
+		e.status == 200 && e.origin != answered && string(bridge.Header(bridge.RequestHeaders, ":method")) == "CONNECT"
+	return e
 }
 
 // noteOutcome makes what became of an admitted request readable for access logs.
