@@ -21,9 +21,11 @@ IMAGE ?= envoy-circuit-breaker:dev
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+PLUGINBUILD := GOOS=wasip1 GOARCH=wasm $(GOBUILD) -ldflags="-s -w" -buildmode=c-shared
+
 .PHONY: build
 build: ## Build the plugin: build/plugin.wasm
-	GOOS=wasip1 GOARCH=wasm $(GOBUILD) -ldflags="-s -w" -buildmode=c-shared -o build/plugin.wasm ./filter
+	$(PLUGINBUILD) -o build/plugin.wasm ./filter
 
 .PHONY: run
 run: build $(ENVOY) ## Run Envoy with the plugin and two demo upstreams until Ctrl-C
@@ -36,13 +38,32 @@ demo: build $(ENVOY) ## Show an outage, without and with the breaker, in 40 seco
 	@exec build/demo -envoy $(ENVOY)
 
 .PHONY: docs
-docs: demo ## Draw the README's picture anew: docs/demo.svg
+docs: demo test-browser ## Make the README's pictures anew: docs/demo.svg, docs/status.png
 	@mkdir -p docs
 	cp build/demo.svg docs/demo.svg
+	cp build/status-wide-light.png docs/status.png
+
+.PHONY: bench
+bench: bench-parts ## Measure what the filter costs, in 10 minutes on a quiet Linux machine; draws build/bench.svg
+	@exec build/bench -envoy $(ENVOY)
+
+.PHONY: bench-memory
+bench-memory: bench-parts ## Measure its memory only, over 5 million requests
+	@exec build/bench -envoy $(ENVOY) -only memory -growth 5000000
+
+.PHONY: bench-parts
+bench-parts: build $(ENVOY)
+	@$(PLUGINBUILD) -tags allocs -o build/plugin-allocs.wasm ./filter
+	@$(PLUGINBUILD) -o build/plugin-empty.wasm ./filter/internal/emptyplugin
+	@$(GOBUILD) -o build/bench ./cmd/bench
 
 .PHONY: test
 test: build $(ENVOY) ## Run all tests, the end-to-end ones on a real Envoy included
 	go test -timeout 10m ./...
+
+.PHONY: test-browser
+test-browser: build $(ENVOY) ## Test the status page in Chromium, which has to be on PATH; draws build/status-*.png
+	go test -tags browser -timeout 15m -run '^TestBrowser' ./e2e
 
 .PHONY: test-repeat
 test-repeat: build $(ENVOY) ## Run end-to-end tests many times: make test-repeat N=10 RUN=TestX
@@ -62,7 +83,8 @@ fuzz: ## Fuzz each fuzz target of the core for FUZZTIME (60s)
 lint: ## Check formatting, and vet for the host and for the plugin's target
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
-	GOOS=wasip1 GOARCH=wasm go vet ./breaker/... ./filter/...
+	go vet -tags browser ./e2e
+	GOOS=wasip1 GOARCH=wasm go vet -tags allocs ./breaker/... ./filter/...
 
 .PHONY: image
 image: ## Build the OCI image that has plugin.wasm at its root

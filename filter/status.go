@@ -16,7 +16,7 @@ import (
 
 // The status page shows all breakers of a plugin's name, whichever worker or listener they belong to. So what it needs is
 // in shared data: a numbered list of the clusters, the policy of each, and its last transitions. They are written when a
-// worker meets a cluster for the first time and when a breaker changes its state, never by a request.
+// worker meets a cluster for the first time and when a breaker changes its state.
 
 // announce says that a cluster has a breaker, and what it goes by. The policy loaded last is the one that is shown.
 func (p *plugin) announce(cluster string, policy *breaker.Policy) {

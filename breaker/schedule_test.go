@@ -1,0 +1,533 @@
+package breaker
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+)
+
+// small is a policy for short scripts: it opens at two failures of two.
+func small(change func(*Policy)) Policy {
+	p := DefaultPolicy()
+	p.MinRequests, p.FailureRate = 2, 100
+	p.OpenMultiplier, p.OpenMaxDuration, p.OpenJitter = 1, p.OpenDuration, 0
+	p.HalfOpenMaxRequests, p.HalfOpenSuccessThreshold, p.HalfOpenPermitTimeout = 1, 1, time.Hour
+	if change != nil {
+		change(&p)
+	}
+	return p
+}
+
+// Two good trials close.
+func twoTrials(p *Policy) { p.HalfOpenMaxRequests, p.HalfOpenSuccessThreshold = 2, 2 }
+
+func streakOf(n int) func(*Policy) {
+	return func(p *Policy) { p.FailureRate, p.ConsecutiveFailures = 0, n }
+}
+
+// reset is the event that counters are set back to zero.
+func reset(stats ...Stat) event {
+	return event{fmt.Sprint("reset ", stats), func(s *stage) {
+		for _, stat := range stats {
+			s.tally[stat] = 0
+		}
+	}}
+}
+
+var plans = []*plan{
+	{
+		name:    "no breaker yet",
+		policy:  small(nil),
+		scripts: []string{"afaf", "as"},
+		gauge:   true,
+	},
+	{
+		name:    "two failures of two",
+		policy:  small(nil),
+		setup:   "0:a 1:a",
+		scripts: []string{"faf", "fafa"},
+	},
+	{
+		name:    "three failures of four",
+		policy:  small(func(p *Policy) { p.MinRequests, p.FailureRate = 4, 75 }),
+		setup:   "0:as 1:a",
+		scripts: []string{"afaf", "faf"},
+	},
+	{
+		// There is a success, so it must never open: unless failures are seen and their calls are not.
+		name:    "one success among failures",
+		policy:  small(nil),
+		setup:   "0:as 1:a 2:a",
+		scripts: []string{"afa", "fas", "f"},
+	},
+	{
+		name:    "slow calls",
+		policy:  small(func(p *Policy) { p.SlowCallDuration, p.SlowCallRate, p.FailureRate = time.Second, 60, 60 }),
+		setup:   "0:as 1:a",
+		scripts: []string{"awax", "waf"},
+	},
+	{
+		name:    "shadow",
+		policy:  small(func(p *Policy) { p.Mode = Shadow }),
+		setup:   "0:a 1:a",
+		scripts: []string{"fafaf", "fasan"},
+	},
+	{
+		name:    "trip, half-open, close",
+		policy:  small(nil),
+		setup:   "0:aaf 1:a",
+		scripts: []string{"fas", "as"},
+		events:  []event{later(5 * time.Second)},
+		gauge:   true,
+	},
+	{
+		name:    "trials of three workers",
+		policy:  small(twoTrials),
+		setup:   "0:afaf 1:a 2:a +5s",
+		scripts: []string{"as", "as", "an"},
+		bound:   3,
+	},
+	{
+		name:    "the last permit",
+		policy:  small(twoTrials),
+		setup:   "0:afaf 1:a 2:a +5s 0:a",
+		scripts: []string{"n", "as", "an"},
+	},
+	{
+		name:    "a trial fails",
+		policy:  small(twoTrials),
+		setup:   "0:afaf 1:a +5s 0:a",
+		scripts: []string{"fa", "as"},
+		gauge:   true,
+	},
+	{
+		name:    "permits expire",
+		policy:  small(func(p *Policy) { p.HalfOpenPermitTimeout = time.Second }),
+		setup:   "0:afaf 1:a +5s",
+		scripts: []string{"as", "af"},
+		events:  []event{later(time.Second)},
+	},
+	{
+		name:    "failures from before the trip",
+		policy:  small(nil),
+		setup:   "1:aaa 0:afaf +5s 0:as",
+		scripts: []string{"afa", "fffa"},
+	},
+	{
+		name:    "failures from before the trip, while it closes",
+		policy:  small(nil),
+		setup:   "1:aaa 0:afaf +5s 0:a",
+		scripts: []string{"saf", "ffsaf"},
+	},
+	{
+		name:    "old successes leave the window",
+		policy:  small(func(p *Policy) { p.MinRequests = 3 }),
+		setup:   "0:asas +10500ms 0:afa 1:a",
+		scripts: []string{"f", "f"},
+		events:  []event{later(600 * time.Millisecond)},
+	},
+	{
+		name:    "old failures leave the window",
+		policy:  small(nil),
+		setup:   "0:afa 1:a +10500ms",
+		scripts: []string{"fa", "sa"},
+		events:  []event{later(600 * time.Millisecond)},
+	},
+	{
+		// One moves the window at the end of a bucket, while the other opens the breaker.
+		name:    "a trip against a bucket",
+		policy:  small(func(p *Policy) { p.FailureRate = 60 }),
+		setup:   "0:afa 1:a",
+		scripts: []string{"fa", "sa"},
+		events:  []event{later(time.Second)},
+	},
+	{
+		name:    "a long pause",
+		policy:  small(nil),
+		setup:   "0:afa 1:aa +30s",
+		scripts: []string{"fa", "sfaf"},
+	},
+	{
+		name:    "a streak",
+		policy:  small(streakOf(3)),
+		setup:   "0:as 1:as",
+		scripts: []string{"afasaf", "afaf"},
+	},
+	{
+		name:    "a streak, and a store for the tally",
+		policy:  small(func(p *Policy) { p.MinRequests, p.ConsecutiveFailures = 3, 2 }),
+		setup:   "0:as 1:as",
+		scripts: []string{"af", "asaf"},
+		stored:  true,
+	},
+	{
+		name:    "a streak in a new epoch",
+		policy:  small(streakOf(2)),
+		setup:   "0:aaff 1:aa +5s 0:a",
+		scripts: []string{"saf", "faf"},
+	},
+	{
+		name:    "a streak right after it has closed",
+		policy:  small(streakOf(2)),
+		setup:   "0:aaff 1:a +5s 0:a",
+		scripts: []string{"sa", "afafa"},
+	},
+	{
+		name:    "a count window",
+		policy:  small(func(p *Policy) { p.WindowDuration, p.WindowRequests, p.MinRequests, p.FailureRate = 0, 10, 10, 10 }),
+		setup:   "0:asasasasasasasasasas 1:aa",
+		scripts: []string{"asas", "fsa"},
+	},
+	{
+		name:    "two failures in a count window",
+		policy:  small(func(p *Policy) { p.WindowDuration, p.WindowRequests, p.MinRequests, p.FailureRate = 0, 10, 10, 15 }),
+		setup:   "0:asasasasasasasasasasa 1:aa",
+		scripts: []string{"f", "fa"},
+	},
+	{
+		// However it goes, two of the failures are among the last ten: if everybody heard in time that there was one.
+		name:    "a failure after many successes",
+		policy:  small(func(p *Policy) { p.WindowDuration, p.WindowRequests, p.MinRequests, p.FailureRate = 0, 10, 10, 15 }),
+		setup:   "0:" + strings.Repeat("as", 12) + "aaa 1:a",
+		scripts: []string{"fff", "s" + strings.Repeat("as", 15)},
+		bound:   3,
+	},
+	{
+		name:    "goroutines on one breaker",
+		policy:  small(nil),
+		setup:   "0:a 1:a",
+		scripts: []string{"faf", "fasa"},
+		shared:  true,
+	},
+	{
+		name:    "goroutines on one breaker that closes",
+		policy:  small(nil),
+		setup:   "0:aafaf 1:a +5s 0:a",
+		scripts: []string{"fsaf", "faf"},
+		shared:  true,
+	},
+	{
+		name:    "a later policy",
+		policy:  small(nil),
+		others:  map[int]Policy{1: small(func(p *Policy) { p.WindowDuration = 20 * time.Second })},
+		setup:   "0:af",
+		scripts: []string{"afa", "afa"},
+		wiped:   true,
+	},
+	{
+		name:   "the counters are set back",
+		policy: small(nil),
+		// The bell has been rung more often than it will be again: a worker that trusted an old view because the bell came
+		// back to where it was would be right about it within the belt.
+		setup:   "0:afaf +5s 0:asa 1:a",
+		scripts: []string{"fa", "f"},
+		events:  []event{reset(Changes, Calls), reset(Failures)},
+		bound:   3,
+		wiped:   true,
+	},
+	{
+		name:    "the record is overwritten",
+		policy:  small(nil),
+		setup:   "0:a 1:a +1s",
+		scripts: []string{"fa", "f"},
+		events:  []event{{"nonsense in the store, clock +1s", (*stage).corrupt}},
+		bound:   3,
+		gauge:   true,
+		wiped:   true,
+	},
+	{
+		name:    "a bell that is silent",
+		policy:  small(nil),
+		setup:   "0:a 1:a",
+		scripts: []string{"fa", "fa"},
+		null:    []Stat{Changes},
+		stored:  true,
+	},
+	{
+		name:    "failures that are not counted",
+		policy:  small(nil),
+		setup:   "0:a 1:a",
+		scripts: []string{"fa", "fa"},
+		null:    []Stat{Failures},
+		stored:  true,
+		wiped:   true,
+	},
+}
+
+// corrupt overwrites the record. A fresh one has the clock as its epoch, which must have moved on since the last one.
+func (s *stage) corrupt() {
+	s.now = s.now.Add(time.Second)
+	s.record.value, s.record.version = []byte("nonsense"), s.record.version+1
+	s.record.hash = mix(1, uint64(s.record.version))
+	s.latest = Record{}
+}
+
+func TestSchedules(t *testing.T) {
+	for _, p := range plans {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			p.mustHold(t)
+		})
+	}
+}
+
+// TestRandomSchedules runs scripts that are too long for all their schedules.
+func TestRandomSchedules(t *testing.T) {
+	runs := uint64(12000)
+	if testing.Short() {
+		runs = 400
+	}
+	for part := range uint64(4) {
+		t.Run(fmt.Sprint(part), func(t *testing.T) {
+			t.Parallel()
+			steps, moved := 0, 0
+			for seed := part; seed < runs; seed += 4 {
+				p := randomPlan(seed)
+				s := p.random(seed, false)
+				if s.err != "" {
+					t.Fatalf("seed %d: %s\n%+v\n%s", seed, s.err, p.policy, p.random(seed, true).trace)
+				}
+				p.dismiss()
+				steps += s.step
+				moved += len(s.truth.records)
+			}
+			t.Logf("%d operations, %d transitions", steps, moved)
+		})
+	}
+}
+
+// randomPlan returns a plan of some 100 requests to a breaker that opens easily.
+func randomPlan(seed uint64) *plan {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	p := &plan{name: "random", policy: small(func(p *Policy) {
+		p.MinRequests, p.FailureRate = 1+rng.IntN(5), []float64{0, 30, 50, 80, 100}[rng.IntN(5)]
+		p.WindowDuration = []time.Duration{time.Second, 10 * time.Second}[rng.IntN(2)]
+		if p.FailureRate == 0 || rng.IntN(3) == 0 {
+			p.ConsecutiveFailures = 1 + rng.IntN(4)
+		}
+		if rng.IntN(3) == 0 {
+			p.SlowCallDuration, p.SlowCallRate = time.Second, 50
+		}
+		p.OpenDuration = []time.Duration{10 * time.Millisecond, time.Second}[rng.IntN(2)]
+		p.OpenMaxDuration = 4 * p.OpenDuration
+		p.OpenMultiplier = 2
+		p.HalfOpenMaxRequests, p.HalfOpenSuccessThreshold = 1+rng.IntN(3), 1+rng.IntN(3)
+		p.HalfOpenPermitTimeout = []time.Duration{time.Second, time.Hour}[rng.IntN(2)]
+		p.Mode = []Mode{Enforce, Enforce, Shadow}[rng.IntN(3)]
+		if rng.IntN(3) == 0 {
+			p.Ramp = time.Second
+		}
+	})}
+	p.gauge = true
+	p.shared = rng.IntN(4) == 0
+	p.stored = rng.IntN(4) == 0
+	mood := []string{"aasf", "aaassssn", "aaafff", "aaasswwxf", "aaaasn"}
+	for range 2 + rng.IntN(2) {
+		var script strings.Builder
+		for range 10 {
+			letters := mood[rng.IntN(len(mood))]
+			for range 1 + rng.IntN(12) {
+				script.WriteByte(letters[rng.IntN(len(letters))])
+			}
+		}
+		p.scripts = append(p.scripts, script.String())
+	}
+	for range rng.IntN(30) {
+		p.events = append(p.events, later(time.Duration(1+rng.IntN(20))*[]time.Duration{time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond}[rng.IntN(3)]))
+	}
+	return p
+}
+
+// TestSchedulesFindMutants shows that the schedules find what they are there to find. Each mutant does what workers share
+// in another order, or forgets some of it.
+func TestSchedulesFindMutants(t *testing.T) {
+	tests := []struct {
+		name   string
+		mutant func(*stage, Store, Tally) (Store, Tally)
+		plan   string
+		want   string // "": nothing wrong, this is only to show that what the mutant is built of does no harm
+	}{
+		{"failures are counted before calls", failuresBeforeCalls, "one success among failures", "a wrong trip"},
+		{"calls are read first", callsReadFirst, "one success among failures", "a wrong trip"},
+		{"a ring with every write", ringEveryWrite(false), "two failures of two", ""},
+		{"the bell is rung before the write", ringEveryWrite(true), "two failures of two", "the bell"},
+		{"the record is read before the bell", recordReadFirst, "no breaker yet", "the bell"},
+		{"the bell is not rung", neverRing, "two failures of two", "the bell"},
+		{"the store ignores the version", blindWrite, "the last permit", "3 trials upstream, 2 leases"},
+		{"the store ignores the version", blindWrite, "a trip against a bucket", "epoch "},
+		{"a failure is forgotten", forgetFailure, "three failures of four", "a missed trip"},
+	}
+	for _, test := range tests {
+		t.Run(test.name+"/"+test.plan, func(t *testing.T) {
+			t.Parallel()
+			for _, p := range plans {
+				if p.name != test.plan {
+					continue
+				}
+				mutated := *p
+				mutated.mutant = test.mutant
+				found := mutated.explore()
+				what, _, _ := strings.Cut(found.err, "\n")
+				if (found.err == "") != (test.want == "") || !strings.Contains(what, test.want) {
+					t.Fatalf("after %d runs: got %q, want %q", found.runs, found.err, test.want)
+				}
+				t.Logf("in run %d: %s", found.runs, what)
+				return
+			}
+			t.Fatal("no such plan")
+		})
+	}
+}
+
+// A mutantTally and mutantStore are what a mutant puts between a worker and what is shared. As workers take turns, what
+// they remember is by worker; what is not overridden is as it was.
+type mutantTally struct {
+	stagedTally
+	add   func(Stat)
+	value func(Stat) uint64
+}
+
+func (m mutantTally) Add(s Stat) {
+	if m.add != nil {
+		m.add(s)
+		return
+	}
+	m.stagedTally.Add(s)
+}
+
+func (m mutantTally) Value(s Stat) uint64 {
+	if m.value != nil {
+		return m.value(s)
+	}
+	return m.stagedTally.Value(s)
+}
+
+type mutantStore struct {
+	Store
+	load func() ([]byte, uint32)
+	swap func([]byte, uint32) bool
+}
+
+func (m mutantStore) Load() ([]byte, uint32) {
+	if m.load != nil {
+		return m.load()
+	}
+	return m.Store.Load()
+}
+
+func (m mutantStore) CompareAndSwap(value []byte, version uint32) bool {
+	if m.swap != nil {
+		return m.swap(value, version)
+	}
+	return m.Store.CompareAndSwap(value, version)
+}
+
+func failuresBeforeCalls(s *stage, store Store, _ Tally) (Store, Tally) {
+	tally := stagedTally{s}
+	return store, mutantTally{tally, func(stat Stat) {
+		switch r := s.running.current; {
+		case stat == Calls && r.outcome.Result == Failure: // comes with the failure
+		case stat == Failures:
+			tally.Add(Failures)
+			tally.Add(Calls)
+		default:
+			tally.Add(stat)
+		}
+	}, nil}
+}
+
+func callsReadFirst(s *stage, store Store, _ Tally) (Store, Tally) {
+	tally := stagedTally{s}
+	var calls *uint64
+	return store, mutantTally{tally, nil, func(stat Stat) uint64 {
+		switch {
+		case stat == Failures:
+			v := tally.Value(Calls)
+			calls = &v
+		case stat == Calls && calls != nil:
+			v := *calls
+			calls = nil
+			return v
+		}
+		return tally.Value(stat)
+	}}
+}
+
+// ringEveryWrite rings with every write of the record, before or after it, and not when the breaker wants to.
+func ringEveryWrite(before bool) func(*stage, Store, Tally) (Store, Tally) {
+	return func(s *stage, store Store, _ Tally) (Store, Tally) {
+		tally := stagedTally{s}
+		swap := func(value []byte, version uint32) bool {
+			if before {
+				tally.Add(Changes)
+			}
+			ok := store.CompareAndSwap(value, version)
+			if !before {
+				tally.Add(Changes)
+			}
+			return ok
+		}
+		return mutantStore{store, nil, swap}, mutantTally{tally, func(stat Stat) {
+			if stat != Changes {
+				tally.Add(stat)
+			}
+		}, nil}
+	}
+}
+
+func recordReadFirst(s *stage, store Store, _ Tally) (Store, Tally) {
+	tally := stagedTally{s}
+	var value []byte
+	var version uint32
+	read := false
+	load := func() ([]byte, uint32) {
+		if read {
+			read = false
+			return value, version
+		}
+		return store.Load()
+	}
+	return mutantStore{store, load, nil}, mutantTally{tally, nil, func(stat Stat) uint64 {
+		if stat == Changes {
+			value, version = store.Load()
+			read = true
+		}
+		return tally.Value(stat)
+	}}
+}
+
+func neverRing(s *stage, store Store, _ Tally) (Store, Tally) {
+	tally := stagedTally{s}
+	return store, mutantTally{tally, func(stat Stat) {
+		if stat != Changes || tally.tally[Changes] == 0 {
+			tally.Add(stat)
+		}
+	}, nil}
+}
+
+func blindWrite(s *stage, store Store, tally Tally) (Store, Tally) {
+	return mutantStore{store, nil, func(value []byte, _ uint32) bool {
+		for !store.CompareAndSwap(value, s.record.version) {
+		}
+		return true
+	}}, tally
+}
+
+// forgetFailure reads failures before it adds its own.
+func forgetFailure(s *stage, store Store, _ Tally) (Store, Tally) {
+	tally := stagedTally{s}
+	failures := uint64(0)
+	return store, mutantTally{tally, func(stat Stat) {
+		if stat == Failures {
+			failures = tally.Value(Failures)
+		}
+		tally.Add(stat)
+	}, func(stat Stat) uint64 {
+		if stat == Failures {
+			return failures + 1
+		}
+		return tally.Value(stat)
+	}}
+}

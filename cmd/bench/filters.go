@@ -1,0 +1,89 @@
+//go:build linux
+
+package main
+
+import "fmt"
+
+// A listener of Envoy's, with the one filter before the router that it is there to measure.
+type listener struct {
+	Name   string
+	Filter string // an item of the list of HTTP filters, in YAML; "" is none
+}
+
+// Files of the plugins, as make builds them.
+const (
+	pluginFile  = "build/plugin.wasm"
+	emptyFile   = "build/plugin-empty.wasm"
+	meteredFile = "build/plugin-allocs.wasm" // ours, with an export that tells how much it has allocated
+)
+
+// The configurations of ours.
+const (
+	defaultConfig = `{}`
+	// Everything that a healthy request can pay for: slow calls, overrides to be matched, and gRPC statuses, which failure_on
+	// has by default.
+	fullConfig    = `{"slow_call": {"duration": "1s"}, "clusters": [{"match": "x*", "failure_rate": 1}, {"match": "c*", "failure_rate": 60}]}`
+	failingConfig = `{"failure_rate": 60}`
+	// Once open it stays so.
+	openConfig = `{"open": {"duration": "1h", "jitter": 0, "max_duration": "1h"}}`
+	manyConfig = `{"max_breakers": 1000000}`
+)
+
+func none(name string) listener { return listener{Name: name} }
+
+func empty() listener { return wasm("empty", emptyFile, "{}") }
+
+func ours(name, config string) listener { return wasm(name, pluginFile, config) }
+
+// wasm has a virtual machine and, by its name, breakers of its own.
+func wasm(name, file, config string) listener {
+	return listener{name, fmt.Sprintf(`
+          - name: plugin
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+              config:
+                name: %[1]s
+                failure_policy: FAIL_RELOAD
+                configuration:
+                  "@type": type.googleapis.com/google.protobuf.StringValue
+                  value: '%[3]s'
+                vm_config:
+                  vm_id: %[1]s
+                  runtime: envoy.wasm.runtime.v8
+                  code:
+                    local: { filename: %[2]s }`, name, file, config)}
+}
+
+// admissionControl is Envoy's own relative of a circuit breaker. It shares nothing between workers either.
+var admissionControl = listener{"admission_control", `
+          - name: envoy.filters.http.admission_control
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.admission_control.v3.AdmissionControl
+              enabled: { default_value: true }
+              sampling_window: 10s
+              success_criteria:
+                http_criteria: { http_success_status: [{ start: 100, end: 500 }] }
+                grpc_criteria: { grpc_success_status: [0] }`}
+
+// lua is the least of a breaker that fits in a few lines of Lua: each worker counts for itself, and all clusters together.
+var lua = listener{"lua", `
+          - name: envoy.filters.http.lua
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+              default_source_code:
+                inline_string: |
+                  local calls, failures = 0, 0
+                  function envoy_on_request(handle)
+                    if calls >= 20 and failures * 2 >= calls then
+                      handle:respond({[":status"] = "503"}, "")
+                    end
+                  end
+                  function envoy_on_response(handle)
+                    if calls >= 1000 then
+                      calls, failures = 0, 0
+                    end
+                    calls = calls + 1
+                    if tonumber(handle:headers():get(":status")) >= 500 then
+                      failures = failures + 1
+                    end
+                  end`}

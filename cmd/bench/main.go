@@ -1,0 +1,133 @@
+//go:build linux
+
+// Command bench measures what the filter costs, on a real Envoy that has one core to itself, with the load generator and the
+// upstream on another. It prints the figures with the goals that they are held to, and draws them.
+//
+// What is compared is measured in turns: each round has a slice of every variant, in random order, on the same Envoy where
+// that can be. So what drifts on the machine, and how the parts of an Envoy happen to lie in memory, is in all of them alike.
+// Ratios are taken within a round; the table has their median, and the least and the greatest.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	var b bench
+	flag.StringVar(&b.envoy, "envoy", "envoy", "Envoy's binary")
+	flag.IntVar(&b.rounds, "rounds", 11, "how many times to measure each variant, at least 5")
+	flag.IntVar(&b.growth, "growth", 1_000_000, "how many requests memory is watched over")
+	picture := flag.String("picture", "build/bench.svg", "where to draw the figures")
+	only := flag.String("only", "", "the parts to measure, separated by commas, of "+strings.Join(partNames(), ", ")+"; all if empty")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if err := b.run(ctx, *only, *picture); err != nil {
+		if ctx.Err() != nil {
+			err = errors.New("interrupted")
+		}
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// A bench is one run.
+type bench struct {
+	envoy  string
+	rounds int
+	growth int
+
+	machine  *machine
+	loop     *loop
+	progress *progress
+
+	variants []*variant // as measured
+	rows     []row
+}
+
+// A part of the benchmark, and about how many seconds it takes.
+type part struct {
+	name    string
+	seconds float64
+	measure func(*bench, context.Context) error
+}
+
+// parts are in the order in which they run.
+var parts = []part{
+	{"requests", 160, (*bench).measureRequests},
+	{"host", 25, (*bench).measureInProcess},
+	{"clusters", 70, (*bench).measureClusters},
+	{"memory", 180, (*bench).measureMemory},
+	{"start", 25, (*bench).measureStart},
+}
+
+func partNames() (names []string) {
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+func (b *bench) run(ctx context.Context, only, picture string) error {
+	chosen := parts
+	if only != "" {
+		chosen = nil
+		for name := range strings.SplitSeq(only, ",") {
+			i := slices.IndexFunc(parts, func(p part) bool { return p.name == name })
+			if i < 0 {
+				return fmt.Errorf("-only: there is no part %q", name)
+			}
+			chosen = append(chosen, parts[i])
+		}
+	}
+	if b.rounds < 5 {
+		return errors.New("-rounds: at least 5 are needed for a median that means something")
+	}
+	var err error
+	if b.machine, err = inspect(b.envoy); err != nil {
+		return err
+	}
+	if b.loop, err = newLoop(); err != nil {
+		return err
+	}
+	if err := b.machine.leaveEnvoyAlone(); err != nil {
+		return err
+	}
+	fmt.Println(b.machine)
+	fmt.Println()
+	b.progress = newProgress(os.Stdout, chosen)
+	for _, p := range chosen {
+		b.progress.begin(p)
+		if err := p.measure(b, ctx); err != nil {
+			b.progress.end()
+			return err
+		}
+	}
+	b.progress.end()
+
+	if len(b.variants) > 0 {
+		fmt.Println(variantsTable(b.variants))
+	}
+	fmt.Print(goalsTable(b.rows))
+	if len(chosen) == len(parts) {
+		if err := drawPicture(picture, b); err != nil {
+			return err
+		}
+		fmt.Printf("\nThe picture is in %s.\n", picture)
+	}
+	return nil
+}
+
+// report adds a figure to the table. Several values are those of the rounds.
+func (b *bench) report(what, unit string, g goal, values ...float64) {
+	b.rows = append(b.rows, row{what, unit, g, values})
+}
