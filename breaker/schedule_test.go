@@ -187,12 +187,12 @@ var plans = []*plan{
 		scripts: []string{"f", "fa"},
 	},
 	{
-		// However it goes, two of the failures are among the last ten: if everybody heard in time that there was one.
-		name:    "a failure after many successes",
-		policy:  small(func(p *Policy) { p.WindowDuration, p.WindowRequests, p.MinRequests, p.FailureRate = 0, 10, 10, 15 }),
-		setup:   "0:" + strings.Repeat("as", 12) + "aaa 1:a",
-		scripts: []string{"fff", "s" + strings.Repeat("as", 15)},
-		bound:   3,
+		// The last two failures are among eleven calls, if everybody has heard of the first, and so looks out for boundaries.
+		name:    "a failure that a count window nearly overlooks",
+		policy:  small(func(p *Policy) { p.WindowDuration, p.WindowRequests, p.MinRequests, p.FailureRate = 0, 10, 10, 17 }),
+		setup:   "0:" + strings.Repeat("as", 12) + "a 1:a",
+		scripts: []string{"f", "sas"},
+		after:   "1:" + strings.Repeat("as", 15) + " 0:afaf",
 	},
 	{
 		name:    "goroutines on one breaker",

@@ -32,6 +32,7 @@ type plan struct {
 	// the clock move, then worker 1 acquire and succeed. The letters are those of actor.do.
 	setup   string
 	scripts []string // one for each worker
+	after   string   // like setup
 	events  []event  // what else happens, in this order, at any time
 	null    []Stat   // stats that read zero for ever
 

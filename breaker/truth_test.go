@@ -25,7 +25,8 @@ type tracked struct {
 	outcome Outcome
 	ending  bool
 	endFrom int  // the newest record that its worker had to know of when it began to end
-	startAt Time // when that was
+	made    bool // a newer record than that of its epoch had been made by its own worker
+	startAt Time // when it began to end
 	begun   int  // the step at which it was first seen in the tally,
 	done    int  // and that at which all of it was; 0 is not yet
 	doneAt  Time // when that was
@@ -71,6 +72,7 @@ type witness struct {
 	attempts                                     int // to read all of the tally, without doing anything else
 	wroteRecord                                  bool
 	wroteEpoch                                   uint64
+	made                                         int // newest record that this worker made
 	calls                                        int // of the breaker, so far
 }
 
@@ -173,6 +175,9 @@ func (a *actor) end(o Outcome) {
 	if p.ConsecutiveFailures > 0 {
 		r.left++
 	}
+	if r.made = a.made > t.find(r.permit.epoch); r.made {
+		r.saw(1)
+	}
 	a.current = r
 	r.saw(uint64(a.now), uint64(t.rung))
 	a.note("end %s", o.name())
@@ -227,6 +232,9 @@ func (a *actor) checkEnd(r *tracked) {
 			next := t.records[i+1]
 			if rung := next.rung > 0 && r.endFrom > i; rung && (r.outcome.bad() || r.startAt >= next.rungAt.Add(belt)) {
 				a.fail("%s of an old epoch counted, although the bell had been rung", r.outcome.name())
+			}
+			if r.made && !a.shared {
+				a.fail("%s of an old epoch counted by the worker that ended it", r.outcome.name())
 			}
 		}
 	case trial:
@@ -324,6 +332,7 @@ func (a *actor) ring() {
 	a.wroteRecord = false
 	t := &a.truth
 	i := t.find(a.wroteEpoch)
+	a.made = i
 	t.records[i].rung, t.records[i].rungAt = a.step, a.now
 	if i > t.rung {
 		t.rung = i
@@ -676,6 +685,7 @@ func (s *stage) mayBeOutlived(f *tracked) bool {
 func (s *stage) finish() {
 	s.free = true
 	t := &s.truth
+	s.setUp(s.after)
 	s.note("the end")
 	s.checkMissed()
 	if s.latest.Epoch == 0 {

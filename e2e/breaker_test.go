@@ -252,19 +252,29 @@ func TestTrialsInFlight(t *testing.T) {
 func TestCancelledTrials(t *testing.T) {
 	s := openShop(t, `{"min_requests": 10, "open": {"duration": "200ms"}, "half_open": {"max_requests": 2, "success_threshold": 2, "permit_timeout": "1h"}}`)
 	s.trip(10)
-	s.payments.Handle(envoy.Hang(nil))
 
+	// A client gives up as soon as its request has reached the upstream.
+	const clients = 50
+	var giveUp [clients]context.CancelFunc
+	var contexts [clients]context.Context
+	for i := range clients {
+		contexts[i], giveUp[i] = context.WithCancel(t.Context())
+	}
+	s.payments.Handle(func(_ http.ResponseWriter, r *http.Request) {
+		if i, err := strconv.Atoi(r.Header.Get("x-client")); err == nil {
+			giveUp[i]()
+		}
+		<-r.Context().Done()
+	})
 	var cancelled atomic.Int64
-	var clients sync.WaitGroup
-	deadline := time.Now().Add(30 * time.Second)
-	for range 50 {
-		clients.Go(func() {
-			// Each client goes on until one request of its own was a trial, and gives that one up.
+	var wg sync.WaitGroup
+	deadline := time.Now().Add(60 * time.Second)
+	for i := range clients {
+		wg.Go(func() {
 			for time.Now().Before(deadline) {
-				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-				request, _ := http.NewRequestWithContext(ctx, http.MethodGet, s.URL("/payments"), nil)
+				request, _ := http.NewRequestWithContext(contexts[i], http.MethodGet, s.URL("/payments"), nil)
+				request.Header.Set("x-client", strconv.Itoa(i))
 				response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
-				cancel()
 				if err != nil {
 					cancelled.Add(1)
 					return
@@ -274,7 +284,7 @@ func TestCancelledTrials(t *testing.T) {
 			}
 		})
 	}
-	clients.Wait()
+	wg.Wait()
 	if n := cancelled.Load(); n != 50 {
 		t.Fatalf("%d of 50 clients cancelled a trial", n)
 	}

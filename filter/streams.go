@@ -38,9 +38,11 @@ func onContextCreate(id, pluginID uint32) {
 	if p == nil {
 		return
 	}
-	s := &stream{}
+	var s *stream
 	if n := len(free); n > 0 {
 		s, free = free[n-1], free[:n-1]
+	} else {
+		s = new(stream)
 	}
 	s.plugin = p
 	streams[id] = s
