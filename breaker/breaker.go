@@ -453,9 +453,13 @@ func (b *Breaker) ready(now Time, bad bool, epoch uint64) *view {
 		if next.Window.Watched && !s.Window.Watched {
 			eff = loud // from now on everybody has to look out for the boundary
 		}
-		if b.swap(&s, &next, eff, nil) {
-			return b.remember(&next, s.bell, now)
+		if !b.swap(&s, &next, eff, nil) {
+			continue
 		}
+		if s.Window.Watched && !next.Window.Watched && !next.Window.clean(b.totals(s.StoredTally)) {
+			continue // a failure was counted meanwhile by a worker that saw it watched, and so need not tell
+		}
+		return b.remember(&next, s.bell, now)
 	}
 	return v
 }

@@ -275,7 +275,7 @@ func TestSchedules(t *testing.T) {
 
 // TestRandomSchedules runs scripts that are too long for all their schedules.
 func TestRandomSchedules(t *testing.T) {
-	runs := uint64(12000)
+	runs := uint64(8000)
 	if testing.Short() {
 		runs = 400
 	}

@@ -78,7 +78,7 @@ func (w *Window) due(now Time, t Totals, bad bool) bool {
 	case w.Watched:
 		return t.Calls-w.newest().Calls >= uint64(w.bucket())
 	}
-	return bad
+	return bad || !w.clean(t)
 }
 
 // end returns when the newest bucket of a time window ends.
