@@ -34,7 +34,7 @@ var configTemplate = template.Must(template.New("envoy.yaml").Parse(configText))
 // directPath is the path of a route that Envoy answers itself.
 const directPath = "/direct"
 
-// An envoy is a running Envoy, on the core that is meant for it.
+// An envoy is a running Envoy.
 type envoy struct {
 	process *process.Process
 	pid     int
@@ -44,8 +44,13 @@ type envoy struct {
 	ports   map[string]int // of the listeners, by name
 }
 
-// startEnvoy starts an Envoy with so many workers and clusters, and waits until it serves.
+// startEnvoy starts an Envoy with so many workers and clusters on the core that is meant for it, and waits until it serves.
 func (b *bench) startEnvoy(ctx context.Context, workers, clusters int, listeners ...listener) (*envoy, error) {
+	return b.startEnvoyOn(ctx, b.machine.envoyCores(), workers, clusters, listeners...)
+}
+
+// startEnvoyOn starts it on other cores, as taskset(1) lists them.
+func (b *bench) startEnvoyOn(ctx context.Context, cores string, workers, clusters int, listeners ...listener) (*envoy, error) {
 	dir, err := os.MkdirTemp("", "circuit-breaker-bench-")
 	if err != nil {
 		return nil, err
@@ -60,7 +65,7 @@ func (b *bench) startEnvoy(ctx context.Context, workers, clusters int, listeners
 	if err := os.WriteFile(configFile, config.Bytes(), 0o600); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("taskset", "--cpu-list", strconv.Itoa(b.machine.envoyCore),
+	cmd := exec.Command("taskset", "--cpu-list", cores,
 		b.envoy, "--config-path", configFile, "--concurrency", strconv.Itoa(workers),
 		"--admin-address-path", addressFile, "--log-level", "warning", "--disable-hot-restart")
 	e := &envoy{dir: dir, log: &bytes.Buffer{}}

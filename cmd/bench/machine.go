@@ -63,6 +63,19 @@ func (m *machine) String() string {
 		m.cpu, m.cores.Count(), m.envoy, m.golang)
 }
 
+// envoyCores is the list, for taskset(1), of Envoy's one core.
+func (m *machine) envoyCores() string { return strconv.Itoa(m.envoyCore) }
+
+func (m *machine) allCores() string {
+	var list []string
+	for core := range maxCores {
+		if m.cores.IsSet(core) {
+			list = append(list, strconv.Itoa(core))
+		}
+	}
+	return strings.Join(list, ",")
+}
+
 func cpuModel() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

@@ -5,7 +5,7 @@
 //
 // What is compared is measured in turns: each round has a slice of every variant, in random order, on the same Envoy where
 // that can be. So what drifts on the machine, and how the parts of an Envoy happen to lie in memory, is in all of them alike.
-// Ratios are taken within a round; the table has their median, and the least and the greatest.
+// Differences are taken within a round; the table has the median of all rounds, and the least and the greatest.
 package main
 
 import (
@@ -109,6 +109,7 @@ func (b *bench) run(ctx context.Context, only, picture string) error {
 		b.progress.begin(p)
 		if err := p.measure(b, ctx); err != nil {
 			b.progress.end()
+			fmt.Println(goalsTable(b.rows)) // what there is
 			return err
 		}
 	}

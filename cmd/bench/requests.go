@@ -17,7 +17,7 @@ type variant struct {
 	base     *variant // the same without a filter, which what the filter adds is counted from; nil if that is not of interest
 
 	cpu, rate    []float64 // µs of CPU a request; requests/s
-	added, ratio []float64 // µs more than base; the same ÷ the empty plugin's
+	added, ratio []float64 // µs more than base; the same ÷ the empty plugin's median
 }
 
 const (
@@ -77,13 +77,16 @@ func (b *bench) measureRequests(ctx context.Context) error {
 			}
 			core = append(core, share)
 		}
-		empty := emptyPlugin.cpu[round] - none.cpu[round]
 		for _, v := range b.variants {
 			if v.base != nil {
-				added := v.cpu[round] - v.base.cpu[round]
-				v.added = append(v.added, added)
-				v.ratio = append(v.ratio, added/empty)
+				v.added = append(v.added, v.cpu[round]-v.base.cpu[round])
 			}
+		}
+	}
+	empty := median(emptyPlugin.added)
+	for _, v := range b.variants {
+		for _, added := range v.added {
+			v.ratio = append(v.ratio, added/empty)
 		}
 	}
 	b.report("healthy: CPU added ÷ empty plugin's", "", most(1.5), healthy.ratio...)
