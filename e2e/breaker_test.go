@@ -145,7 +145,8 @@ func TestOpenRejectRecover(t *testing.T) {
 			}
 			return nil
 		})
-		if took := time.Since(opened); took < wait || took > wait+400*time.Millisecond {
+		// It opened a moment before the client had the answer that opened it.
+		if took := time.Since(opened); took < wait-20*time.Millisecond || took > wait+400*time.Millisecond {
 			t.Errorf("the first trial came %v after opening, want %v", took, wait)
 		}
 		t.Logf("open %d times in a row: %d requests rejected in %v, then a trial", opens, rejected, time.Since(opened).Round(time.Millisecond))
@@ -178,6 +179,7 @@ func TestOpenRejectRecover(t *testing.T) {
 
 // A reject has the configured status and body, tells the remaining time, and is told apart in the access log.
 func TestRejectReply(t *testing.T) {
+	t.Parallel()
 	s := openShop(t, `{"min_requests": 5, "open": {"duration": "30s", "jitter": 0}, "reject": {"status": 429, "body": "{\"error\": \"{cluster} rests\"}", "content_type": "application/json"}}`)
 	s.trip(5)
 	a := s.Get("/payments/1")
@@ -305,6 +307,7 @@ func TestCancelledTrials(t *testing.T) {
 
 // A request that goes to no cluster passes and moves no stat.
 func TestNoCluster(t *testing.T) {
+	t.Parallel()
 	e := envoy.Start(t, envoy.Options{
 		Listeners: []envoy.Listener{{
 			Plugin: &envoy.Plugin{Config: `{"mode": "force_open"}`},
@@ -352,6 +355,7 @@ func TestBadConfiguration(t *testing.T) {
 
 // A quarter of a million requests get the guest past many garbage collections.
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	s := openShop(t, `{"min_requests": 100}`)
 	const clients, each = 25, 10_000
 	s.payments.Handle(func(w http.ResponseWriter, r *http.Request) {

@@ -196,6 +196,7 @@ func wantSumOfLog(t *testing.T, e *envoy.Envoy, cluster string) envoy.Breaker {
 
 // Whatever the mix, each request is counted once, for one cluster, while breakers open and close on two workers.
 func TestEndingsAddUp(t *testing.T) {
+	t.Parallel()
 	const clients, each, weather = 50, 400, 500
 	upstream := envoy.NewUpstream(t)
 	const fault = `

@@ -267,6 +267,7 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 
 // Every way for a request to end is counted as what it is, once, and nothing else is counted.
 func TestEndings(t *testing.T) {
+	t.Parallel()
 	callers := make(map[string]*caller)
 	rows := endings(t, callers)
 	upstream := envoy.NewUpstream(t)

@@ -92,6 +92,7 @@ func (r *trialRow) succeeds() {
 
 // A trial is judged as soon as its end is sure, once, and its permit is free from then on.
 func TestEndingsOfTrials(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		rules string

@@ -237,6 +237,7 @@ const (
 // The WasmPlugin works as Istio hands it to Envoy: its overrides hold for the clusters that they name, the base policy for
 // the others, and the stats come out whole, past Istio's stats matcher.
 func TestIstioGateway(t *testing.T) {
+	t.Parallel()
 	files := readIstio(t)
 	name := istioNames(files.plugin)[1]
 	filter := istioFilter(t, files.plugin, name)
@@ -382,6 +383,7 @@ func TestIstioInProcess(t *testing.T) {
 // Where deploy/istio/fallback.yaml is applied too, a second service takes what the breaker would reject, and no client can
 // choose that service itself.
 func TestIstioFallback(t *testing.T) {
+	t.Parallel()
 	files := readIstio(t)
 	patch := files.envoyFilter.Spec.ConfigPatches[0]
 	if patch.ApplyTo != networkingapi.EnvoyFilter_NETWORK_FILTER || patch.Patch.Operation != networkingapi.EnvoyFilter_Patch_MERGE {
@@ -483,6 +485,7 @@ func TestIstioFallback(t *testing.T) {
 // Two WasmPlugins on one gateway share a chain, the (empty) vm_id and, with the same code, the virtual machines. Their
 // breakers are their own.
 func TestIstioTwoPlugins(t *testing.T) {
+	t.Parallel()
 	const outer, inner = "istio-ingress.outer", "istio-ingress.inner"
 	dir := t.TempDir()
 	upstream := envoy.NewUpstream(t)

@@ -121,6 +121,7 @@ func TestConfigurationPushes(t *testing.T) {
 // An open breaker stays open under another policy, but no longer than that one would let it. A bad configuration is refused
 // and the old one stays.
 func TestConfigurationWhileOpen(t *testing.T) {
+	t.Parallel()
 	s, live := liveShop(t, `{"min_requests": 5, "open": {"duration": "1h", "max_duration": "1h"}}`)
 	s.trip(5)
 	taken, refusedBefore := s.updates()
@@ -169,6 +170,7 @@ func TestConfigurationWhileOpen(t *testing.T) {
 
 // A Struct, as people write in an Envoy configuration, is as good as JSON text.
 func TestStructConfiguration(t *testing.T) {
+	t.Parallel()
 	up := envoy.NewUpstream(t)
 	up.Handle(envoy.Status(500))
 	e := envoy.Start(t, envoy.Options{

@@ -72,6 +72,7 @@ func shippedStatsConfig(t *testing.T) string {
 // What people look at: the scrape has every stat that the README lists, with the labels whole, and everything that the alerts
 // and the dashboard ask for.
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	// payments opens; the others' names have every character that a rule for labels could trip over.
 	clusters := []string{"payments", "outbound|443||api.example.com", "a/b:c.d"}
 	sick, well := envoy.NewUpstream(t), envoy.NewUpstream(t)

@@ -43,6 +43,7 @@ func do(t *testing.T, method, url string, header http.Header) (*http.Response, s
 
 // Every protocol gets the reject that its clients understand.
 func TestRejectByProtocol(t *testing.T) {
+	t.Parallel()
 	s := openShop(t, `{"mode": "force_open", "open": {"duration": "3500ms"}, "reject": {"status": 429, "body": "{cluster} rests: 100 %, ü, {state}, {retry_after}", "headers": {"X-Why": "{cluster} is {state}"}}}`)
 	const message = "payments rests: 100 %, ü, forced_open, 4"
 
@@ -87,6 +88,7 @@ func TestRejectByProtocol(t *testing.T) {
 
 // The switches of a reject switch.
 func TestRejectSwitches(t *testing.T) {
+	t.Parallel()
 	s := openShop(t, `{"mode": "force_open", "reject": {"body": "", "retry_after": false, "overloaded": false}}`)
 	r, body := do(t, "GET", s.URL("/payments"), nil)
 	if r.StatusCode != 503 || body != "" || r.Header.Get("retry-after") != "" || r.Header.Get("x-envoy-overloaded") != "" {
@@ -96,6 +98,7 @@ func TestRejectSwitches(t *testing.T) {
 
 // An Envoy in front that retries on 5xx does not retry a reject.
 func TestFrontEnvoyDoesNotRetry(t *testing.T) {
+	t.Parallel()
 	back := openShop(t, `{"min_requests": 5, "open": {"duration": "1h", "max_duration": "1h"}}`)
 	back.trip(5)
 	front := envoy.Start(t, envoy.Options{
@@ -148,6 +151,7 @@ func fallbackShop(t *testing.T) (e *envoy.Envoy, payments, search, backup *envoy
 
 // What is not admitted goes to the fallback, whose own breaker has the last word.
 func TestFallback(t *testing.T) {
+	t.Parallel()
 	e, payments, search, backup := fallbackShop(t)
 	marked := http.Header{"X-Fallback": {"true"}}
 

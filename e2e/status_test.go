@@ -143,6 +143,7 @@ func (b *board) spread(path string, atLeast int) (n int) {
 }
 
 func TestStatusPage(t *testing.T) {
+	t.Parallel()
 	const istio, dots, markup = "outbound|443||api.example.com", "api.v1.example.com", `<b>bold</b>"'&<script>alert(1)</script>`
 	payments, search, catalog, other := envoy.NewUpstream(t), envoy.NewUpstream(t), envoy.NewUpstream(t), envoy.NewUpstream(t)
 	b := openBoard(t, `{"min_requests": 10, "window": {"duration": "1h"}, "open": {"duration": "1h", "max_duration": "1h", "jitter": 0}, "clusters": [
@@ -359,6 +360,7 @@ func TestStatusPage(t *testing.T) {
 
 // Without a path in the configuration there is no page, and what would be its path is like any other.
 func TestNoStatusPage(t *testing.T) {
+	t.Parallel()
 	upstream := envoy.NewUpstream(t)
 	upstream.Handle(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "the upstream's own") })
 	b := openBoard(t, `{"failure_rate": 60}`, map[string]envoy.Cluster{statusPath: {Name: "pages", Address: upstream.Address}})
