@@ -47,6 +47,10 @@ docs: demo test-browser ## Make the README's pictures anew: docs/demo.svg, docs/
 bench: bench-parts ## Measure what the filter costs, in 10 minutes on a quiet Linux machine; draws build/bench.svg
 	@exec build/bench -envoy $(ENVOY)
 
+.PHONY: bench-core
+bench-core: ## Measure the core as a Go library, beside gobreaker and failsafe-go
+	go test -run '^$$' -bench . -benchtime 1000000x -count 7 ./breaker
+
 .PHONY: bench-memory
 bench-memory: bench-parts ## Measure its memory only, over 5 million requests
 	@exec build/bench -envoy $(ENVOY) -only memory -growth 5000000
