@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"time"
 )
 
 const manyClusters = 10_000
@@ -52,17 +51,14 @@ func (b *bench) measureClusters(ctx context.Context) error {
 			b.progress.at(0.3+0.7*float64(round)/float64(b.rounds), "10,000 clusters against 1, round %d of %d", round+1, b.rounds)
 			i, j := n/2, n%2
 			e := envoys[i]
-			var before, after time.Duration
-			l, err := b.loop.run(load{port: e.ports[listeners[j]], requests: requests[i], connections: connections, warmUp: settling, length: 2 * slice},
-				func() (err error) { before, err = e.cpu(); return err },
-				func() (err error) { after, err = e.cpu(); return err })
+			took, l, err := b.slice(e, load{port: e.ports[listeners[j]], requests: requests[i], length: 2 * slice})
 			if err != nil {
 				return err
 			}
 			if l.statuses[200] != l.answered {
 				return fmt.Errorf("%d of %d requests to %d clusters failed", l.answered-l.statuses[200], l.answered, counts[i])
 			}
-			cpu[i][j] = append(cpu[i][j], (after-before).Seconds()*1e6/float64(l.answered))
+			cpu[i][j] = append(cpu[i][j], took)
 		}
 		last := func(i, j int) float64 { return cpu[i][j][round] }
 		for i := range added {

@@ -23,7 +23,7 @@ import (
 func main() {
 	var b bench
 	flag.StringVar(&b.envoy, "envoy", "envoy", "Envoy's binary")
-	flag.IntVar(&b.rounds, "rounds", 11, "how many times to measure each variant, at least 5")
+	flag.IntVar(&b.rounds, "rounds", 31, "how many times to measure each variant, at least 5")
 	flag.IntVar(&b.growth, "growth", 1_000_000, "how many requests memory is watched over")
 	picture := flag.String("picture", "build/bench.svg", "where to draw the figures")
 	only := flag.String("only", "", "the parts to measure, separated by commas, of "+strings.Join(partNames(), ", ")+"; all if empty")
@@ -50,9 +50,13 @@ type bench struct {
 	loop     *loop
 	progress *progress
 
+	shares   []float64  // of its core that Envoy had in each slice
 	variants []*variant // as measured
 	rows     []row
 }
+
+// undisturbed is the share of its core that a loaded Envoy has where nothing else runs there, and the load is enough.
+const undisturbed = 0.95
 
 // A part of the benchmark, and about how many seconds it takes.
 type part struct {
@@ -63,11 +67,11 @@ type part struct {
 
 // parts are in the order in which they run.
 var parts = []part{
-	{"requests", 160, (*bench).measureRequests},
-	{"host", 25, (*bench).measureInProcess},
-	{"clusters", 70, (*bench).measureClusters},
-	{"memory", 180, (*bench).measureMemory},
-	{"start", 25, (*bench).measureStart},
+	{"requests", 190, (*bench).measureRequests},
+	{"host", 15, (*bench).measureInProcess},
+	{"clusters", 80, (*bench).measureClusters},
+	{"memory", 190, (*bench).measureMemory},
+	{"start", 55, (*bench).measureStart},
 }
 
 func partNames() (names []string) {
@@ -109,7 +113,9 @@ func (b *bench) run(ctx context.Context, only, picture string) error {
 		b.progress.begin(p)
 		if err := p.measure(b, ctx); err != nil {
 			b.progress.end()
-			fmt.Println(goalsTable(b.rows)) // what there is
+			if len(b.rows) > 0 {
+				fmt.Println(goalsTable(b.rows)) // what there is
+			}
 			return err
 		}
 	}
@@ -119,6 +125,10 @@ func (b *bench) run(ctx context.Context, only, picture string) error {
 		fmt.Println(variantsTable(b.variants))
 	}
 	fmt.Print(goalsTable(b.rows))
+	if share := median(b.shares); share < undisturbed {
+		fmt.Printf("\nEnvoy had only %.0f %% of its core while it was loaded: something else ran on this machine, and the figures of CPU,\n"+
+			"latency and requests/s are not to be relied on.\n", 100*share)
+	}
 	if len(chosen) == len(parts) {
 		if err := drawPicture(picture, b); err != nil {
 			return err

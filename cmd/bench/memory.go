@@ -61,7 +61,7 @@ func (b *bench) sizeOf(ctx context.Context, workers int, with bool) (size, thous
 	}
 	defer e.stop()
 	send := func(listener string, requests [][]byte, count int) error {
-		_, err := b.loop.run(load{port: e.ports[listener], requests: requests, connections: 2 * connections, count: count}, nil, nil)
+		_, err := b.loop.run(load{port: e.ports[listener], requests: requests, connections: 8 * connections, count: count}, nil, nil)
 		return err
 	}
 	if err := send(used, [][]byte{request(okPath, someClusters)}, warmUps); err != nil {

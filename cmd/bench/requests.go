@@ -21,10 +21,10 @@ type variant struct {
 }
 
 const (
-	connections = 32
-	slice       = 500 * time.Millisecond // of a variant, in each round
-	settling    = 100 * time.Millisecond // before each slice: new connections, cold caches
-	warmUps     = 30_000                 // requests, by which V8 has compiled what is hot
+	connections = 8                      // enough to keep Envoy busy; more of them only wear its caches
+	slice       = 200 * time.Millisecond // of a variant, in each round
+	settling    = 50 * time.Millisecond  // before each slice: new connections, cold caches
+	warmUps     = 20_000                 // requests, by which V8 has compiled what is hot
 )
 
 // measureRequests measures what filters add to a request. Envoy is loaded as much as it can take, so its core is busy with
@@ -63,7 +63,6 @@ func (b *bench) measureRequests(ctx context.Context) error {
 			return err
 		}
 	}
-	var core []float64
 	for round := range b.rounds {
 		for _, i := range rand.Perm(len(b.variants)) {
 			if err := ctx.Err(); err != nil {
@@ -71,11 +70,15 @@ func (b *bench) measureRequests(ctx context.Context) error {
 			}
 			v := b.variants[i]
 			b.progress.at(0.1+0.5*float64(round)/float64(b.rounds), "CPU a request, round %d of %d", round+1, b.rounds)
-			share, err := b.slice(e, v)
+			cpu, l, err := b.slice(e, v.load(e, load{length: slice}))
+			if err == nil {
+				err = v.check(l)
+			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", v.name, err)
 			}
-			core = append(core, share)
+			v.cpu = append(v.cpu, cpu)
+			v.rate = append(v.rate, float64(l.answered)/l.took.Seconds())
 		}
 		for _, v := range b.variants {
 			if v.base != nil {
@@ -93,30 +96,21 @@ func (b *bench) measureRequests(ctx context.Context) error {
 	b.report("the same with slow calls, overrides and gRPC", "", most(1.7), full.ratio...)
 	b.report("open: rejects/s ÷ direct_response/s behind the empty plugin", "", least(0.75), quotients(open.rate, direct.rate)...)
 	b.report("half of all requests fail: CPU added ÷ empty plugin's", "", most(2.2), failing.ratio...)
-	if err := b.measureLatency(ctx, e, emptyPlugin, healthy); err != nil {
-		return err
-	}
-	b.report("Envoy's share of its core meanwhile, % (100 = undisturbed)", "", goal{}, core...)
-	return nil
+	return b.measureLatency(ctx, e, emptyPlugin, healthy)
 }
 
-// slice measures a variant for a moment. It returns the share of its core that Envoy had, in percent: less than all means that
-// something else ran there, or that the load was too small.
-func (b *bench) slice(e *envoy, v *variant) (share float64, err error) {
+// slice loads Envoy as much as it can take for a moment, and returns how many µs of CPU a request takes.
+func (b *bench) slice(e *envoy, w load) (cpu float64, l loaded, err error) {
+	w.connections, w.warmUp = connections, settling
 	var before, after time.Duration
-	l, err := b.loop.run(v.load(e, load{connections: connections, warmUp: settling, length: slice}),
+	l, err = b.loop.run(w,
 		func() (err error) { before, err = e.cpu(); return err },
 		func() (err error) { after, err = e.cpu(); return err })
 	if err != nil {
-		return 0, err
+		return 0, l, err
 	}
-	if err := v.check(l); err != nil {
-		return 0, err
-	}
-	cpu := after - before
-	v.cpu = append(v.cpu, cpu.Seconds()*1e6/float64(l.answered))
-	v.rate = append(v.rate, float64(l.answered)/l.took.Seconds())
-	return 100 * cpu.Seconds() / l.took.Seconds(), nil
+	b.shares = append(b.shares, (after-before).Seconds()/l.took.Seconds())
+	return (after - before).Seconds() * 1e6 / float64(l.answered), l, nil
 }
 
 func (v *variant) load(e *envoy, l load) load {
@@ -163,7 +157,7 @@ func (b *bench) measureLatency(ctx context.Context, e *envoy, empty, ours *varia
 			}
 			b.progress.at(0.6+0.4*(float64(round)+float64(i)/2)/float64(b.rounds), "latency, round %d of %d", round+1, b.rounds)
 			v := [2]*variant{empty, ours}[n]
-			l, err := b.loop.run(v.load(e, load{connections: 4 * connections, rate: rate, seed: uint64(round), warmUp: settling, length: 5 * slice}), nil, nil)
+			l, err := b.loop.run(v.load(e, load{connections: 8 * connections, rate: rate, seed: uint64(round), warmUp: settling, length: 5 * slice}), nil, nil)
 			if err != nil {
 				return err
 			}
