@@ -209,7 +209,7 @@ func TestTrialsInFlight(t *testing.T) {
 
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
-	for range 50 {
+	for range 100 {
 		clients.Go(func() {
 			for {
 				select {
@@ -246,7 +246,7 @@ func TestTrialsInFlight(t *testing.T) {
 		}
 		return nil
 	})
-	t.Logf("30 good trials, at most %d in flight; %d requests of 50 clients were rejected meanwhile", s.payments.MaxInFlight(), s.Breaker("payments").Rejected)
+	t.Logf("30 good trials, at most %d in flight; %d requests of 100 clients were rejected meanwhile", s.payments.MaxInFlight(), s.Breaker("payments").Rejected)
 	s.payments.Handle(envoy.Status(200))
 }
 

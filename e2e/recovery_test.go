@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -96,7 +97,7 @@ func TestProbeOfNothing(t *testing.T) {
 	}
 }
 
-// After closing, the admitted share grows along a line.
+// After closing, the admitted share grows along a line, whatever the clients ask for.
 func TestRamp(t *testing.T) {
 	const ramp = 4 * time.Second
 	s := openShop(t, `{"min_requests": 10, "ramp": "4s", "open": {"duration": "200ms"}, "half_open": {"success_threshold": 1}}`)
@@ -109,7 +110,7 @@ func TestRamp(t *testing.T) {
 	const slices = 4
 	var asked, admitted [slices]atomic.Int64
 	var clients sync.WaitGroup
-	for range 8 {
+	for range 100 {
 		clients.Go(func() {
 			for {
 				at := time.Since(closed)
@@ -143,20 +144,62 @@ func TestRamp(t *testing.T) {
 	}
 }
 
-// The upstream's own word on when to come back is how long the breaker stays open.
+// The upstream's own word on when to come back is how long the breaker stays open, up to max_duration.
 func TestHonorRetryAfter(t *testing.T) {
-	t.Parallel()
-	s := openShop(t, `{"min_requests": 3, "failure_on": ["503", "429"], "open": {"duration": "1s", "max_duration": "1m", "honor_retry_after": true}}`)
-	s.payments.Handle(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("retry-after", "40")
-		w.WriteHeader(429)
-	})
-	for range 3 {
-		s.pay()
+	answer := func(status int, header, value string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set(header, value)
+			w.WriteHeader(status)
+		}
 	}
-	a := s.Get("/payments")
-	if after := a.Header.Get("retry-after"); a.Header.Get("x-circuit-breaker") != "open" || after < "35" || after > "40" {
-		t.Errorf("after a 429 with retry-after 40: %+v", a)
+	for name, c := range map[string]struct {
+		upstream http.HandlerFunc
+		want     int // seconds
+	}{
+		"seconds, 429": {answer(429, "retry-after", "40"), 40},
+		"seconds, 503": {answer(503, "retry-after", "40"), 40},
+		"a date": {func(w http.ResponseWriter, r *http.Request) {
+			answer(503, "retry-after", time.Now().Add(40*time.Second).UTC().Format(http.TimeFormat))(w, r)
+		}, 40},
+		"beyond max_duration":   {answer(503, "retry-after", "4000"), 60},
+		"not on a 500":          {answer(500, "retry-after", "40"), 1},
+		"no word":               {envoy.Status(503), 1},
+		"nonsense":              {answer(503, "retry-after", "soon"), 1},
+		"gRPC, trailers only":   {grpcPushback("40000", false), 40},
+		"gRPC, in its trailers": {grpcPushback("40000", true), 40},
+		"gRPC, never":           {grpcPushback("-1", false), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := openShop(t, `{"min_requests": 3, "failure_on": ["500", "503", "429", "unavailable"],
+				"open": {"duration": "1s", "max_duration": "1m", "jitter": 0, "honor_retry_after": true}}`)
+			s.payments.Handle(c.upstream)
+			for range 3 {
+				s.pay()
+			}
+			a := s.Get("/payments")
+			after, err := strconv.Atoi(a.Header.Get("retry-after"))
+			if err != nil || a.Header.Get("x-circuit-breaker") != "open" || after > c.want || after < c.want*9/10 {
+				t.Errorf("retry-after of the reject is %d, want about %d: %+v", after, c.want, a)
+			}
+		})
+	}
+}
+
+// grpcPushback answers as a gRPC server that is unavailable and says after how many milliseconds to try again.
+func grpcPushback(milliseconds string, afterBody bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("content-type", "application/grpc")
+		prefix := ""
+		if afterBody {
+			prefix = http.TrailerPrefix
+		}
+		header.Set(prefix+"grpc-status", "14")
+		header.Set(prefix+"grpc-retry-pushback-ms", milliseconds)
+		if afterBody {
+			w.Write([]byte{0, 0, 0, 0, 0})
+		}
 	}
 }
 
