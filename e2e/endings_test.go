@@ -245,7 +245,8 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 		{name: "grpc-reset", cluster: http2, upstream: resetsGRPC, client: unary(0), sees: "Internal", details: "upstream_reset_after_response_started{remote_reset}", flags: "UR", counts: failure},
 		{name: "grpc-fault", cluster: overGRPC, route: filter("fault-after", abort403), client: unary(0), sees: "PermissionDenied", details: "fault_filter_abort", flags: "FI", counts: neutral},
 		{name: "grpc-rejected", rules: `"mode": "force_open"`, cluster: overGRPC, client: unary(0), sees: "Unavailable", details: "circuit_breaker_forced_open", counts: rejected},
-		{name: "web-grpc", upstream: grpcWebUnavailable, sees: "200", details: "via_upstream", counts: failure},
+		{name: "web-grpc", upstream: grpcWebUnavailable, client: post(5, "content-type", "application/grpc-web"), sees: "200", details: "via_upstream", counts: failure},
+		{name: "get-with-grpc-status", upstream: grpcWebUnavailable, sees: "200", details: "via_upstream", counts: success},
 	}
 
 	// Other filters' replies: before the breaker it never hears of the request, after it the end is neutral.

@@ -60,6 +60,16 @@ func (w *workers) request(worker int) *host.Stream {
 	return s
 }
 
+// bodied sends a request with a body, as each of gRPC has one.
+func (w *workers) bodied(worker int) *host.Stream {
+	w.t.Helper()
+	s, err := w.VM(worker).Request(host.Req{Cluster: "payments", Body: true})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
 // call sends a request that its upstream answers with a status. It reports whether it was admitted.
 func (w *workers) call(worker, status int) bool {
 	w.t.Helper()
@@ -136,24 +146,26 @@ func TestHostCalls(t *testing.T) {
 	t.Run("healthy", func(t *testing.T) {
 		w := startWorkers(t, host.Options{})
 		w.warm()
-		w.measure("healthy", 1000, costs{4, 1, 0}, func() { w.call(0, 200) })
+		w.measure("healthy", 1000, costs{5, 3, 0}, func() { w.call(0, 200) })
 	})
-	t.Run("healthy, no CEL", func(t *testing.T) {
-		w := startWorkers(t, host.Options{NoCEL: true})
+	t.Run("healthy, with a body", func(t *testing.T) {
+		w := startWorkers(t, host.Options{})
 		w.warm()
-		w.measure("healthy, no CEL", 1000, costs{8, 3, 0}, func() { w.call(0, 200) })
+		w.measure("healthy, with a body", 1000, costs{7, 3, 0}, func() {
+			w.end(w.bodied(0).OK())
+		})
 	})
 	t.Run("healthy, everything on", func(t *testing.T) {
 		w := startWorkers(t, host.Options{Config: `{"slow_call": {"duration": "1s"}, "consecutive_failures": 100,
 			"clusters": [{"match": "x*", "failure_rate": 1}, {"match": "pay*", "failure_rate": 60}]}`})
 		w.warm()
-		w.measure("healthy, everything on", 1000, costs{7, 1, 0}, func() { w.call(0, 200) })
+		w.measure("healthy, everything on", 1000, costs{8, 3, 0}, func() { w.call(0, 200) })
 	})
 	t.Run("failing", func(t *testing.T) {
 		w := startWorkers(t, host.Options{Config: `{"failure_rate": 60}`})
 		w.warm()
 		i := 0
-		w.measure("half of all fail", 1000, costs{9, 2, 0}, func() { w.call(0, 200+300*(i%2)); i++ })
+		w.measure("half of all fail", 1000, costs{9, 3, 0}, func() { w.call(0, 200+300*(i%2)); i++ })
 		w.wantStats(map[string]uint64{"state": 0, "failures": 500})
 	})
 	t.Run("open", func(t *testing.T) {
@@ -174,7 +186,7 @@ func TestHostCalls(t *testing.T) {
 		}
 		w.advance(5 * time.Second)
 		w.call(0, 200)
-		w.measure("half-open, one after the other", 500, costs{16, 4, 4}, func() {
+		w.measure("half-open, one after the other", 500, costs{16, 6, 4}, func() {
 			if !w.call(0, 200) {
 				t.Fatal("not admitted")
 			}

@@ -171,13 +171,17 @@ func TestHonorRetryAfter(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := openShop(t, `{"min_requests": 3, "failure_on": ["500", "503", "429", "unavailable"],
-				"open": {"duration": "1s", "max_duration": "1m", "jitter": 0, "honor_retry_after": true}}`)
-			s.payments.Handle(c.upstream)
+			up := envoy.NewUpstream(t)
+			up.Handle(c.upstream)
+			e := envoy.Start(t, envoy.Options{
+				Clusters: []envoy.Cluster{{Name: "payments", Address: up.Address, HTTP2: true}},
+				Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{Config: `{"min_requests": 3, "failure_on": ["500", "503", "429", "unavailable"],
+					"open": {"duration": "1s", "max_duration": "1m", "jitter": 0, "honor_retry_after": true}}`}}},
+			})
 			for range 3 {
-				s.pay()
+				e.Post("/payments", "text/plain", "ping")
 			}
-			a := s.Get("/payments")
+			a := e.Get("/payments")
 			after, err := strconv.Atoi(a.Header.Get("retry-after"))
 			if err != nil || a.Header.Get("x-circuit-breaker") != "open" || after > c.want || after < c.want*9/10 {
 				t.Errorf("retry-after of the reject is %d, want about %d: %+v", after, c.want, a)

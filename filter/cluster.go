@@ -17,8 +17,7 @@ type cluster struct {
 	name    string
 	rules   *Rules
 	breaker *breaker.Breaker
-	healthy *bridge.Expression // evaluates where a request was certainly no failure; nil where the host knows no CEL
-	reply   *reply             // the last one, which serves until its retry-after changes
+	reply   *reply // the last one, which serves until its retry-after changes
 
 	probing    bool   // a probe is out
 	probeError string // why the last probe could not be made, as logged
@@ -31,11 +30,16 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 		return nil, err
 	}
 	c := &cluster{name: name, rules: p.config.For(name)}
-	c.healthy = p.healthy[c.rules]
-	s, err := defineStats(p.name, name)
-	if err != nil {
+	s, first := newStats(p.name, name), p.announce(name, &c.rules.Policy)
+	if err := s.define(breaker.Calls); err != nil {
 		return nil, err
 	}
+	if first {
+		if err := s.defineAll(); err != nil {
+			return nil, err
+		}
+	}
+	var err error
 	c.breaker, err = breaker.New(breaker.Config{
 		Policy: c.rules.Policy,
 		Store:  recordStore(p.name, name),
@@ -60,7 +64,6 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.announce(name, &c.rules.Policy)
 	return c, nil
 }
 
@@ -118,29 +121,52 @@ func (s *sharedData) CompareAndSwap(value []byte, version uint32) bool {
 	return bridge.SetSharedData(s.key, value, version) == bridge.OK
 }
 
-// stats is a breaker.Tally of Envoy stats, by their ids.
-type stats [breaker.NumStats]uint32
-
-func defineStats(plugin, cluster string) (*stats, error) {
-	prefix := "circuit_breaker." + plugin + ".cluster." + cluster + "."
-	var ids stats
-	for s := range breaker.NumStats {
-		kind := bridge.Counter
-		if s.Gauge() {
-			kind = bridge.Gauge
-		}
-		id, err := bridge.DefineMetric(kind, prefix+s.String())
-		if err != nil {
-			return nil, err
-		}
-		ids[s] = id
-	}
-	return &ids, nil
+// stats is a breaker.Tally of Envoy stats. Each is defined when it is first needed: a worker uses few of them as long as a
+// cluster is healthy, and each takes some 200 bytes, for each cluster and worker.
+type stats struct {
+	prefix  string
+	ids     [breaker.NumStats]uint32
+	defined uint32 // bit s: ids[s] is known
 }
 
-func (t *stats) Add(s breaker.Stat)            { bridge.AddMetric(t[s], 1) }
-func (t *stats) Value(s breaker.Stat) uint64   { return bridge.MetricValue(t[s]) }
-func (t *stats) Set(s breaker.Stat, to uint64) { bridge.RecordMetric(t[s], to) }
+func newStats(plugin, cluster string) *stats {
+	return &stats{prefix: "circuit_breaker." + plugin + ".cluster." + cluster + "."}
+}
+
+// define makes Envoy show a stat.
+func (t *stats) define(s breaker.Stat) error {
+	kind := bridge.Counter
+	if s.Gauge() {
+		kind = bridge.Gauge
+	}
+	id, err := bridge.DefineMetric(kind, t.prefix+s.String())
+	if err == nil {
+		t.ids[s], t.defined = id, t.defined|1<<s
+	}
+	return err
+}
+
+// defineAll makes Envoy show all of a cluster's stats, at zero.
+func (t *stats) defineAll() error {
+	for s := range breaker.NumStats {
+		if err := t.define(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// id is 0, which no metric has, where Envoy does not define the stat.
+func (t *stats) id(s breaker.Stat) uint32 {
+	if t.defined&(1<<s) == 0 {
+		_ = t.define(s)
+	}
+	return t.ids[s]
+}
+
+func (t *stats) Add(s breaker.Stat)            { bridge.AddMetric(t.id(s), 1) }
+func (t *stats) Value(s breaker.Stat) uint64   { return bridge.MetricValue(t.id(s)) }
+func (t *stats) Set(s breaker.Stat, to uint64) { bridge.RecordMetric(t.id(s), to) }
 
 // clock is Envoy's steady clock. Every exact reading and every tick sets the coarse one, which so lags by no more than
 // the tick's period and costs a request nothing.

@@ -96,15 +96,6 @@ func (c *Config) For(cluster string) *Rules {
 	return &c.Rules
 }
 
-// all returns the rules of every override, and those of all other clusters.
-func (c *Config) all() []*Rules {
-	rules := []*Rules{&c.Rules}
-	for i := range c.Overrides {
-		rules = append(rules, &c.Overrides[i].Rules)
-	}
-	return rules
-}
-
 // String tells the effective policy of each override, and of everything else.
 func (c *Config) String() string {
 	var s strings.Builder

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"math/bits"
 	"strconv"
 	"strings"
 )
@@ -125,18 +123,3 @@ func (s *failureSet) hasGRPC(status int) bool {
 }
 
 func (s *failureSet) hasOrigin(o origin) bool { return s.origins&(1<<o) != 0 }
-
-// healthyExpression is CEL that has a value for a request which is certainly no failure, and an error for all that must be
-// looked at more closely: the upstream answered, with a status below every one that is listed. For what is not gRPC
-// response.grpc_status is made up from the HTTP status: 2 for 200.
-func (s *failureSet) healthyExpression() string {
-	code := 100
-	for code < 600 && !s.codes.has(code) {
-		code++
-	}
-	e := fmt.Sprintf(`response.code_details == "via_upstream" && response.code < %d`, code)
-	if s.grpc != 0 {
-		e += fmt.Sprintf(" && response.grpc_status < %d", bits.TrailingZeros32(s.grpc))
-	}
-	return e + " || 1 / 0 > 0" // CEL's or: true if one side is, an error if the other one is not
-}

@@ -172,21 +172,3 @@ func TestParseRetryAfter(t *testing.T) {
 		t.Errorf("pushback that forbids a retry: %v", got)
 	}
 }
-
-// The expression that tells the plainly healthy requests stays below every status that is listed.
-func TestHealthyExpression(t *testing.T) {
-	for config, want := range map[string]string{
-		``:                               `response.code_details == "via_upstream" && response.code < 500 && response.grpc_status < 4 || 1 / 0 > 0`,
-		`{"failure_on": ["429", "5xx"]}`: `response.code_details == "via_upstream" && response.code < 429 || 1 / 0 > 0`,
-		`{"failure_on": ["timeout"]}`:    `response.code_details == "via_upstream" && response.code < 600 || 1 / 0 > 0`,
-		`{"failure_on": ["cancelled", "internal"]}`: `response.code_details == "via_upstream" && response.code < 600 && response.grpc_status < 1 || 1 / 0 > 0`,
-	} {
-		c, err := ParseConfig([]byte(config))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := c.Rules.FailureOn.healthyExpression(); got != want {
-			t.Errorf("%s:\n%s, want\n%s", config, got, want)
-		}
-	}
-}

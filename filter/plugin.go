@@ -27,7 +27,17 @@ func (*vm) NewPluginContext(id uint32) types.PluginContext {
 	return p
 }
 
-var plugins = map[uint32]*plugin{}
+var (
+	plugins = map[uint32]*plugin{}
+	recent  *plugin // the one that had the last stream
+)
+
+func findPlugin(id uint32) *plugin {
+	if recent == nil || recent.id != id {
+		recent = plugins[id]
+	}
+	return recent
+}
 
 // A plugin is one configured plugin in one worker.
 type plugin struct {
@@ -35,12 +45,12 @@ type plugin struct {
 	id       uint32
 	name     string
 	config   *Config
-	hash     uint64                        // of its configuration
-	turn     uint32                        // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
-	healthy  map[*Rules]*bridge.Expression // Rules.FailureOn, compiled
+	hash     uint64 // of its configuration
+	turn     uint32 // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
 	clusters map[string]*cluster
-	full     bool // max_breakers was reached, and said
-	warned   bool // hidden stats were found, and said
+	last     *cluster // the one that had the last request
+	full     bool     // max_breakers was reached, and said
+	warned   bool     // hidden stats were found, and said
 	lastTick breaker.Time
 	streams  int        // in flight
 	probed   []*cluster // those that have a probe
@@ -85,10 +95,6 @@ func (p *plugin) start() error {
 			return err
 		}
 	}
-	p.healthy = map[*Rules]*bridge.Expression{}
-	for _, r := range p.config.all() {
-		p.healthy[r] = bridge.CompileExpression(r.FailureOn.healthyExpression())
-	}
 	p.lastTick = clock{}.Now()
 	return proxywasm.SetTickPeriodMilliSeconds(tickMilliseconds)
 }
@@ -127,6 +133,7 @@ func (p *plugin) OnTick() {
 	for id, other := range plugins {
 		if other.streams == 0 && p.lastTick-other.lastTick > silence {
 			delete(plugins, id)
+			recent = nil
 			bridge.DeletePlugin(id)
 		}
 	}
@@ -137,7 +144,11 @@ func (p *plugin) OnTick() {
 
 // cluster finds the breaker of a cluster, or makes it. It returns nil where there is none to be had.
 func (p *plugin) cluster(name []byte) *cluster {
+	if p.last != nil && p.last.name == string(name) {
+		return p.last
+	}
 	if c, known := p.clusters[string(name)]; known {
+		p.last = c
 		return c
 	}
 	if len(p.clusters) >= p.config.MaxBreakers {

@@ -18,26 +18,27 @@ import (
 // in shared data: a numbered list of the clusters, the policy of each, and its last transitions. They are written when a
 // worker meets a cluster for the first time and when a breaker changes its state.
 
-// announce says that a cluster has a breaker, and what it goes by. The policy loaded last is the one that is shown.
-func (p *plugin) announce(cluster string, policy *breaker.Policy) {
-	text, err := json.Marshal(newPolicyStatus(policy))
-	if err != nil {
-		return // cannot happen: there is nothing in it that JSON cannot write
-	}
-	value := append(binary.LittleEndian.AppendUint32(nil, p.turn), text...)
+// announce says that a cluster has a breaker, and what it goes by. The policy loaded last is the one that is shown. It reports
+// whether this worker is the first to say so.
+func (p *plugin) announce(cluster string, policy *breaker.Policy) bool {
 	store := &sharedData{key: sharedKey("policy", p.name, cluster)}
 	for range 1000 {
 		old, version := store.Load()
 		if len(old) > 4 && binary.LittleEndian.Uint32(old) >= p.turn {
-			return
+			return false
 		}
-		if store.CompareAndSwap(value, version) {
+		text, err := json.Marshal(newPolicyStatus(policy))
+		if err != nil {
+			return false // cannot happen: there is nothing in it that JSON cannot write
+		}
+		if store.CompareAndSwap(append(binary.LittleEndian.AppendUint32(nil, p.turn), text...), version) {
 			if version == 0 {
 				list(p.name, cluster)
 			}
-			return
+			return true
 		}
 	}
+	return false
 }
 
 func list(plugin, cluster string) {
@@ -147,10 +148,7 @@ func (p *plugin) status(cluster string, now breaker.Time) (c clusterStatus, ok b
 	}
 	s := p.shown[cluster]
 	if s == nil {
-		var err error
-		if s, err = defineStats(p.name, cluster); err != nil {
-			return c, false
-		}
+		s = newStats(p.name, cluster)
 		p.shown[cluster] = s
 	}
 	switch c.Policy.Mode {

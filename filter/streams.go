@@ -15,18 +15,31 @@ import (
 // A stream is a request in flight. The callbacks of streams are exported here and go round the SDK's own dispatch, which
 // would allocate a context for each.
 type stream struct {
+	id      uint32
+	next    *stream // in the same bucket, or among those for reuse
 	plugin  *plugin
 	cluster *cluster // nil until the request has been admitted
 	permit  breaker.Permit
+	bodied  bool         // the request has a body, as a gRPC request always has
 	marked  bool         // sent to a fallback
 	began   breaker.Time // where slow calls are on
 	headers breaker.Time // when response headers came, likewise
 }
 
+// The streams in flight are in a hash table. Ids come in sequence, so its buckets hold one each unless very many are in
+// flight; a map of Go's takes a request ten times as long.
 var (
-	streams = map[uint32]*stream{}
-	free    []*stream // for reuse
+	buckets [1024]*stream
+	free    *stream // the first one for reuse
 )
+
+func find(id uint32) *stream {
+	s := buckets[id%uint32(len(buckets))]
+	for s != nil && s.id != id {
+		s = s.next
+	}
+	return s
+}
 
 //go:wasmexport proxy_on_context_create
 func onContextCreate(id, pluginID uint32) {
@@ -34,47 +47,53 @@ func onContextCreate(id, pluginID uint32) {
 		bridge.CreatePlugin(id)
 		return
 	}
-	p := plugins[pluginID]
+	p := findPlugin(pluginID)
 	if p == nil {
 		return
 	}
-	var s *stream
-	if n := len(free); n > 0 {
-		s, free = free[n-1], free[:n-1]
+	s := free
+	if s != nil {
+		free = s.next
 	} else {
 		s = new(stream)
 	}
-	s.plugin = p
-	streams[id] = s
+	bucket := &buckets[id%uint32(len(buckets))]
+	s.id, s.plugin, s.next = id, p, *bucket
+	*bucket = s
 	p.streams++
 }
 
 // forget ends a stream for the plugin: whatever Envoy still calls for it is of no interest.
-func forget(id uint32, s *stream) {
-	delete(streams, id)
+func forget(s *stream) {
+	link := &buckets[s.id%uint32(len(buckets))]
+	for *link != s {
+		link = &(*link).next
+	}
+	*link = s.next
 	s.plugin.streams--
-	*s = stream{}
-	free = append(free, s)
+	s.cluster, s.marked, s.began, s.headers = nil, false, 0, 0
+	s.next, free = free, s
 }
 
 //go:wasmexport proxy_on_request_headers
-func onRequestHeaders(id, _, _ uint32) uint32 {
-	s := streams[id]
+func onRequestHeaders(id, _, endOfStream uint32) uint32 {
+	s := find(id)
 	if s == nil {
 		return uint32(types.ActionContinue)
 	}
+	s.bodied = endOfStream == 0
 	if s.plugin.config.StatusPath != "" && s.plugin.answerStatus() {
-		forget(id, s)
+		forget(s)
 		return uint32(types.ActionPause)
 	}
 	name := bridge.Property(clusterName)
 	if len(name) == 0 {
-		forget(id, s) // a direct response or redirect
+		forget(s) // a direct response or redirect
 		return uint32(types.ActionContinue)
 	}
 	c := s.plugin.cluster(name)
 	if c == nil {
-		forget(id, s)
+		forget(s)
 		return uint32(types.ActionContinue)
 	}
 	permit := c.breaker.TryAcquire()
@@ -83,7 +102,7 @@ func onRequestHeaders(id, _, _ uint32) uint32 {
 		if !marked {
 			c.breaker.Reject()
 			c.reject(&permit)
-			forget(id, s)
+			forget(s)
 			return uint32(types.ActionPause)
 		}
 		c.breaker.FallBack()
@@ -102,7 +121,7 @@ func fallBack(s *stream, c *cluster) bool {
 	if f.Header == "" {
 		return false
 	}
-	s.marked, s.cluster = true, c
+	s.marked, s.cluster, s.permit = true, c, breaker.Permit{}
 	if f.Cluster != "" {
 		to := s.plugin.cluster([]byte(f.Cluster))
 		if to == nil {
@@ -129,7 +148,7 @@ func (s *stream) start() {
 //
 //go:wasmexport proxy_on_response_headers
 func onResponseHeaders(id, _, _ uint32) uint32 {
-	s := streams[id]
+	s := find(id)
 	if s == nil || s.cluster == nil {
 		return uint32(types.ActionContinue)
 	}
@@ -137,7 +156,7 @@ func onResponseHeaders(id, _, _ uint32) uint32 {
 		s.headers = clock{}.Now()
 	}
 	if s.permit.Trial() && final() {
-		done(id, s)
+		done(s)
 	}
 	return uint32(types.ActionContinue)
 }
@@ -155,15 +174,15 @@ func final() bool {
 
 //go:wasmexport proxy_on_log
 func onLog(id uint32) {
-	s := streams[id]
+	s := find(id)
 	if s == nil {
 		return
 	}
 	if s.cluster == nil {
-		forget(id, s) // its request headers were never seen
+		forget(s) // its request headers were never seen
 		return
 	}
-	done(id, s)
+	done(s)
 }
 
 // Paths of properties.
@@ -174,11 +193,8 @@ const (
 )
 
 // done gives the verdict on a stream.
-func done(id uint32, s *stream) {
-	e := healthyEnding
-	if s.cluster.healthy == nil || !s.cluster.healthy.Evaluates() {
-		e = s.ending()
-	}
+func done(s *stream) {
+	e := s.ending()
 	if s.began != 0 {
 		end := s.headers
 		if end == 0 {
@@ -198,17 +214,14 @@ func done(id uint32, s *stream) {
 			noteOutcome(s, o, reason)
 		}
 	}
-	forget(id, s)
+	forget(s)
 }
-
-// healthyEnding stands for every ending that cannot be a failure.
-var healthyEnding = ending{origin: answered, status: 200, grpc: -1}
 
 // ending reads how a stream ended.
 func (s *stream) ending() ending {
 	e := ending{origin: endedBy(bridge.Property(codeDetails)), grpc: -1}
 	e.status = number(bridge.Header(bridge.ResponseHeaders, ":status"))
-	if e.status == 200 && (e.origin == outlived || s.cluster.rules.FailureOn.grpc != 0) {
+	if e.status == 200 && s.bodied && (e.origin == outlived || s.cluster.rules.FailureOn.grpc != 0) {
 		e.grpc = grpcStatus()
 	}
 	e.tunnel = e.status == 101 ||

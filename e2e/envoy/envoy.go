@@ -181,8 +181,14 @@ type Answer struct {
 }
 
 // Get requests a path of the first listener, over a connection of its own, so that requests spread over Envoy's workers.
-func (e *Envoy) Get(path string) Answer {
-	response, err := client.Get(e.URL(path))
+func (e *Envoy) Get(path string) Answer { return answer(client.Get(e.URL(path))) }
+
+// Post sends a request with a body.
+func (e *Envoy) Post(path, contentType, body string) Answer {
+	return answer(client.Post(e.URL(path), contentType, strings.NewReader(body)))
+}
+
+func answer(response *http.Response, err error) Answer {
 	if err != nil {
 		return Answer{Err: err}
 	}

@@ -52,6 +52,13 @@ func (vm *VM) getBuffer(args []uint64) Status {
 	return lend(vm, buffer[start:end], args[3], args[4])
 }
 
+func (vm *VM) callForeignFunction(args []uint64) Status {
+	if _, ok := vm.read(args[0], args[1]); !ok {
+		return InvalidMemoryAccess
+	}
+	return NotFound
+}
+
 // setEffectiveContext has the host calls that follow in this callback be about another context; 0 undoes that.
 func (vm *VM) setEffectiveContext(args []uint64) Status {
 	t, found := vm.contexts[uint32(args[0])]

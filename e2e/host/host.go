@@ -22,9 +22,6 @@ type Options struct {
 	// Clusters are those that proxy_http_call can reach; SetClusters changes them.
 	Clusters []string
 
-	// NoCEL makes a host without CEL expressions, such as an Envoy that is built so.
-	NoCEL bool
-
 	Start time.Duration // what the monotonic clock reads at first; 1000 s if 0
 	Seed  uint64        // of WASI's random numbers
 }

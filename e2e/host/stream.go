@@ -18,6 +18,7 @@ type Req struct {
 	Route func(Headers) (cluster string)
 
 	Headers Headers // nil is a GET of http://example.com/
+	Body    bool    // the headers are not all of it
 
 	// HoldEnd leaves a request that the plugin answers itself unfinished until Stream.End.
 	HoldEnd bool
@@ -73,8 +74,6 @@ const (
 	logging
 )
 
-const endOfStream = 1
-
 // Request plays a request's headers. If the plugin answers the request itself, its response headers and, unless held, its
 // end are played too, with the callbacks that Envoy makes for them. The error is that of a dead worker.
 func (vm *VM) Request(r Req) (*Stream, error) {
@@ -88,6 +87,10 @@ func (vm *VM) Request(r Req) (*Stream, error) {
 		return nil, err
 	}
 	s.phase = requesting
+	endOfStream := uint64(1)
+	if r.Body {
+		endOfStream = 0
+	}
 	action, err := vm.call(onRequestHeaders, s.target(), uint64(s.id), uint64(len(s.request)), endOfStream)
 	if err != nil {
 		return nil, err

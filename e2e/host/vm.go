@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"cel.dev/cel-go/cel"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 )
@@ -20,18 +19,17 @@ type VM struct {
 	tally   tally
 	stalled atomic.Bool // a hook runs, so the guest waits
 
-	mu          sync.Mutex // held while guest code runs; guards what follows
-	module      api.Module
-	ctx         context.Context
-	allocator   api.Function
-	callbacks   [numCallbacks]api.Function // nil where the guest does not export one
-	memory      api.Memory
-	random      *rand.ChaCha8
-	stack       [8]uint64     // parameters and result of a callback
-	scratch     []byte        // a value on its way into the guest
-	expressions []cel.Program // compiled, by token
-	stderr      []byte        // all that the guest has written there
-	dead        error         // why the guest cannot run any more
+	mu        sync.Mutex // held while guest code runs; guards what follows
+	module    api.Module
+	ctx       context.Context
+	allocator api.Function
+	callbacks [numCallbacks]api.Function // nil where the guest does not export one
+	memory    api.Memory
+	random    *rand.ChaCha8
+	stack     [8]uint64 // parameters and result of a callback
+	scratch   []byte    // a value on its way into the guest
+	stderr    []byte    // all that the guest has written there
+	dead      error     // why the guest cannot run any more
 
 	roots    []*root
 	contexts map[uint32]target

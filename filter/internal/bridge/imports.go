@@ -40,9 +40,6 @@ func proxyGetBufferBytes(bufferType, start, maxSize uint32, data, size unsafe.Po
 //go:wasmimport env proxy_http_call
 func proxyHTTPCall(upstream unsafe.Pointer, upstreamSize uint32, headers unsafe.Pointer, headersSize uint32, body unsafe.Pointer, bodySize uint32, trailers unsafe.Pointer, trailersSize uint32, timeout uint32, calloutID unsafe.Pointer) uint32
 
-//go:wasmimport env proxy_call_foreign_function
-func proxyCallForeignFunction(name unsafe.Pointer, nameSize uint32, args unsafe.Pointer, argsSize uint32, results, resultsSize unsafe.Pointer) uint32
-
 //go:wasmimport env proxy_set_tick_period_milliseconds
 func proxySetTickPeriodMilliseconds(period uint32) uint32
 

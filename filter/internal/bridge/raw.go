@@ -66,36 +66,6 @@ func SetSharedData(key string, value []byte, cas uint32) Status {
 	return Status(proxySetSharedData(unsafe.Pointer(unsafe.StringData(key)), uint32(len(key)), unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)), cas))
 }
 
-// An Expression is a CEL expression that Envoy has compiled for a plugin.
-type Expression struct{ token [4]byte }
-
-// CompileExpression compiles a CEL expression over Envoy's attributes, for streams of the current plugin. It returns nil
-// where the expression is wrong, or the host knows no CEL.
-// https://www.envoyproxy.io/docs/envoy/v1.40.0/intro/arch_overview/advanced/attributes
-func CompileExpression(text string) *Expression {
-	raw = true
-	token := result(callForeignFunction("expr_create", unsafe.Pointer(unsafe.StringData(text)), len(text), true))
-	if len(token) != 4 {
-		return nil
-	}
-	return &Expression{[4]byte(token)}
-}
-
-// Evaluates reports whether the expression has a value for the current stream, rather than an error. The value itself is
-// not asked for, which spares the host the buffer to put it in.
-func (e *Expression) Evaluates() bool {
-	status := callForeignFunction("expr_evaluate", unsafe.Pointer(&e.token), len(e.token), false)
-	return Status(status) == OK
-}
-
-func callForeignFunction(name string, args unsafe.Pointer, size int, wanted bool) uint32 {
-	var data, length unsafe.Pointer
-	if wanted {
-		data, length = unsafe.Pointer(&outData), unsafe.Pointer(&outSize)
-	}
-	return proxyCallForeignFunction(unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), args, uint32(size), data, length)
-}
-
 // result ends a raw call: what the host wrote, in the buffer that it was lent.
 func result(status uint32) []byte {
 	raw = false
