@@ -14,9 +14,13 @@ import (
 
 // A cluster is an upstream cluster as one worker sees it.
 type cluster struct {
+	plugin  *plugin
 	name    string
 	rules   *Rules
 	breaker *breaker.Breaker
+	record  sharedData
+	counts  sharedData
+	stats   stats
 	reply   *reply // the last one, which serves until its retry-after changes
 
 	probing    bool   // a probe is out
@@ -29,37 +33,30 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 	if err := p.takeTurn(); err != nil {
 		return nil, err
 	}
-	c := &cluster{name: name, rules: p.config.For(name)}
-	s, first := newStats(p.name, name), p.announce(name, &c.rules.Policy)
-	if err := s.define(breaker.Calls); err != nil {
+	c := &cluster{
+		plugin: p, name: name, rules: p.config.For(name),
+		record: sharedData{"record", p.name, name}, counts: sharedData{"counts", p.name, name}, stats: stats{plugin: p.name, cluster: name},
+	}
+	first := p.announce(name, &c.rules.Policy)
+	if err := c.stats.define(breaker.Calls); err != nil {
 		return nil, err
 	}
 	if first {
-		if err := s.defineAll(); err != nil {
+		if err := c.stats.defineAll(); err != nil {
 			return nil, err
 		}
 	}
 	var err error
 	c.breaker, err = breaker.New(breaker.Config{
-		Policy: c.rules.Policy,
-		Store:  recordStore(p.name, name),
-		Counts: countsStore(p.name, name),
-		Tally:  s,
-		Clock:  clock{},
-		Rand:   rand.Uint64,
-		Turn:   p.turn,
-		OnTransition: func(m breaker.Transition) {
-			text := describe(&c.rules.Policy, m)
-			proxywasm.LogWarnf("cluster %q: %s", name, text)
-			remember(p.name, name, m, text)
-		},
-		OnNullStat: func(s breaker.Stat) {
-			if !p.warned {
-				p.warned = true
-				proxywasm.LogWarnf("cluster %q: the stat %v always reads 0, so a stats_matcher hides it: the breaker counts in shared data instead, which is slower. "+
-					"Let the stats that contain circuit_breaker pass", name, s)
-			}
-		},
+		Policy:       c.rules.Policy,
+		Store:        &c.record,
+		Counts:       &c.counts,
+		Tally:        &c.stats,
+		Clock:        clock{},
+		Rand:         rand.Uint64,
+		Turn:         p.turn,
+		OnTransition: c.onTransition,
+		OnNullStat:   c.onNullStat,
 	})
 	if err != nil {
 		return nil, err
@@ -67,9 +64,27 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 	return c, nil
 }
 
-// reject answers a request in the upstream's place.
-func (c *cluster) reject(p *breaker.Permit) {
-	grpcWeb := grpcWebType()
+func (c *cluster) onTransition(m breaker.Transition) {
+	text := describe(&c.rules.Policy, m)
+	proxywasm.LogWarnf("cluster %q: %s", c.name, text)
+	remember(c.plugin.name, c.name, m, text)
+}
+
+func (c *cluster) onNullStat(s breaker.Stat) {
+	if c.plugin.warned {
+		return
+	}
+	c.plugin.warned = true
+	proxywasm.LogWarnf("cluster %q: the stat %v always reads 0, so a stats_matcher hides it: the breaker counts in shared data instead, which is slower. "+
+		"Let the stats that contain circuit_breaker pass", c.name, s)
+}
+
+// reject answers a request in the upstream's place. One without a body is none of gRPC-Web.
+func (c *cluster) reject(p *breaker.Permit, bodied bool) {
+	grpcWeb := ""
+	if bodied {
+		grpcWeb = grpcWebType()
+	}
 	seconds := wholeSeconds(p.RetryAfter)
 	r := c.reply
 	if r == nil || r.state != p.State() || r.seconds != seconds || grpcWeb != "" {
@@ -91,46 +106,50 @@ func grpcWebType() string {
 	return ""
 }
 
-// sharedKey is a key of shared data. The record's version is in it, so that two versions of the plugin side by side never
-// read each other's values; the parts are separated by NUL, which is in no name.
-func sharedKey(kind, plugin, rest string) string {
-	return "circuit_breaker/" + string('0'+rune(breaker.RecordVersion)) + "\x00" + kind + "\x00" + plugin + "\x00" + rest
-}
-
-func recordStore(plugin, cluster string) *sharedData {
-	return &sharedData{sharedKey("record", plugin, cluster)}
-}
-
-func countsStore(plugin, cluster string) *sharedData {
-	return &sharedData{sharedKey("counts", plugin, cluster)}
-}
-
 // sharedData is a breaker.Store under one key of proxy-wasm's shared data.
-type sharedData struct{ key string }
+type sharedData struct {
+	kind   string // of value
+	plugin string
+	rest   string // of the key, as a cluster's name
+}
+
+// key is valid until the next key or name is made. The record's version is in it, so that two versions of the plugin side by
+// side never read each other's values; the parts are separated by NUL, which is in no name.
+func (s *sharedData) key() []byte {
+	names = append(names[:0], "circuit_breaker/"...)
+	names = append(names, '0'+breaker.RecordVersion, 0)
+	names = append(append(names, s.kind...), 0)
+	names = append(append(names, s.plugin...), 0)
+	names = append(names, s.rest...)
+	return names
+}
+
+// names is the buffer of keys and names: many clusters have many, and each is needed seldom.
+var names []byte
 
 // absent is a CAS number that is never given out. With it, a set succeeds only where the key does not exist; with 0 it
 // would overwrite.
 const absent = 0xFFFFFFFF
 
-func (s *sharedData) Load() ([]byte, uint32) { return bridge.SharedData(s.key) }
+func (s *sharedData) Load() ([]byte, uint32) { return bridge.SharedData(s.key()) }
 
 func (s *sharedData) CompareAndSwap(value []byte, version uint32) bool {
 	if version == 0 {
 		version = absent
 	}
-	return bridge.SetSharedData(s.key, value, version) == bridge.OK
+	return bridge.SetSharedData(s.key(), value, version) == bridge.OK
 }
+
+// set writes a value, whatever there was before.
+func (s *sharedData) set(value []byte) { bridge.SetSharedData(s.key(), value, 0) }
 
 // stats is a breaker.Tally of Envoy stats. Each is defined when it is first needed: a worker uses few of them as long as a
 // cluster is healthy, and each takes some 200 bytes, for each cluster and worker.
 type stats struct {
-	prefix  string
+	plugin  string
+	cluster string
 	ids     [breaker.NumStats]uint32
 	defined uint32 // bit s: ids[s] is known
-}
-
-func newStats(plugin, cluster string) *stats {
-	return &stats{prefix: "circuit_breaker." + plugin + ".cluster." + cluster + "."}
 }
 
 // define makes Envoy show a stat.
@@ -139,7 +158,10 @@ func (t *stats) define(s breaker.Stat) error {
 	if s.Gauge() {
 		kind = bridge.Gauge
 	}
-	id, err := bridge.DefineMetric(kind, t.prefix+s.String())
+	names = append(append(names[:0], "circuit_breaker."...), t.plugin...)
+	names = append(append(names, ".cluster."...), t.cluster...)
+	names = append(append(names, '.'), s.String()...)
+	id, err := bridge.DefineMetric(kind, names)
 	if err == nil {
 		t.ids[s], t.defined = id, t.defined|1<<s
 	}

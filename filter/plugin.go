@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"runtime/debug"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
@@ -15,7 +16,14 @@ import (
 	"envoy-circuit-breaker/filter/internal/bridge"
 )
 
-func init() { bridge.Run(&vm{}) }
+func init() {
+	debug.SetGCPercent(garbage)
+	bridge.Run(&vm{})
+}
+
+// garbage is how much of it the heap may hold, in percent of what is in use. Go's own 100, which is at least 4 MB, is a lot
+// for each worker, and requests leave none.
+const garbage = 25
 
 // vm makes the contexts of the plugins that share this virtual machine: usually one, two while a configuration changes,
 // more where several listeners load the same code.
@@ -102,7 +110,7 @@ func (p *plugin) start() error {
 // takeTurn finds the place of a configuration in the order of loading, unless it has one. All workers keep that order under
 // one key: the same configuration has the same turn, another one the next. The first worker with it says so in the log.
 func (p *plugin) takeTurn() error {
-	store := &sharedData{key: sharedKey("turn", p.name, "")}
+	store := &sharedData{"turn", p.name, ""}
 	le := binary.LittleEndian
 	for tries := 0; p.turn == 0; tries++ {
 		if tries == 1000 {

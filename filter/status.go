@@ -21,7 +21,7 @@ import (
 // announce says that a cluster has a breaker, and what it goes by. The policy loaded last is the one that is shown. It reports
 // whether this worker is the first to say so.
 func (p *plugin) announce(cluster string, policy *breaker.Policy) bool {
-	store := &sharedData{key: sharedKey("policy", p.name, cluster)}
+	store := &sharedData{"policy", p.name, cluster}
 	for range 1000 {
 		old, version := store.Load()
 		if len(old) > 4 && binary.LittleEndian.Uint32(old) >= p.turn {
@@ -42,12 +42,12 @@ func (p *plugin) announce(cluster string, policy *breaker.Policy) bool {
 }
 
 func list(plugin, cluster string) {
-	count := &sharedData{key: sharedKey("clusters", plugin, "")}
+	count := &sharedData{"clusters", plugin, ""}
 	for range 1000 {
 		value, version := count.Load()
 		n := max(0, number(value))
 		if count.CompareAndSwap(strconv.AppendInt(nil, int64(n)+1, 10), version) {
-			bridge.SetSharedData(sharedKey("clusters", plugin, strconv.Itoa(n)), []byte(cluster), 0)
+			(&sharedData{"clusters", plugin, strconv.Itoa(n)}).set([]byte(cluster))
 			return
 		}
 	}
@@ -55,11 +55,11 @@ func list(plugin, cluster string) {
 
 // listed returns the clusters that have a breaker, by name.
 func listed(plugin string) []string {
-	value, _ := bridge.SharedData(sharedKey("clusters", plugin, ""))
+	value, _ := (&sharedData{"clusters", plugin, ""}).Load()
 	var names []string
 	for i := range max(0, number(value)) {
 		// One that was counted just now may not be written yet.
-		if name, _ := bridge.SharedData(sharedKey("clusters", plugin, strconv.Itoa(i))); name != nil {
+		if name, _ := (&sharedData{"clusters", plugin, strconv.Itoa(i)}).Load(); name != nil {
 			names = append(names, string(name))
 		}
 	}
@@ -78,7 +78,7 @@ const remembered = 5
 
 // remember adds a transition to a cluster's history. Workers may come here in another order than they made theirs.
 func remember(plugin, cluster string, m breaker.Transition, text string) {
-	store := &sharedData{key: sharedKey("history", plugin, cluster)}
+	store := &sharedData{"history", plugin, cluster}
 	for range 1000 {
 		value, version := store.Load()
 		past, i := parseHistory(value), 0
@@ -142,13 +142,13 @@ func (p *plugin) statuses() []clusterStatus {
 // status reads the status of one cluster's breaker. It reports false if that cannot be read.
 func (p *plugin) status(cluster string, now breaker.Time) (c clusterStatus, ok bool) {
 	c = clusterStatus{Cluster: cluster, Transitions: []transitionLog{}} // which JSON writes as a list, other than nil
-	value, _ := bridge.SharedData(sharedKey("policy", p.name, cluster))
+	value, _ := (&sharedData{"policy", p.name, cluster}).Load()
 	if len(value) < 4 || json.Unmarshal(value[4:], &c.Policy) != nil {
 		return c, false
 	}
 	s := p.shown[cluster]
 	if s == nil {
-		s = newStats(p.name, cluster)
+		s = &stats{plugin: p.name, cluster: cluster}
 		p.shown[cluster] = s
 	}
 	switch c.Policy.Mode {
@@ -157,7 +157,7 @@ func (p *plugin) status(cluster string, now breaker.Time) (c clusterStatus, ok b
 	case breaker.Disabled.String():
 		c.State = "disabled"
 	default:
-		st, ok := breaker.ReadStatus(recordStore(p.name, cluster), countsStore(p.name, cluster), s, now)
+		st, ok := breaker.ReadStatus(&sharedData{"record", p.name, cluster}, &sharedData{"counts", p.name, cluster}, s, now)
 		if !ok {
 			return c, false // it has just been announced, or its record is corrupt and will be made anew by the next request
 		}
@@ -167,7 +167,7 @@ func (p *plugin) status(cluster string, now breaker.Time) (c clusterStatus, ok b
 		c.FailureRate, c.SlowRate = percent(w.Failures, w.Calls), percent(w.SlowCalls, w.Calls)
 	}
 	c.Rejected, c.ShadowRejected, c.Fallback = s.Value(breaker.Rejected), s.Value(breaker.ShadowRejected), s.Value(breaker.FellBack)
-	value, _ = bridge.SharedData(sharedKey("history", p.name, cluster))
+	value, _ = (&sharedData{"history", p.name, cluster}).Load()
 	for _, past := range parseHistory(value) {
 		c.Transitions = append(c.Transitions, past.transitionLog)
 	}

@@ -101,7 +101,7 @@ func onRequestHeaders(id, _, endOfStream uint32) uint32 {
 		marked := fallBack(s, c)
 		if !marked {
 			c.breaker.Reject()
-			c.reject(&permit)
+			c.reject(&permit, s.bodied)
 			forget(s)
 			return uint32(types.ActionPause)
 		}

@@ -52,9 +52,9 @@ func SetHeader(mapType uint32, key, value string) Status {
 }
 
 // SharedData reads a value of shared data and its CAS number. It returns nil if there is none.
-func SharedData(key string) (value []byte, cas uint32) {
+func SharedData(key []byte) (value []byte, cas uint32) {
 	raw = true
-	status := proxyGetSharedData(unsafe.Pointer(unsafe.StringData(key)), uint32(len(key)), unsafe.Pointer(&outData), unsafe.Pointer(&outSize), unsafe.Pointer(&outCas))
+	status := proxyGetSharedData(unsafe.Pointer(unsafe.SliceData(key)), uint32(len(key)), unsafe.Pointer(&outData), unsafe.Pointer(&outSize), unsafe.Pointer(&outCas))
 	if value = result(status); value == nil {
 		return nil, 0
 	}
@@ -62,8 +62,8 @@ func SharedData(key string) (value []byte, cas uint32) {
 }
 
 // SetSharedData writes a value of shared data if its CAS number is still cas.
-func SetSharedData(key string, value []byte, cas uint32) Status {
-	return Status(proxySetSharedData(unsafe.Pointer(unsafe.StringData(key)), uint32(len(key)), unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)), cas))
+func SetSharedData(key []byte, value []byte, cas uint32) Status {
+	return Status(proxySetSharedData(unsafe.Pointer(unsafe.SliceData(key)), uint32(len(key)), unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)), cas))
 }
 
 // result ends a raw call: what the host wrote, in the buffer that it was lent.
@@ -85,8 +85,8 @@ const (
 )
 
 // DefineMetric defines a stat, or finds the one of that name, and returns its id.
-func DefineMetric(metricType uint32, name string) (id uint32, err error) {
-	status := proxyDefineMetric(metricType, unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), unsafe.Pointer(&outID))
+func DefineMetric(metricType uint32, name []byte) (id uint32, err error) {
+	status := proxyDefineMetric(metricType, unsafe.Pointer(unsafe.SliceData(name)), uint32(len(name)), unsafe.Pointer(&outID))
 	if Status(status) != OK {
 		return 0, fmt.Errorf("defining the stat %q: host status %d", name, status)
 	}
