@@ -31,7 +31,7 @@ func TestLoop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := load{port: l.port, requests: [][]byte{request(okPath, 0), request(halfPath, 0), request(failPath, 0), request(halfPath, 0)}, connections: 4}
+	w := load{port: l.port, requests: [][]byte{request(okPath, 0), request(halfPath, 0), request(failPath, 0), request(halfPath, 0), request(messagePath, 0), request(failPath, 0)}, connections: 4}
 	t.Run("as much as it takes", func(t *testing.T) {
 		w := w
 		w.count = 4000

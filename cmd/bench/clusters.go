@@ -23,7 +23,7 @@ func (b *bench) measureClusters(ctx context.Context) error {
 	var requests [2][][]byte
 	for i, n := range counts {
 		b.progress.at(0.1*float64(i), "starting Envoy with %d clusters", n)
-		e, err := b.startEnvoy(ctx, 1, n, none("none"), ours("many", manyConfig))
+		e, err := b.startEnvoy(ctx, 1, n, unfiltered("none"), ours("many", manyConfig))
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ const (
 const (
 	defaultConfig = `{}`
 	// Everything that a healthy request can pay for: slow calls, overrides to be matched, and gRPC statuses, which failure_on
-	// has by default.
+	// has by default, and which a request with a body is asked for.
 	fullConfig    = `{"slow_call": {"duration": "1s"}, "clusters": [{"match": "x*", "failure_rate": 1}, {"match": "c*", "failure_rate": 60}]}`
 	failingConfig = `{"failure_rate": 60}`
 	// Once open it stays so.
@@ -29,14 +29,14 @@ const (
 	manyConfig = `{"max_breakers": 1000000}`
 )
 
-func none(name string) listener { return listener{Name: name} }
+func unfiltered(name string) listener { return listener{Name: name} }
 
-func empty() listener { return wasm("empty", emptyFile, "{}") }
+func empty() listener { return wasm("empty", "empty", emptyFile, "{}") }
 
-func ours(name, config string) listener { return wasm(name, pluginFile, config) }
+// ours has, by its name, breakers of its own. All of an Envoy's are in one virtual machine, as they are by default.
+func ours(name, config string) listener { return wasm(name, "ours", pluginFile, config) }
 
-// wasm has a virtual machine and, by its name, breakers of its own.
-func wasm(name, file, config string) listener {
+func wasm(name, vm, file, config string) listener {
 	return listener{name, fmt.Sprintf(`
           - name: plugin
             typed_config:
@@ -48,10 +48,10 @@ func wasm(name, file, config string) listener {
                   "@type": type.googleapis.com/google.protobuf.StringValue
                   value: '%[3]s'
                 vm_config:
-                  vm_id: %[1]s
+                  vm_id: %[4]s
                   runtime: envoy.wasm.runtime.v8
                   code:
-                    local: { filename: %[2]s }`, name, file, config)}
+                    local: { filename: %[2]s }`, name, file, config, vm)}
 }
 
 // admissionControl is Envoy's own relative of a circuit breaker. It shares nothing between workers either.

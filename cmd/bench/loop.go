@@ -51,6 +51,8 @@ const (
 	okPath   = "/ok"
 	failPath = "/fail"
 	halfPath = "/half" // every other request fails
+
+	messagePath = "/message" // has a body
 )
 
 var (
@@ -60,8 +62,19 @@ var (
 
 // request is a request for a path, to a cluster of that number where Envoy's routes go by this header.
 func request(path string, cluster int) []byte {
-	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nhost: bench\r\nuser-agent: bench\r\naccept: */*\r\n%s: c%d\r\n\r\n", path, clusterHeader, cluster)
+	method, body := "GET", ""
+	if path == messagePath {
+		method, body = "POST", message
+	}
+	r := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nhost: bench\r\nuser-agent: bench\r\naccept: */*\r\n%s: c%d\r\n", method, path, clusterHeader, cluster)
+	if body != "" {
+		r = fmt.Appendf(r, "content-length: %d\r\n", len(body))
+	}
+	return fmt.Appendf(r, "\r\n%s", body)
 }
+
+// message is the body of a request that has one. It ends as heads do, so that the upstream need not read lengths.
+const message = "message\r\n\r\n"
 
 const clusterHeader = "x-cluster"
 
@@ -342,7 +355,11 @@ func (l *loop) accept() error {
 // onRequest answers for the upstream.
 func (l *loop) onRequest(p *peer) error {
 	r := p.buffer[:p.filled]
-	if !bytes.HasSuffix(r, headEnd) {
+	end := headEnd
+	if bytes.HasPrefix(r, []byte("POST")) {
+		end = []byte(message)
+	}
+	if !bytes.HasSuffix(r, end) {
 		return nil // the rest is to come
 	}
 	p.filled = 0

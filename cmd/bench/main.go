@@ -23,7 +23,7 @@ import (
 func main() {
 	var b bench
 	flag.StringVar(&b.envoy, "envoy", "envoy", "Envoy's binary")
-	flag.IntVar(&b.rounds, "rounds", 31, "how many times to measure each variant, at least 5")
+	flag.IntVar(&b.rounds, "rounds", 60, "how many times to measure each variant, at least 5")
 	flag.IntVar(&b.growth, "growth", 1_000_000, "how many requests memory is watched over")
 	picture := flag.String("picture", "build/bench.svg", "where to draw the figures")
 	only := flag.String("only", "", "the parts to measure, separated by commas, of "+strings.Join(partNames(), ", ")+"; all if empty")

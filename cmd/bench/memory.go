@@ -10,10 +10,11 @@ import (
 const (
 	megabyte = 1e6
 
-	memoryRounds  = 3
-	moreWorkers   = 3
+	memoryRounds  = 2
+	moreWorkers   = 4
 	someClusters  = 1000
 	growthWarmUp  = 200_000
+	sizeWarmUp    = 5000
 	growthPortion = 50_000 // requests between two looks at the clock of the progress bar
 )
 
@@ -51,7 +52,7 @@ func (b *bench) measureMemory(ctx context.Context) error {
 // sizeOf returns how large an Envoy is, with requests behind it, and with the filter also by how much it grows when the filter
 // sees 1,000 clusters more.
 func (b *bench) sizeOf(ctx context.Context, workers int, with bool) (size, thousand float64, err error) {
-	listeners, used := []listener{none("none")}, "none"
+	listeners, used := []listener{unfiltered("none")}, "none"
 	if with {
 		listeners, used = append(listeners, ours("many", manyConfig)), "many"
 	}
@@ -64,7 +65,7 @@ func (b *bench) sizeOf(ctx context.Context, workers int, with bool) (size, thous
 		_, err := b.loop.run(load{port: e.ports[listener], requests: requests, connections: 8 * connections, count: count}, nil, nil)
 		return err
 	}
-	if err := send(used, [][]byte{request(okPath, someClusters)}, warmUps); err != nil {
+	if err := send(used, [][]byte{request(okPath, someClusters)}, sizeWarmUp); err != nil {
 		return 0, 0, err
 	}
 	if size, err = e.memory(); err != nil || !with {
@@ -75,7 +76,7 @@ func (b *bench) sizeOf(ctx context.Context, workers int, with bool) (size, thous
 		spread = append(spread, request(okPath, c))
 	}
 	// So many that each worker has had each cluster. First without the filter, for Envoy's own connections to them.
-	count := 15 * workers * someClusters
+	count := 10 * workers * someClusters
 	if err := send("none", spread, count); err != nil {
 		return 0, 0, err
 	}

@@ -22,54 +22,85 @@ type variant struct {
 
 const (
 	connections = 8                      // enough to keep Envoy busy; more of them only wear its caches
-	slice       = 200 * time.Millisecond // of a variant, in each round
-	settling    = 50 * time.Millisecond  // before each slice: new connections, cold caches
-	warmUps     = 20_000                 // requests, by which V8 has compiled what is hot
+	slice       = 100 * time.Millisecond // of a variant, in each round
+	settling    = 25 * time.Millisecond  // before each slice: new connections, cold caches
+	warmUps     = 3000                   // requests
+
+	// envoys are measured one after the other: how the parts of one happen to lie in memory makes more of a difference than
+	// the rounds do.
+	envoys = 3
 )
 
 // measureRequests measures what filters add to a request. Envoy is loaded as much as it can take, so its core is busy with
 // requests all the time; all its CPU time, whichever of its threads took it, is divided by the requests that it answered.
 func (b *bench) measureRequests(ctx context.Context) error {
-	b.progress.at(0, "starting Envoy")
-	e, err := b.startEnvoy(ctx, 1, 1, none("none"), empty(), admissionControl, lua,
-		ours("healthy", defaultConfig), ours("full", fullConfig), ours("failing", failingConfig), ours("open", openConfig))
-	if err != nil {
-		return err
-	}
-	defer e.stop()
-
 	none := &variant{name: "no filter", listener: "none", path: okPath}
 	noneFailing := &variant{name: "no filter, half of all requests fail", listener: "none", path: halfPath}
+	noneMessage := &variant{name: "no filter, with a body", listener: "none", path: messagePath}
 	emptyPlugin := &variant{name: "empty Go plugin", listener: "empty", path: okPath, base: none}
 	healthy := &variant{name: "ours, healthy", listener: "healthy", path: okPath, base: none}
-	full := &variant{name: "ours, healthy, with slow calls, overrides and gRPC", listener: "full", path: okPath, base: none}
+	full := &variant{name: "ours, healthy, with a body, slow calls, overrides and gRPC", listener: "full", path: messagePath, base: noneMessage}
 	failing := &variant{name: "ours, half of all requests fail", listener: "failing", path: halfPath, base: noneFailing}
 	direct := &variant{name: "empty Go plugin, direct_response", listener: "empty", path: directPath}
 	open := &variant{name: "ours, open: rejects", listener: "open", path: okPath}
 	b.variants = []*variant{
-		none, noneFailing, emptyPlugin,
+		none, noneFailing, noneMessage, emptyPlugin,
 		{name: "admission_control (native)", listener: "admission_control", path: okPath, base: none},
 		{name: "Lua, nothing shared", listener: "lua", path: okPath, base: none},
 		healthy, full, failing, direct, open,
 	}
+	var latencies *latency
+	for n := range envoys {
+		b.progress.at(0.8*float64(n)/envoys, "starting Envoy %d of %d", n+1, envoys)
+		err := func() error {
+			e, err := b.startEnvoy(ctx, 1, 1, unfiltered("none"), empty(), admissionControl, lua,
+				ours("healthy", defaultConfig), ours("full", fullConfig), ours("failing", failingConfig), ours("open", openConfig))
+			if err != nil {
+				return err
+			}
+			defer e.stop()
+			if err := b.measureVariants(ctx, e, n); err != nil || n < envoys-1 {
+				return err
+			}
+			latencies, err = b.measureLatency(ctx, e, emptyPlugin, healthy)
+			return err
+		}()
+		if err != nil {
+			return err
+		}
+	}
+	empty := median(emptyPlugin.added)
+	for _, v := range b.variants {
+		for _, added := range v.added {
+			v.ratio = append(v.ratio, added/empty)
+		}
+	}
+	b.report("healthy: CPU added ÷ empty plugin's", "", most(1.5), healthy.ratio...)
+	b.report("the same with slow calls, overrides and gRPC", "", most(1.7), full.ratio...)
+	b.report("open: rejects/s ÷ direct_response/s behind the empty plugin", "", least(0.75), quotients(open.rate, direct.rate)...)
+	b.report("half of all requests fail: CPU added ÷ empty plugin's", "", most(2.2), failing.ratio...)
+	latencies.report(b)
+	return nil
+}
 
+// measureVariants measures the CPU of each variant in the rounds that are the nth Envoy's.
+func (b *bench) measureVariants(ctx context.Context, e *envoy, n int) error {
 	// Open the breaker that is to be measured open.
 	if _, err := b.loop.run(load{port: e.ports["open"], requests: [][]byte{request(failPath, 0)}, connections: 1, count: 100}, nil, nil); err != nil {
 		return err
 	}
-	for i, v := range b.variants {
-		b.progress.at(0.1*float64(i)/float64(len(b.variants)), "warming up: %s", v.name)
+	for _, v := range b.variants {
 		if _, err := b.loop.run(v.load(e, load{connections: connections, count: warmUps}), nil, nil); err != nil {
 			return err
 		}
 	}
-	for round := range b.rounds {
+	for round := n * b.rounds / envoys; round < (n+1)*b.rounds/envoys; round++ {
 		for _, i := range rand.Perm(len(b.variants)) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			v := b.variants[i]
-			b.progress.at(0.1+0.5*float64(round)/float64(b.rounds), "CPU a request, round %d of %d", round+1, b.rounds)
+			b.progress.at(0.8*(float64(round)/float64(b.rounds)+0.2/envoys), "CPU a request, round %d of %d", round+1, b.rounds)
 			cpu, l, err := b.slice(e, v.load(e, load{length: slice}))
 			if err == nil {
 				err = v.check(l)
@@ -86,17 +117,7 @@ func (b *bench) measureRequests(ctx context.Context) error {
 			}
 		}
 	}
-	empty := median(emptyPlugin.added)
-	for _, v := range b.variants {
-		for _, added := range v.added {
-			v.ratio = append(v.ratio, added/empty)
-		}
-	}
-	b.report("healthy: CPU added ÷ empty plugin's", "", most(1.5), healthy.ratio...)
-	b.report("the same with slow calls, overrides and gRPC", "", most(1.7), full.ratio...)
-	b.report("open: rejects/s ÷ direct_response/s behind the empty plugin", "", least(0.75), quotients(open.rate, direct.rate)...)
-	b.report("half of all requests fail: CPU added ÷ empty plugin's", "", most(2.2), failing.ratio...)
-	return b.measureLatency(ctx, e, emptyPlugin, healthy)
+	return nil
 }
 
 // slice loads Envoy as much as it can take for a moment, and returns how many µs of CPU a request takes.
@@ -143,36 +164,51 @@ func quotients(a, b []float64) []float64 {
 	return q
 }
 
+// latencyRounds are as many as give a median that means something.
+const latencyRounds = 15
+
+// A latency is how long answers take, with the empty plugin and with ours: µs, by quantile and round.
+type latency struct {
+	rate float64 // requests/s
+	took [len(quantiles)][2][]float64
+}
+
+var quantiles = [...]struct {
+	name  string
+	share float64
+}{{"p50", 0.5}, {"p99", 0.99}, {"p99.9", 0.999}}
+
 // measureLatency measures how long answers take at half of the load that Envoy can take with the empty plugin. Both plugins get
 // requests at the same moments in a round.
-func (b *bench) measureLatency(ctx context.Context, e *envoy, empty, ours *variant) error {
-	rate := median(empty.rate) / 2
-	const percentiles = 3
-	quantiles := [percentiles]float64{0.5, 0.99, 0.999}
-	var took [percentiles][2][]float64 // µs, of the empty plugin and of ours
-	for round := range b.rounds {
+func (b *bench) measureLatency(ctx context.Context, e *envoy, empty, ours *variant) (*latency, error) {
+	m := &latency{rate: median(empty.rate) / 2}
+	for round := range latencyRounds {
 		for i, n := range rand.Perm(2) {
 			if err := ctx.Err(); err != nil {
-				return err
+				return nil, err
 			}
-			b.progress.at(0.6+0.4*(float64(round)+float64(i)/2)/float64(b.rounds), "latency, round %d of %d", round+1, b.rounds)
+			b.progress.at(0.8+0.2*(float64(round)+float64(i)/2)/latencyRounds, "latency, round %d of %d", round+1, latencyRounds)
 			v := [2]*variant{empty, ours}[n]
-			l, err := b.loop.run(v.load(e, load{connections: 8 * connections, rate: rate, seed: uint64(round), warmUp: settling, length: 5 * slice}), nil, nil)
+			l, err := b.loop.run(v.load(e, load{connections: 8 * connections, rate: m.rate, seed: uint64(round), warmUp: settling, length: time.Second}), nil, nil)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if err := v.check(l); err != nil {
-				return err
+				return nil, err
 			}
 			for q := range quantiles {
-				took[q][n] = append(took[q][n], float64(l.latencies[int(quantiles[q]*float64(len(l.latencies)))])/1e3)
+				m.took[q][n] = append(m.took[q][n], float64(l.latencies[int(quantiles[q].share*float64(len(l.latencies)))])/1e3)
 			}
 		}
 	}
-	b.report(fmt.Sprintf("p99 at half load (%.0f requests/s) ÷ empty plugin's", rate), "", most(1.1), quotients(took[1][1], took[1][0])...)
-	for q, name := range [percentiles]string{"p50", "p99", "p99.9"} {
-		b.report(name+" of the empty plugin", "µs", goal{}, took[q][0]...)
-		b.report(name+" of ours", "µs", goal{}, took[q][1]...)
+	return m, nil
+}
+
+func (m *latency) report(b *bench) {
+	const p99 = 1
+	b.report(fmt.Sprintf("p99 at half load (%.0f requests/s) ÷ empty plugin's", m.rate), "", most(1.1), quotients(m.took[p99][1], m.took[p99][0])...)
+	for q := range quantiles {
+		b.report(quantiles[q].name+" of the empty plugin", "µs", goal{}, m.took[q][0]...)
+		b.report(quantiles[q].name+" of ours", "µs", goal{}, m.took[q][1]...)
 	}
-	return nil
 }

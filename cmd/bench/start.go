@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-const startRounds = 5
+const startRounds = 3
 
 // measureStart measures the plugin's file, and how much later Envoy's first answer comes with it.
 func (b *bench) measureStart(ctx context.Context) error {
@@ -46,7 +46,7 @@ func (b *bench) measureStart(ctx context.Context) error {
 
 // startAdded returns by how many seconds a plugin delays the first answer of an Envoy that may run on the cores.
 func (b *bench) startAdded(ctx context.Context, cores string, plugin listener) (float64, error) {
-	without, err := b.startOf(ctx, cores, none("main"))
+	without, err := b.startOf(ctx, cores, unfiltered("main"))
 	if err != nil {
 		return 0, err
 	}
