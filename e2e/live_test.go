@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -146,9 +147,12 @@ func TestConfigurationWhileOpen(t *testing.T) {
 		}
 		return nil
 	})
-	if !strings.Contains(s.Log(), `configuration refused: min_requests: "few" is not allowed: must be a whole number`) {
-		t.Error("the log does not say why the configuration was refused")
-	}
+	envoy.Eventually(t, 20*time.Second, func() error { // what Envoy logs comes through a pipe
+		if !strings.Contains(s.Log(), `configuration refused: min_requests: "few" is not allowed: must be a whole number`) {
+			return errors.New("the log does not say why the configuration was refused")
+		}
+		return nil
+	})
 	for range 10 {
 		if status, refused := s.pay(); status != 429 || refused != "open" {
 			t.Errorf("after a refused configuration: %d %q", status, refused)

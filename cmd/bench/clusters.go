@@ -27,14 +27,14 @@ func (b *bench) measureClusters(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer e.stop()
+		defer e.Stop()
 		envoys[i] = e
 		for c := range n {
 			requests[i] = append(requests[i], request(okPath, c))
 		}
 		for j, l := range listeners {
 			b.progress.at(0.1*float64(i)+0.05*float64(j), "warming up %d clusters", n)
-			if _, err := b.loop.run(load{port: e.ports[l], requests: requests[i], connections: connections, count: warmUps + 2*n}, nil, nil); err != nil {
+			if _, err := b.loop.run(load{port: e.port(l), requests: requests[i], connections: connections, count: warmUps + 2*n}, nil, nil); err != nil {
 				return err
 			}
 		}
@@ -51,7 +51,7 @@ func (b *bench) measureClusters(ctx context.Context) error {
 			b.progress.at(0.3+0.7*float64(round)/float64(b.rounds), "10,000 clusters against 1, round %d of %d", round+1, b.rounds)
 			i, j := n/2, n%2
 			e := envoys[i]
-			took, l, err := b.slice(e, load{port: e.ports[listeners[j]], requests: requests[i], length: 2 * slice})
+			took, l, err := b.slice(e, load{port: e.port(listeners[j]), requests: requests[i], length: 2 * slice})
 			if err != nil {
 				return err
 			}

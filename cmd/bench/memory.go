@@ -60,9 +60,9 @@ func (b *bench) sizeOf(ctx context.Context, workers int, with bool) (size, thous
 	if err != nil {
 		return 0, 0, err
 	}
-	defer e.stop()
+	defer e.Stop()
 	send := func(listener string, requests [][]byte, count int) error {
-		_, err := b.loop.run(load{port: e.ports[listener], requests: requests, connections: 8 * connections, count: count}, nil, nil)
+		_, err := b.loop.run(load{port: e.port(listener), requests: requests, connections: 8 * connections, count: count}, nil, nil)
 		return err
 	}
 	if err := send(used, [][]byte{request(okPath, someClusters)}, sizeWarmUp); err != nil {
@@ -97,7 +97,7 @@ func (b *bench) growthOver(ctx context.Context, requests int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer e.stop()
+	defer e.Stop()
 	var before float64
 	for sent := -growthWarmUp; sent < requests; sent += growthPortion {
 		if err := ctx.Err(); err != nil {
@@ -110,7 +110,7 @@ func (b *bench) growthOver(ctx context.Context, requests int) (float64, error) {
 		}
 		b.progress.at(0.5+0.5*float64(sent+growthWarmUp)/float64(requests+growthWarmUp), "growth, %d of %d requests", max(sent, 0), requests)
 		portion := min(growthPortion, requests-sent)
-		_, err := b.loop.run(load{port: e.ports["healthy"], requests: [][]byte{request(okPath, 0)}, connections: connections, count: portion}, nil, nil)
+		_, err := b.loop.run(load{port: e.port("healthy"), requests: [][]byte{request(okPath, 0)}, connections: connections, count: portion}, nil, nil)
 		if err != nil {
 			return 0, err
 		}

@@ -58,7 +58,7 @@ func (b *bench) measureRequests(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			defer e.stop()
+			defer e.Stop()
 			if err := b.measureVariants(ctx, e, n); err != nil || n < envoys-1 {
 				return err
 			}
@@ -86,7 +86,7 @@ func (b *bench) measureRequests(ctx context.Context) error {
 // measureVariants measures the CPU of each variant in the rounds that are the nth Envoy's.
 func (b *bench) measureVariants(ctx context.Context, e *envoy, n int) error {
 	// Open the breaker that is to be measured open.
-	if _, err := b.loop.run(load{port: e.ports["open"], requests: [][]byte{request(failPath, 0)}, connections: 1, count: 100}, nil, nil); err != nil {
+	if _, err := b.loop.run(load{port: e.port("open"), requests: [][]byte{request(failPath, 0)}, connections: 1, count: 100}, nil, nil); err != nil {
 		return err
 	}
 	for _, v := range b.variants {
@@ -135,7 +135,7 @@ func (b *bench) slice(e *envoy, w load) (cpu float64, l loaded, err error) {
 }
 
 func (v *variant) load(e *envoy, l load) load {
-	l.port, l.requests = e.ports[v.listener], [][]byte{request(v.path, 0)}
+	l.port, l.requests = e.port(v.listener), [][]byte{request(v.path, 0)}
 	return l
 }
 

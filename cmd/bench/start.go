@@ -61,8 +61,8 @@ func (b *bench) startOf(ctx context.Context, cores string, l listener) (took tim
 	if err != nil {
 		return 0, err
 	}
-	defer e.stop()
-	_, err = b.loop.run(load{port: e.ports[l.Name], requests: [][]byte{request(okPath, 0)}, connections: 1, count: 1}, nil,
+	defer e.Stop()
+	_, err = b.loop.run(load{port: e.port(l.Name), requests: [][]byte{request(okPath, 0)}, connections: 1, count: 1}, nil,
 		func() error { took = time.Since(began); return nil })
 	return took, err
 }

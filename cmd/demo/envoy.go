@@ -5,20 +5,15 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"text/template"
 	"time"
 
-	"envoy-circuit-breaker/internal/process"
+	"envoy-circuit-breaker/internal/runenvoy"
 )
 
 // policy is the breaker's. Ten failures in a row open it, since half of all within 10 s, the default, would take seconds at
@@ -30,44 +25,25 @@ const policy = `{
   "half_open": {"max_requests": 2, "success_threshold": 3}
 }`
 
-const (
-	startTimeout  = time.Minute     // for Envoy to serve
-	settleTimeout = 5 * time.Second // for the last request to be counted
-)
+const settleTimeout = 5 * time.Second // for the last request to be counted
 
 //go:embed envoy.yaml.tmpl
 var configText string
 
 // A proxy is the demo's running Envoy.
-type proxy struct {
-	process   *process.Process
-	admin     string            // address
-	listeners map[string]string // addresses by name
-}
+type proxy struct{ *runenvoy.Envoy }
 
-// startEnvoy starts an Envoy with the listeners "without" and "with", which keeps its files in dir, and waits until it serves.
-func startEnvoy(ctx context.Context, binary, dir, withoutService, withService string) (*proxy, error) {
+// startEnvoy starts an Envoy with the listeners "without" and "with", and waits until it serves.
+func startEnvoy(ctx context.Context, binary, withoutService, withService string) (*proxy, error) {
 	config, err := envoyConfig(withoutService, withService)
 	if err != nil {
 		return nil, err
 	}
-	configFile, addressFile := filepath.Join(dir, "envoy.yaml"), filepath.Join(dir, "admin")
-	if err := os.WriteFile(configFile, config, 0o600); err != nil {
+	e, err := runenvoy.Start(ctx, runenvoy.Options{Binary: binary, Config: config, Workers: 2})
+	if err != nil {
 		return nil, err
 	}
-	var log bytes.Buffer
-	cmd := exec.Command(binary, "--config-path", configFile, "--concurrency", "2", "--admin-address-path", addressFile,
-		"--log-level", "warning", "--disable-hot-restart")
-	cmd.Stdout, cmd.Stderr = &log, &log
-	p := &proxy{}
-	if p.process, err = process.Start(cmd); err != nil {
-		return nil, fmt.Errorf("starting envoy: %w", err)
-	}
-	if err := p.await(ctx, addressFile); err != nil {
-		p.process.Stop() // which also completes the log
-		return nil, fmt.Errorf("envoy does not serve: %w; its log:\n%s", err, log.String())
-	}
-	return p, nil
+	return &proxy{e}, nil
 }
 
 func envoyConfig(withoutService, withService string) ([]byte, error) {
@@ -89,76 +65,6 @@ func envoyConfig(withoutService, withService string) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// await polls until Envoy is ready, and learns the ports that it has chosen.
-func (p *proxy) await(ctx context.Context, addressFile string) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	poll := time.NewTicker(50 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		address, err := os.ReadFile(addressFile)
-		if err == nil {
-			p.admin = string(address)
-			err = p.findListeners(ctx)
-		}
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
-		case <-p.process.Done():
-			return errors.Join(errors.New("it has ended"), p.process.Err())
-		}
-	}
-}
-
-func (p *proxy) findListeners(ctx context.Context) error {
-	if err := p.ask(ctx, "/ready", nil); err != nil {
-		return err
-	}
-	var answer struct {
-		Statuses []struct {
-			Name    string
-			Address struct {
-				Socket struct {
-					Address string
-					Port    int `json:"port_value"`
-				} `json:"socket_address"`
-			} `json:"local_address"`
-		} `json:"listener_statuses"`
-	}
-	if err := p.ask(ctx, "/listeners?format=json", &answer); err != nil {
-		return err
-	}
-	p.listeners = map[string]string{}
-	for _, s := range answer.Statuses {
-		p.listeners[s.Name] = net.JoinHostPort(s.Address.Socket.Address, strconv.Itoa(s.Address.Socket.Port))
-	}
-	return nil
-}
-
-// ask sends a request to the admin port, and parses the answer into result unless that is nil.
-func (p *proxy) ask(ctx context.Context, path string, result any) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+path, nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("admin %s: %s", path, response.Status)
-	}
-	if result == nil {
-		return nil
-	}
-	return json.NewDecoder(response.Body).Decode(result)
-}
-
 // breakerStats are those of the breaker before the payment service.
 type breakerStats struct {
 	Calls, Late, Neutral, Rejected, Errors int
@@ -178,7 +84,11 @@ func (p *proxy) stats(ctx context.Context) (breakerStats, error) {
 			Value json.RawMessage
 		}
 	}
-	if err := p.ask(ctx, "/stats?format=json&filter="+url.QueryEscape("^"+prefix), &answer); err != nil {
+	body, err := p.Ask(ctx, "/stats?format=json&filter="+url.QueryEscape("^"+prefix))
+	if err != nil {
+		return breakerStats{}, err
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
 		return breakerStats{}, err
 	}
 	byName := map[string]json.RawMessage{}

@@ -43,20 +43,14 @@ func run(ctx context.Context, binary, picture string) error {
 	}
 	defer with.service.close()
 
-	dir, err := os.MkdirTemp("", "circuit-breaker-demo-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-
 	fmt.Printf("Two payment services get the same %d requests a second. One has a breaker before it:\n%s\nStarting Envoy.\n", rate, policy)
-	envoy, err := startEnvoy(ctx, binary, dir, without.service.address, with.service.address)
+	envoy, err := startEnvoy(ctx, binary, without.service.address, with.service.address)
 	if err != nil {
 		return err
 	}
-	defer envoy.process.Stop()
-	without.url = "http://" + envoy.listeners["without"] + "/"
-	with.url = "http://" + envoy.listeners["with"] + "/"
+	defer envoy.Stop()
+	without.url = "http://" + envoy.Listeners["without"].String() + "/"
+	with.url = "http://" + envoy.Listeners["with"].String() + "/"
 
 	samples, lag, err := outage(ctx, envoy, without, with)
 	if err != nil {
