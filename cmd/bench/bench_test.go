@@ -61,15 +61,17 @@ func TestGoalsTable(t *testing.T) {
 		{"a", "", most(1.5), []float64{2, 1.25, 1.5}},
 		{"b", "MB", most(1), []float64{1.01}},
 		{"c", "", least(0.75), []float64{0.5, 0.6}},
+		{"e", "", goal{}, []float64{9, 1, 2, 3, 4, 5, 0}},
 		{"d", "µs", goal{}, []float64{0.00123, 99.96}},
 	})
 	want := strings.TrimPrefix(`
-|   | measured | least – greatest | goal   |            |
-|---|----------|------------------|--------|------------|
-| a | 1.50     | 1.25 – 2         | ≤ 1.50 | met        |
-| b | 1.01 MB  |                  | ≤ 1    | **missed** |
-| c | 0.55     | 0.50 – 0.60      | ≥ 0.75 | **missed** |
-| d | 50.0 µs  | 0.0012 – 100.0   |        |            |
+|   | measured | middle half    | goal   |            |
+|---|----------|----------------|--------|------------|
+| a | 1.50     | 1.25 – 2       | ≤ 1.50 | met        |
+| b | 1.01 MB  |                | ≤ 1    | **missed** |
+| c | 0.55     | 0.50 – 0.60    | ≥ 0.75 | **missed** |
+| e | 3        | 1 – 5          |        |            |
+| d | 50.0 µs  | 0.0012 – 100.0 |        |            |
 `, "\n")
 	if got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)

@@ -5,7 +5,7 @@
 //
 // What is compared is measured in turns: each round has a slice of every variant, in random order, on the same Envoy where
 // that can be. So what drifts on the machine, and how the parts of an Envoy happen to lie in memory, is in all of them alike.
-// Differences are taken within a round; the table has the median of all rounds, and the least and the greatest.
+// Differences are taken within a round; the table has the median of all rounds, and the quartiles.
 package main
 
 import (

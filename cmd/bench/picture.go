@@ -90,7 +90,7 @@ func drawPicture(file string, b *bench) error {
 	y -= 40
 	label(c, margin, y, titleSize, font.WeightBold, "Against the goals")
 	y -= 22
-	label(c, margin, y, textSize, font.WeightNormal, "The dashed line is the goal; a bar that passes it (red) misses it.")
+	label(c, margin, y, textSize, font.WeightNormal, "The dashed line is the goal; a bar that passes it (red) misses it. Thin lines: the middle half.")
 	y -= 8
 	y = bars(c, y, goals, 1)
 	label(c, margin, y-30, textSize, font.WeightNormal, fmt.Sprintf("%s, Envoy %s, Go %s", b.machine.cpu, b.machine.envoy, b.machine.golang))
@@ -109,7 +109,8 @@ func bars(c draw.Canvas, y vg.Length, all []bar, goal float64) vg.Length {
 	end := 1.5 * goal
 	if goal == 0 {
 		for _, b := range all {
-			end = max(end, slices.Max(b.values))
+			_, high := middle(b.values)
+			end = max(end, high)
 		}
 	}
 	x := func(v float64) vg.Length {
@@ -118,13 +119,13 @@ func bars(c draw.Canvas, y vg.Length, all []bar, goal float64) vg.Length {
 	top := y
 	for _, b := range all {
 		y -= lineHeight
-		middle := y + barHeight/2
 		label(c, margin, y+barHeight+4, textSize, font.WeightNormal, b.name)
 		c.FillPolygon(b.color, corners(margin, x(median(b.values)), y, y+barHeight))
+		low, high := middle(b.values)
 		if len(b.values) > 1 {
-			c.StrokeLine2(draw.LineStyle{Color: ink, Width: 1.5}, x(slices.Min(b.values)), middle, x(slices.Max(b.values)), middle)
+			c.StrokeLine2(draw.LineStyle{Color: ink, Width: 1.5}, x(low), y+barHeight/2, x(high), y+barHeight/2)
 		}
-		label(c, x(max(median(b.values), slices.Max(b.values)))+6, y+3, textSize, font.WeightBold, b.text)
+		label(c, x(high)+6, y+3, textSize, font.WeightBold, b.text)
 	}
 	if goal != 0 {
 		c.StrokeLine2(draw.LineStyle{Color: ink, Width: 1, Dashes: []vg.Length{3, 3}}, x(goal), y-4, x(goal), top-4)
