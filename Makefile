@@ -38,9 +38,9 @@ demo: build $(ENVOY) ## Show an outage, without and with the breaker, in 40 seco
 	@exec build/demo -envoy $(ENVOY)
 
 .PHONY: docs
-docs: demo test-browser ## Make the README's pictures anew: docs/demo.svg, docs/status.png
+docs: demo bench test-browser ## Make the README's pictures anew: docs/demo.svg, docs/bench.svg, docs/status.png
 	@mkdir -p docs
-	cp build/demo.svg docs/demo.svg
+	cp build/demo.svg build/bench.svg docs
 	cp build/status-wide-light.png docs/status.png
 
 .PHONY: bench

@@ -90,7 +90,7 @@ func drawPicture(file string, b *bench) error {
 	y -= 40
 	label(c, margin, y, titleSize, font.WeightBold, "Against the goals")
 	y -= 22
-	label(c, margin, y, textSize, font.WeightNormal, "The dashed line is the goal; a bar that passes it (red) misses it. Thin lines: the middle half.")
+	label(c, margin, y, textSize, font.WeightNormal, "Dashed: the goal. A bar that passes it is red. Thin lines: the middle half.")
 	y -= 8
 	y = bars(c, y, goals, 1)
 	label(c, margin, y-30, textSize, font.WeightNormal, fmt.Sprintf("%s, Envoy %s, Go %s", b.machine.cpu, b.machine.envoy, b.machine.golang))
