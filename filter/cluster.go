@@ -144,7 +144,7 @@ func (s *sharedData) CompareAndSwap(value []byte, version uint32) bool {
 func (s *sharedData) set(value []byte) { bridge.SetSharedData(s.key(), value, 0) }
 
 // stats is a breaker.Tally of Envoy stats. Each is defined when it is first needed: a worker uses few of them as long as a
-// cluster is healthy, and each takes some 200 bytes, for each cluster and worker.
+// cluster is healthy, and each takes memory for each cluster and worker.
 type stats struct {
 	plugin  string
 	cluster string
