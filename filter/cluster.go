@@ -37,12 +37,13 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 		plugin: p, name: name, rules: p.config.For(name),
 		record: sharedData{"record", p.name, name}, counts: sharedData{"counts", p.name, name}, stats: stats{plugin: p.name, cluster: name},
 	}
-	first := p.announce(name, &c.rules.Policy)
-	if err := c.stats.define(breaker.Calls); err != nil {
-		return nil, err
+	// A cluster's first worker makes Envoy show all of its stats, at zero.
+	shown := breaker.Calls + 1
+	if first := p.announce(name, &c.rules.Policy); first {
+		shown = breaker.NumStats
 	}
-	if first {
-		if err := c.stats.defineAll(); err != nil {
+	for s := range shown {
+		if err := c.stats.define(s); err != nil {
 			return nil, err
 		}
 	}
@@ -166,16 +167,6 @@ func (t *stats) define(s breaker.Stat) error {
 		t.ids[s], t.defined = id, t.defined|1<<s
 	}
 	return err
-}
-
-// defineAll makes Envoy show all of a cluster's stats, at zero.
-func (t *stats) defineAll() error {
-	for s := range breaker.NumStats {
-		if err := t.define(s); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // id is 0, which no metric has, where Envoy does not define the stat.

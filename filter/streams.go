@@ -71,8 +71,8 @@ func forget(s *stream) {
 	}
 	*link = s.next
 	s.plugin.streams--
-	s.cluster, s.marked, s.began, s.headers = nil, false, 0, 0
-	s.next, free = free, s
+	*s = stream{next: free}
+	free = s
 }
 
 //go:wasmexport proxy_on_request_headers
@@ -121,7 +121,7 @@ func fallBack(s *stream, c *cluster) bool {
 	if f.Header == "" {
 		return false
 	}
-	s.marked, s.cluster, s.permit = true, c, breaker.Permit{}
+	s.marked, s.cluster = true, c
 	if f.Cluster != "" {
 		to := s.plugin.cluster([]byte(f.Cluster))
 		if to == nil {

@@ -67,11 +67,11 @@ type part struct {
 
 // parts are in the order in which they run.
 var parts = []part{
-	{"requests", 190, (*bench).measureRequests},
+	{"requests", 150, (*bench).measureRequests},
 	{"host", 15, (*bench).measureInProcess},
-	{"clusters", 80, (*bench).measureClusters},
-	{"memory", 190, (*bench).measureMemory},
-	{"start", 55, (*bench).measureStart},
+	{"clusters", 70, (*bench).measureClusters},
+	{"memory", 270, (*bench).measureMemory},
+	{"start", 40, (*bench).measureStart},
 }
 
 func partNames() (names []string) {

@@ -48,21 +48,8 @@ func Start(ctx context.Context, o Options) (*Envoy, error) {
 		return nil, err
 	}
 	e := &Envoy{dir: dir}
-	configFile, addressFile := filepath.Join(dir, "envoy.yaml"), filepath.Join(dir, "admin")
-	err = os.WriteFile(configFile, o.Config, 0o600)
-	if err == nil {
-		command := []string{o.Binary, "--config-path", configFile, "--concurrency", strconv.Itoa(o.Workers),
-			"--admin-address-path", addressFile, "--log-level", "warning", "--disable-hot-restart"}
-		if o.Cores != "" {
-			command = append([]string{"taskset", "--cpu-list", o.Cores}, command...)
-		}
-		cmd := exec.Command(command[0], command[1:]...)
-		cmd.Stdout, cmd.Stderr = &e.log, &e.log
-		if e.process, err = process.Start(cmd); err == nil {
-			e.PID = cmd.Process.Pid
-		}
-	}
-	if err != nil {
+	addressFile := filepath.Join(dir, "admin")
+	if err := e.launch(o, addressFile); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting envoy: %w", err), os.RemoveAll(dir))
 	}
 	if err := e.await(ctx, addressFile); err != nil {
@@ -70,6 +57,27 @@ func Start(ctx context.Context, o Options) (*Envoy, error) {
 		return nil, fmt.Errorf("envoy does not serve: %w; its log:\n%s", err, &e.log)
 	}
 	return e, nil
+}
+
+// launch starts Envoy's process, which writes the address of its admin port to a file.
+func (e *Envoy) launch(o Options, addressFile string) error {
+	configFile := filepath.Join(e.dir, "envoy.yaml")
+	if err := os.WriteFile(configFile, o.Config, 0o600); err != nil {
+		return err
+	}
+	command := []string{o.Binary, "--config-path", configFile, "--concurrency", strconv.Itoa(o.Workers),
+		"--admin-address-path", addressFile, "--log-level", "warning", "--disable-hot-restart"}
+	if o.Cores != "" {
+		command = append([]string{"taskset", "--cpu-list", o.Cores}, command...)
+	}
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Stdout, cmd.Stderr = &e.log, &e.log
+	var err error
+	if e.process, err = process.Start(cmd); err != nil {
+		return err
+	}
+	e.PID = cmd.Process.Pid
+	return nil
 }
 
 // Stop stops Envoy, waits until its process has ended, and removes its files.
