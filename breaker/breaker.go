@@ -29,7 +29,7 @@ const (
 	// Every request to a cluster ends up in exactly one of these five, once.
 	Calls    Stat = iota // ended and counted: a success or failure of this epoch
 	Late                 // ended in a later epoch than it was admitted in, or after its lease: changes nothing
-	Neutral              // ended by something other than the upstream: changes nothing
+	Neutrals             // ended by something other than the upstream: changes nothing
 	Rejected             // not admitted
 	Errors               // admitted in doubt, because the record could not be read or written
 
@@ -83,7 +83,7 @@ type ClockFunc func() Time
 func (f ClockFunc) Now() Time    { return f() }
 func (f ClockFunc) Coarse() Time { return f() }
 
-// Config is what a [Breaker] runs on. All but Turn, Counts and OnTransition is required.
+// Config is what a [Breaker] runs on. All but Generation, Counts and OnTransition is required.
 type Config struct {
 	Policy Policy
 	Store  Store
@@ -91,16 +91,16 @@ type Config struct {
 	Clock  Clock
 	Rand   func() uint64 // 64 random bits, for jitter and ramp
 
-	// Turn orders policies by when they were loaded, among the workers that share a record.
-	Turn uint32
+	// Generation orders policies by when they were loaded, among the workers that share a record.
+	Generation uint32
 	// Counts is a second store, where the tally lives if its counters turn out to read zero for ever. Without it they are
 	// trusted.
 	Counts Store
 	// OnTransition is told of each transition by the one worker that made it.
 	OnTransition func(Transition)
-	// OnNullStat is told of a counter that reads zero for ever, by each worker that finds out. The breaker works on, more
+	// OnHiddenStat is told of a counter that reads zero for ever, by each worker that finds out. The breaker works on, more
 	// slowly.
-	OnNullStat func(Stat)
+	OnHiddenStat func(Stat)
 }
 
 // A Breaker is one worker's view of a circuit breaker. Any number of them, in goroutines or threads that share a Store
@@ -109,26 +109,26 @@ type Config struct {
 // A request asks [Breaker.Acquire] and, when it has ended, tells [Breaker.Done]. While the breaker is closed and healthy
 // that is one read and one addition on the tally.
 type Breaker struct {
-	policy Policy
-	owner  Owner
-	store  Store
-	tally  Tally
-	counts *storedTally
-	clock  Clock
-	rand   func() uint64
-	notify func(Transition)
-	isNull func(Stat)
+	policy   Policy
+	owner    Owner
+	store    Store
+	tally    Tally
+	counts   *storedTally
+	clock    Clock
+	rand     func() uint64
+	notify   func(Transition)
+	onHidden func(Stat)
 
-	view     atomic.Pointer[view]
-	verified atomic.Uint32 // bit s: the counter s has been seen to count
-	silent   atomic.Bool   // the bell reads zero for ever
+	view       atomic.Pointer[view]
+	counted    atomic.Uint32 // bit s: the counter s has been seen to count
+	bellHidden atomic.Bool   // the bell reads zero for ever
 }
 
 // A view is what a worker knows of the record, for as long as the bell stands where it stood.
 type view struct {
-	bell  uint64 // 0: the bell does not work, and the view is good for nothing but the moment
-	until Time   // when to look at the record again all the same
-	plain bool   // requests are admitted, and a success needs no more than to be counted
+	bell     uint64 // 0: the bell does not work, and the view is good for nothing but the moment
+	until    Time   // when to look at the record again all the same
+	fastPath bool   // requests are admitted, and a success needs no more than to be counted
 
 	state     State
 	epoch     uint64
@@ -145,8 +145,8 @@ type view struct {
 }
 
 const (
-	// belt is the longest that a view is trusted. It bounds what a lost ring of the bell can do.
-	belt = time.Second
+	// maxViewAge is the longest that a view is trusted. It bounds what a lost ring of the bell can do.
+	maxViewAge = time.Second
 	// tries bounds the attempts to write a record against other workers. Each lost attempt is somebody's progress.
 	tries = 16
 	// giveBackTries is practically for ever, without hanging on a store that refuses everything.
@@ -160,8 +160,8 @@ func New(c Config) (*Breaker, error) {
 	}
 	b := &Breaker{
 		policy: c.Policy,
-		owner:  Owner{c.Policy.Hash(), c.Turn},
-		store:  c.Store, tally: c.Tally, clock: c.Clock, rand: c.Rand, notify: c.OnTransition, isNull: c.OnNullStat,
+		owner:  Owner{c.Policy.Hash(), c.Generation},
+		store:  c.Store, tally: c.Tally, clock: c.Clock, rand: c.Rand, notify: c.OnTransition, onHidden: c.OnHiddenStat,
 	}
 	if c.Counts != nil {
 		b.counts = &storedTally{c.Counts}
@@ -227,15 +227,15 @@ func (p *Permit) Trial() bool { return p.kind == trial }
 type Result uint8
 
 const (
-	Success  Result = iota
-	Failure         // the upstream failed
-	Unjudged        // neutral: the upstream had no part in how it ended
+	Success Result = iota
+	Failure        // the upstream failed
+	Neutral        // neutral: the upstream had no part in how it ended
 )
 
 // An Outcome is how a request ended.
 type Outcome struct {
 	Result Result
-	Slow   bool // it took longer than Policy.SlowCallDuration; not for Unjudged, and ignored where that is off
+	Slow   bool // it took longer than Policy.SlowCallDuration; not for Neutral, and ignored where that is off
 	// RetryAfter is what the upstream itself asked for, if it did: where this outcome opens the breaker, that is how long
 	// it stays open, up to Policy.OpenMaxDuration.
 	RetryAfter time.Duration
@@ -261,7 +261,7 @@ func (b *Breaker) FallBack() { b.tally.Add(FellBack) }
 // TryAcquire is Acquire for a caller that may have another use for a request that is not admitted: it says what became
 // of it by [Breaker.Reject] or [Breaker.FallBack].
 func (b *Breaker) TryAcquire() Permit {
-	if v := b.view.Load(); v != nil && v.plain && v.bell == b.tally.Value(Changes) {
+	if v := b.view.Load(); v != nil && v.fastPath && v.bell == b.tally.Value(Changes) {
 		return Permit{kind: counted, ticket: ticket{epoch: v.epoch}}
 	}
 	return b.decide()
@@ -343,7 +343,7 @@ func (b *Breaker) permit(v verdict, s State, epoch uint64) Permit {
 
 // Done tells how an admitted request ended. It does nothing for one that was not admitted.
 func (b *Breaker) Done(p Permit, o Outcome) {
-	if p.kind == counted && o == (Outcome{}) && b.plain(p.epoch) {
+	if p.kind == counted && o == (Outcome{}) && b.onFastPath(p.epoch) {
 		b.tally.Add(Calls)
 		if b.policy.ConsecutiveFailures > 0 {
 			b.tally.Set(Streak, 0)
@@ -358,8 +358,8 @@ func (b *Breaker) done(p Permit, o Outcome) {
 	o.Slow = o.Slow && b.policy.SlowCallDuration > 0
 	switch {
 	case p.kind == refused || p.kind == unmanaged || p.kind == doubtful:
-	case o.Result == Unjudged:
-		b.tally.Add(Neutral)
+	case o.Result == Neutral:
+		b.tally.Add(Neutrals)
 		if p.kind == trial {
 			b.giveBack(p)
 		}
@@ -380,7 +380,7 @@ func (b *Breaker) Observe(o Outcome) {
 		return
 	}
 	p := Permit{kind: shadowed}
-	if o.Result != Unjudged && b.policy.Mode != ForceOpen {
+	if o.Result != Neutral && b.policy.Mode != ForceOpen {
 		if v := b.ready(b.clock.Now(), o.bad(), anyEpoch); v != nil && v.state == Closed {
 			p = Permit{kind: counted, ticket: ticket{epoch: v.epoch}}
 		}
@@ -388,10 +388,10 @@ func (b *Breaker) Observe(o Outcome) {
 	b.Done(p, o)
 }
 
-// plain reports whether a success of that epoch needs no more than to be counted.
-func (b *Breaker) plain(epoch uint64) bool {
+// onFastPath reports whether a success of that epoch needs no more than to be counted.
+func (b *Breaker) onFastPath(epoch uint64) bool {
 	v := b.view.Load()
-	return v != nil && v.plain && v.epoch == epoch && b.clock.Coarse() < v.until && b.seen(Calls)
+	return v != nil && v.fastPath && v.epoch == epoch && b.clock.Coarse() < v.until && b.verified(Calls)
 }
 
 // count counts the outcome of a request that a closed breaker admitted, and opens the breaker if it must. The order is
@@ -503,8 +503,8 @@ func (b *Breaker) add(o Outcome, stored bool, now Time) bool {
 		return false
 	}
 	for _, s := range added[:n] {
-		if !stored && !b.seen(s) {
-			stored = !b.counting(s, now)
+		if !stored && !b.verified(s) {
+			stored = !b.checkStatCounts(s, now)
 		}
 	}
 	if stored {
@@ -514,14 +514,14 @@ func (b *Breaker) add(o Outcome, stored bool, now Time) bool {
 }
 
 // seen reports whether a counter is known to count.
-func (b *Breaker) seen(s Stat) bool { return b.counts == nil || b.verified.Load()&(1<<s) != 0 }
+func (b *Breaker) verified(s Stat) bool { return b.counts == nil || b.counted.Load()&(1<<s) != 0 }
 
 // counting finds out, right after adding to it, whether a counter counts. If it does not, the tally of this breaker moves
 // to the store, for all workers.
-func (b *Breaker) counting(s Stat, now Time) bool {
+func (b *Breaker) checkStatCounts(s Stat, now Time) bool {
 	for range tries {
 		if b.tally.Value(s) > 0 {
-			b.verified.Or(1 << s)
+			b.counted.Or(1 << s)
 			return true
 		}
 		if s != Streak {
@@ -529,8 +529,8 @@ func (b *Breaker) counting(s Stat, now Time) bool {
 		}
 		b.tally.Add(s) // another worker's success may have ended the streak: then this failure came after it
 	}
-	if b.isNull != nil {
-		b.isNull(s)
+	if b.onHidden != nil {
+		b.onHidden(s)
 	}
 	for range tries {
 		s := b.load(now)
@@ -691,12 +691,12 @@ func (b *Breaker) load(now Time) loaded {
 			b.create(now, version)
 			return loaded{}
 		}
-		if bell == 0 && !b.silent.Load() {
+		if bell == 0 && !b.bellHidden.Load() {
 			b.resume(&s, now)
 			continue
 		}
-		if bell != 0 && b.silent.Load() {
-			b.silent.Store(false)
+		if bell != 0 && b.bellHidden.Load() {
+			b.bellHidden.Store(false)
 		}
 		if s.Owner != b.owner {
 			next := s.Record
@@ -729,9 +729,9 @@ func (b *Breaker) resume(s *loaded, now Time) {
 	}
 	b.tally.Add(Changes)
 	if b.tally.Value(Changes) == 0 {
-		b.silent.Store(true)
-		if b.isNull != nil {
-			b.isNull(Changes)
+		b.bellHidden.Store(true)
+		if b.onHidden != nil {
+			b.onHidden(Changes)
 		}
 		return
 	}
@@ -748,7 +748,7 @@ func (b *Breaker) resume(s *loaded, now Time) {
 // remember makes a record the view.
 func (b *Breaker) remember(r *Record, bell uint64, now Time) *view {
 	v := &view{
-		bell: bell, until: now.Add(belt),
+		bell: bell, until: now.Add(maxViewAge),
 		state: r.State, epoch: r.Epoch, openUntil: r.OpenUntil, probeAt: r.ProbeAt, ramping: b.policy.ramping(r, now), stored: r.StoredTally,
 	}
 	if r.State == Closed {
@@ -760,7 +760,7 @@ func (b *Breaker) remember(r *Record, bell uint64, now Time) *view {
 			v.next = w.newest().Calls + uint64(w.bucket())
 		}
 	}
-	v.plain = v.state == Closed && !v.ramping && !v.stored && !v.watched && bell != 0 && b.policy.Mode <= Shadow
+	v.fastPath = v.state == Closed && !v.ramping && !v.stored && !v.watched && bell != 0 && b.policy.Mode <= Shadow
 	b.view.Store(v)
 	return v
 }

@@ -8,15 +8,15 @@ import (
 // world is what breakers of one process share in a test: several workers over one store, one tally and a clock that
 // stands still unless it is told to move.
 type world struct {
-	t      tester
-	store  MemoryStore
-	counts MemoryStore
-	tally  MemoryTally
-	mute   [NumStats]bool // stats that read zero for ever, though they count
-	now    Time
-	rnd    uint64
-	turn   uint32 // of the next worker
-	moves  []Transition
+	t          tester
+	store      MemoryStore
+	counts     MemoryStore
+	tally      MemoryTally
+	mute       [NumStats]bool // stats that read zero for ever, though they count
+	now        Time
+	rnd        uint64
+	generation uint32 // of the next worker
+	moves      []Transition
 }
 
 // tester is what testing.T and rapid.T have in common.
@@ -25,7 +25,7 @@ type tester interface {
 	Fatal(...any)
 }
 
-func newWorld(t tester) *world { return &world{t: t, now: Time(1000 * time.Second), turn: 1} }
+func newWorld(t tester) *world { return &world{t: t, now: Time(1000 * time.Second), generation: 1} }
 
 // worker returns one more worker of the world.
 func (w *world) worker(p Policy) *Breaker {
@@ -42,7 +42,7 @@ func (w *world) config(p Policy) Config {
 		Policy: p, Store: &w.store, Counts: &w.counts, Tally: mutedTally{w},
 		Clock:        ClockFunc(func() Time { return w.now }),
 		Rand:         func() uint64 { return w.rnd },
-		Turn:         w.turn,
+		Generation:   w.generation,
 		OnTransition: func(m Transition) { w.moves = append(w.moves, m) },
 	}
 }
@@ -212,7 +212,7 @@ func TestDoubt(t *testing.T) {
 		if !p.Trial() {
 			t.Errorf("in spite of one try left: %+v", p)
 		}
-		b.Done(p, Outcome{Result: Unjudged})
+		b.Done(p, Outcome{Result: Neutral})
 		store.refuse = forever
 		if p := b.Acquire(); p.Admitted() || p.State() != "half_open" {
 			t.Errorf("%+v", p)
@@ -240,16 +240,16 @@ func TestDoubt(t *testing.T) {
 		store.CompareAndSwap([]byte("nonsense"), 0)
 		b.Done(good, Outcome{})
 		neutral = good
-		b.Done(neutral, Outcome{Result: Unjudged})
-		if w.tally.Value(Errors) != 1 || w.tally.Value(Neutral) != 1 || state(t, store) != Closed {
-			t.Errorf("errors %d, neutral %d, %v", w.tally.Value(Errors), w.tally.Value(Neutral), state(t, store))
+		b.Done(neutral, Outcome{Result: Neutral})
+		if w.tally.Value(Errors) != 1 || w.tally.Value(Neutrals) != 1 || state(t, store) != Closed {
+			t.Errorf("errors %d, neutral %d, %v", w.tally.Value(Errors), w.tally.Value(Neutrals), state(t, store))
 		}
 	})
 }
 
 // Returning a permit and giving a verdict go on for longer than a request would wait.
 func TestVerdictsArePersistent(t *testing.T) {
-	for _, o := range []Outcome{{}, {Result: Failure}, {Result: Unjudged}} {
+	for _, o := range []Outcome{{}, {Result: Failure}, {Result: Neutral}} {
 		w, store, b, _ := roughWorld(t, touchy())
 		b.Done(b.Acquire(), Outcome{Result: Failure})
 		w.now = w.now.Add(time.Minute)
@@ -257,13 +257,13 @@ func TestVerdictsArePersistent(t *testing.T) {
 		calls := w.tally.Value(Calls)
 		store.refuse = 100 * tries
 		b.Done(p, o)
-		if n := w.tally.Value(Calls) - calls; n > 1 || (n == 1) != (o.Result != Unjudged) {
+		if n := w.tally.Value(Calls) - calls; n > 1 || (n == 1) != (o.Result != Neutral) {
 			t.Errorf("%+v was counted %d times", o, n)
 		}
 		if s := state(t, store); s != [...]State{Closed, Open, HalfOpen}[o.Result] {
 			t.Errorf("%v after %+v", s, o)
 		}
-		if o.Result == Unjudged {
+		if o.Result == Neutral {
 			if p := b.Acquire(); !p.Trial() {
 				t.Error("the permit was not returned")
 			}
@@ -448,7 +448,7 @@ func TestSlowCallsOfAnotherPolicy(t *testing.T) {
 	for range 7 {
 		b.Done(b.Acquire(), Outcome{Slow: true})
 	}
-	p.SlowCallDuration, p.MinRequests, w.turn = 0, 10, 2
+	p.SlowCallDuration, p.MinRequests, w.generation = 0, 10, 2
 	b = w.worker(p)
 	for range 10 {
 		b.Done(b.Acquire(), Outcome{Result: Failure, Slow: true})
@@ -464,12 +464,12 @@ func TestBellSpeaksAgain(t *testing.T) {
 	w.mute[Changes] = true
 	b := w.worker(touchy())
 	b.Done(b.Acquire(), Outcome{})
-	if !b.silent.Load() || b.trusted() != nil {
+	if !b.bellHidden.Load() || b.trusted() != nil {
 		t.Error("a silent bell is trusted")
 	}
 	w.mute[Changes] = false
 	b.Acquire()
-	if b.silent.Load() || b.trusted() == nil {
+	if b.bellHidden.Load() || b.trusted() == nil {
 		t.Error("a bell is not trusted")
 	}
 }
@@ -539,12 +539,12 @@ func TestObserve(t *testing.T) {
 	w := newWorld(t)
 	b := w.worker(p)
 	b.Observe(Outcome{})
-	b.Observe(Outcome{Result: Unjudged})
+	b.Observe(Outcome{Result: Neutral})
 	b.Observe(Outcome{Result: Failure})
 	b.Observe(Outcome{Result: Failure})
-	if w.record().State != Open || w.tally.Value(Calls) != 2 || w.tally.Value(Late) != 1 || w.tally.Value(Neutral) != 1 {
+	if w.record().State != Open || w.tally.Value(Calls) != 2 || w.tally.Value(Late) != 1 || w.tally.Value(Neutrals) != 1 {
 		t.Errorf("%v, %d calls, %d late, %d neutral", w.record().State,
-			w.tally.Value(Calls), w.tally.Value(Late), w.tally.Value(Neutral))
+			w.tally.Value(Calls), w.tally.Value(Late), w.tally.Value(Neutrals))
 	}
 	p.Mode = Disabled
 	b = w.worker(p)
@@ -662,13 +662,13 @@ func TestTakeOver(t *testing.T) {
 		want      effect
 	}{
 		{"mine", mine, 0, 0, same},
-		{"mine, of an earlier turn", Owner{mine.Policy, 4}, 0, 0, quiet},
-		{"mine, of a later turn", Owner{mine.Policy, 6}, 0, 0, same},
+		{"mine, of an earlier generation", Owner{mine.Policy, 4}, 0, 0, quiet},
+		{"mine, of a later generation", Owner{mine.Policy, 6}, 0, 0, same},
 		{"an earlier one's", Owner{other, 4}, 0, 0, loud},
-		{"one of the same turn", Owner{other, 5}, 0, 0, same},
+		{"one of the same generation", Owner{other, 5}, 0, 0, same},
 		{"a later one's", Owner{other, 6}, 20*time.Second - 1, 0, same},
 		{"a later one's, abandoned", Owner{other, 6}, 20 * time.Second, 0, loud},
-		{"mine, abandoned by a later turn", Owner{mine.Policy, 6}, 20 * time.Second, 0, quiet},
+		{"mine, abandoned by a later generation", Owner{mine.Policy, 6}, 20 * time.Second, 0, quiet},
 		{"a later one's, open", Owner{other, 6}, 20 * time.Second, long.Add(-20*time.Second + 1), same},
 	}
 	for _, tt := range tests {

@@ -232,7 +232,7 @@ func play(t *testing.T, w *world, script []byte, policies ...Policy) {
 	var workers []*Breaker
 	for _, p := range policies {
 		workers = append(workers, w.worker(p))
-		w.turn++
+		w.generation++
 	}
 	var out []lent
 	var probe Probe
@@ -271,7 +271,7 @@ func play(t *testing.T, w *world, script []byte, policies ...Policy) {
 		case 3:
 			done(Outcome{Slow: true})
 		case 4:
-			done(Outcome{Result: Unjudged})
+			done(Outcome{Result: Neutral})
 		case 5: // one after the other fails
 			for range n {
 				request()

@@ -154,7 +154,7 @@ func (s *linearState) done(p Policy, op linearOp, got linearAnswer) bool {
 	}
 	mine := s.state == HalfOpen && s.epoch == op.permit.epoch && slices.Contains(s.leases[:], op.permit.lease)
 	switch {
-	case op.end.Result == Unjudged:
+	case op.end.Result == Neutral:
 		if mine {
 			s.giveBack(op.permit.lease)
 		}
@@ -234,7 +234,7 @@ func (w *linearWorker) act(id int, now Time, ticks *atomic.Int64) {
 	} else {
 		i := w.rng.IntN(len(w.held))
 		op.kind, op.permit = opDone, w.held[i]
-		op.end = []Outcome{{}, {}, {}, {}, {}, {}, {Result: Failure}, {Result: Unjudged}}[w.rng.IntN(8)]
+		op.end = []Outcome{{}, {}, {}, {}, {}, {}, {Result: Failure}, {Result: Neutral}}[w.rng.IntN(8)]
 		w.held = slices.Delete(w.held, i, i+1)
 		w.b.Done(op.permit, op.end)
 	}

@@ -82,7 +82,7 @@ func (p *Policy) takeOver(r *Record, owner Owner, now Time, t Totals) effect {
 	switch {
 	case owner == r.Owner:
 		return same
-	case owner.Turn <= r.Owner.Turn && now.Sub(max(r.OwnedAt, r.OpenUntil)) < r.unownedFor(): // none writes while it is open
+	case owner.Generation <= r.Owner.Generation && now.Sub(max(r.OwnedAt, r.OpenUntil)) < r.unownedFor(): // none writes while it is open
 		return same
 	case owner.Policy == r.Owner.Policy:
 		r.Owner, r.OwnedAt = owner, now

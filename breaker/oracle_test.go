@@ -123,7 +123,7 @@ func (o *oracle) end(i int, out Outcome) {
 	f.ended = true
 	out.Slow = out.Slow && o.policy.SlowCallDuration > 0
 	switch {
-	case out.Result == Unjudged:
+	case out.Result == Neutral:
 	case f.kind == shadowed, f.epoch != len(o.moves),
 		f.kind == trial && o.now.Sub(f.at) >= o.policy.HalfOpenPermitTimeout:
 		o.late++

@@ -1,5 +1,7 @@
 package breaker
 
+import "time"
+
 // A Probe is one call of a worker's own to find out how the upstream of an open breaker is, so that no request has to.
 type Probe struct {
 	epoch  uint64
@@ -8,7 +10,7 @@ type Probe struct {
 }
 
 // probeGrace is how much longer than its timeout a probe may be out before another worker takes over: its owner is gone.
-const probeGrace = 100_000_000
+const probeGrace = 100 * time.Millisecond
 
 // BeginProbe reports whether this worker is to probe the upstream now. It is to be asked again and again, several times in
 // ProbeInterval, by all workers; one of them gets the probe. It must call EndProbe within ProbeTimeout.

@@ -67,7 +67,7 @@ const longestPermit = 30 * time.Second
 // anyOutcome draws outcomes, more often bad than good: a healthy breaker has not much to show.
 var anyOutcome = rapid.Custom(func(t *rapid.T) Outcome {
 	return Outcome{
-		Result:     rapid.SampledFrom([]Result{Success, Failure, Failure, Unjudged}).Draw(t, "result"),
+		Result:     rapid.SampledFrom([]Result{Success, Failure, Failure, Neutral}).Draw(t, "result"),
 		Slow:       rapid.SampledFrom([]bool{false, false, true}).Draw(t, "slow"),
 		RetryAfter: rapid.SampledFrom([]time.Duration{0, 0, 0, 0, 3 * time.Second, time.Hour}).Draw(t, "retry after"),
 	}
@@ -82,7 +82,7 @@ func anyPause(t *rapid.T, p Policy) time.Duration {
 	}
 	d := rapid.SampledFrom([]time.Duration{
 		time.Millisecond, time.Duration(bucket), time.Duration(bucket) / 3, 10 * time.Duration(bucket), p.OpenDuration,
-		p.HalfOpenPermitTimeout, p.Ramp / 3, p.Ramp, p.OpenMaxDuration, belt, p.ProbeInterval, p.ProbeTimeout + probeGrace,
+		p.HalfOpenPermitTimeout, p.Ramp / 3, p.Ramp, p.OpenMaxDuration, maxViewAge, p.ProbeInterval, p.ProbeTimeout + probeGrace,
 	}).Draw(t, "pause")
 	return max(0, d+time.Duration(rapid.IntRange(-1, 1).Draw(t, "±ns")))
 }
@@ -194,12 +194,12 @@ func (l *ledger) end(i int, o Outcome) {
 	if f.permit.kind == trial && after[Calls] > was[Calls] {
 		l.verdicts++
 	}
-	if f.permit.kind == trial && o.Result == Unjudged && known && f.permit.epoch == before.Epoch && l.holds(before, f.permit.lease) {
+	if f.permit.kind == trial && o.Result == Neutral && known && f.permit.epoch == before.Epoch && l.holds(before, f.permit.lease) {
 		l.returned++
 	}
 	l.check(before)
 
-	if !known || o.Result == Unjudged || f.permit.epoch == before.Epoch ||
+	if !known || o.Result == Neutral || f.permit.epoch == before.Epoch ||
 		f.permit.kind != trial && f.permit.kind != counted {
 		return
 	}
@@ -236,7 +236,7 @@ func (l *ledger) holds(r Record, serial uint32) bool {
 }
 
 func (l *ledger) outcomes() (v [NumStats]uint64) {
-	for _, s := range [...]Stat{Calls, Failures, SlowCalls, Streak, Late, Neutral, Errors} {
+	for _, s := range [...]Stat{Calls, Failures, SlowCalls, Streak, Late, Neutrals, Errors} {
 		v[s] = l.tally.Value(s)
 	}
 	return v
@@ -251,7 +251,7 @@ func (l *ledger) check(before Record) {
 	l.corrupt = r.UnmarshalBinary(value) != nil
 
 	var sum uint64
-	for _, s := range [...]Stat{Calls, Late, Neutral, Rejected, Errors, FellBack} {
+	for _, s := range [...]Stat{Calls, Late, Neutrals, Rejected, Errors, FellBack} {
 		sum += l.tally.Value(s)
 	}
 	if sum != l.finished {
@@ -376,7 +376,7 @@ func TestProperties(t *testing.T) {
 				if rapid.IntRange(0, 9).Draw(t, "seldom") < 9 {
 					return
 				}
-				l.turn++
+				l.generation++
 				l.policy = anyPolicy.Draw(t, "policy")
 				l.longest = max(l.longest, l.policy.OpenMaxDuration)
 				before := l.last
@@ -427,7 +427,7 @@ func TestRecordEncoding(t *testing.T) {
 		u64, u32 := rapid.Uint64(), rapid.Uint32()
 		r := Record{
 			State: rapid.SampledFrom([]State{Closed, Open, HalfOpen}).Draw(t, "state"),
-			Epoch: u64.Draw(t, "epoch"), Owner: Owner{u64.Draw(t, "policy"), u32.Draw(t, "turn")},
+			Epoch: u64.Draw(t, "epoch"), Owner: Owner{u64.Draw(t, "policy"), u32.Draw(t, "generation")},
 			OwnedAt: anyTime.Draw(t, "owned at"), StoredTally: rapid.Bool().Draw(t, "stored tally"),
 			Trips: u32.Draw(t, "trips"), OpenedAt: anyTime.Draw(t, "opened at"), OpenUntil: anyTime.Draw(t, "open until"),
 			ClosedAt: anyTime.Draw(t, "closed at"), EpochFailures: u64.Draw(t, "epoch failures"),

@@ -50,10 +50,10 @@ type lease struct {
 	deadline Time
 }
 
-// Owner says which policy a record belongs to. A policy loaded later has the higher turn.
+// Owner says which policy a record belongs to. A policy loaded later has the higher generation.
 type Owner struct {
-	Policy uint64 // Policy.Hash
-	Turn   uint32
+	Policy     uint64 // Policy.Hash
+	Generation uint32
 }
 
 // A Record is the whole state of one breaker, as all workers share it.
@@ -136,7 +136,7 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, RecordVersion, byte(r.State), flags, entries)
 	b = le.AppendUint64(b, r.Epoch)
 	b = le.AppendUint64(b, r.Owner.Policy)
-	b = le.AppendUint32(b, r.Owner.Turn)
+	b = le.AppendUint32(b, r.Owner.Generation)
 	b = le.AppendUint64(b, uint64(r.OwnedAt))
 	b = le.AppendUint32(b, r.Trips)
 	b = le.AppendUint64(b, uint64(r.OpenedAt))
@@ -187,7 +187,7 @@ func (r *Record) UnmarshalBinary(b []byte) error {
 	d.StoredTally, d.Window.Watched = flags&flagStoredTally != 0, flags&flagWatched != 0
 	d.Epoch = rd.uint64()
 	d.Owner.Policy = rd.uint64()
-	d.Owner.Turn = rd.uint32()
+	d.Owner.Generation = rd.uint32()
 	d.OwnedAt = Time(rd.uint64())
 	d.Trips = rd.uint32()
 	d.OpenedAt = Time(rd.uint64())

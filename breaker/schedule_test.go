@@ -220,7 +220,7 @@ var plans = []*plan{
 		name:   "the counters are set back",
 		policy: small(nil),
 		// The bell has been rung more often than it will be again: a worker that trusted an old view because the bell came
-		// back to where it was would be right about it within the belt.
+		// back to where it was would be right about it within the maxViewAge.
 		setup:   "0:afaf +5s 0:asa 1:a",
 		scripts: []string{"fa", "f"},
 		events:  []event{reset(Changes, Calls), reset(Failures)},

@@ -146,11 +146,11 @@ func (s *stage) breaker(i int) *Breaker {
 		store, tally = s.mutant(s, store, tally)
 	}
 	c := Config{
-		Policy: s.policy, Turn: 1, Store: store, Tally: tally, Clock: stagedClock{s},
+		Policy: s.policy, Generation: 1, Store: store, Tally: tally, Clock: stagedClock{s},
 		Rand: func() uint64 { return 0 },
 	}
 	if other, ok := s.others[i]; ok {
-		c.Policy, c.Turn = other, 2
+		c.Policy, c.Generation = other, 2
 	}
 	if s.stored {
 		c.Counts = stagedStore{s, &s.counts, true}
@@ -279,7 +279,7 @@ func (a *actor) do(letter rune) {
 		return
 	}
 	a.end(map[rune]Outcome{
-		's': {}, 'f': {Result: Failure}, 'n': {Result: Unjudged}, 'w': {Slow: true}, 'x': {Result: Failure, Slow: true},
+		's': {}, 'f': {Result: Failure}, 'n': {Result: Neutral}, 'w': {Slow: true}, 'x': {Result: Failure, Slow: true},
 	}[letter])
 }
 

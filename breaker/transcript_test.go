@@ -73,7 +73,7 @@ func at(lines []string, i int) string {
 // runTranscript returns the lines with the output below each command as it really is.
 func runTranscript(t *testing.T, lines []string) (out []string) {
 	s := &transcript{world: newWorld(t), policy: DefaultPolicy()}
-	s.turn = 0
+	s.generation = 0
 	for i, line := range lines {
 		switch {
 		case strings.HasPrefix(line, " "):
@@ -209,7 +209,7 @@ func collapse(lines []string) (out []string) {
 
 // load replaces all workers, or one, by such that run on another policy.
 func (s *transcript) load(args []string, on int) {
-	s.turn++
+	s.generation++
 	p := DefaultPolicy()
 	for _, arg := range args {
 		key, value, _ := strings.Cut(arg, "=")
@@ -262,7 +262,7 @@ func (s *transcript) load(args []string, on int) {
 		}
 	}
 	if err := p.Validate(); err != nil {
-		s.turn--
+		s.generation--
 		s.say("refused: %v", err)
 		return
 	}
@@ -426,7 +426,7 @@ func (s *transcript) print() {
 // counters are those that say how requests ended.
 func (s *transcript) counters() (c [NumStats]uint64) {
 	for _, stat := range [...]Stat{
-		Calls, Late, Neutral, Rejected, Errors, Failures, SlowCalls, ShadowRejected, Opened, PermitsExpired,
+		Calls, Late, Neutrals, Rejected, Errors, Failures, SlowCalls, ShadowRejected, Opened, PermitsExpired,
 	} {
 		c[stat] = s.tally.Value(stat)
 	}
@@ -477,7 +477,7 @@ func (s *transcript) outcome(word string) Outcome {
 	word, retryAfter, _ := strings.Cut(word, ",")
 	o, ok := map[string]Outcome{
 		"success": {}, "failure": {Result: Failure}, "slow": {Slow: true}, "slow_failure": {Result: Failure, Slow: true},
-		"neutral": {Result: Unjudged},
+		"neutral": {Result: Neutral},
 	}[word]
 	if !ok {
 		s.fatal("unknown outcome %q", word)

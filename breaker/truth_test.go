@@ -108,8 +108,8 @@ func (a *actor) between() {
 
 // knowledge hashes what a breaker keeps between calls.
 func (b *Breaker) knowledge() uint64 {
-	h := uint64(b.verified.Load())
-	if b.silent.Load() {
+	h := uint64(b.counted.Load())
+	if b.bellHidden.Load() {
 		h |= 1 << 32
 	}
 	v := b.view.Load()
@@ -218,7 +218,7 @@ func (a *actor) checkCounted(r *tracked) {
 func (a *actor) checkEnd(r *tracked) {
 	t := &a.truth
 	late, calls := r.as[Late] > 0, r.as[Calls] > 0
-	if (r.as[Neutral] > 0) != (r.outcome.Result == Unjudged) {
+	if (r.as[Neutrals] > 0) != (r.outcome.Result == Neutral) {
 		a.fail("%s counted as %v", r.outcome.name(), r.as)
 	}
 	switch r.permit.kind {
@@ -230,7 +230,7 @@ func (a *actor) checkEnd(r *tracked) {
 		}
 		if calls && !last {
 			next := t.records[i+1]
-			if rung := next.rung > 0 && r.endFrom > i; rung && (r.outcome.bad() || r.startAt >= next.rungAt.Add(belt)) {
+			if rung := next.rung > 0 && r.endFrom > i; rung && (r.outcome.bad() || r.startAt >= next.rungAt.Add(maxViewAge)) {
 				a.fail("%s of an old epoch counted, although the bell had been rung", r.outcome.name())
 			}
 			if r.made && !a.shared {
@@ -259,7 +259,7 @@ func (a *actor) added(s Stat) {
 	switch s {
 	case Changes:
 		a.ring()
-	case Calls, Late, Neutral, Rejected, Errors:
+	case Calls, Late, Neutrals, Rejected, Errors:
 		r.as[s]++
 		r.saw(uint64(s))
 	}
@@ -354,7 +354,7 @@ func (s *stage) wrote(is []byte) {
 		t.records = append(t.records, recordSeen{epoch: now.Epoch, state: now.State})
 		a.wroteRecord, a.wroteEpoch = true, now.Epoch
 	}
-	if known && now.Owner.Turn < old.Owner.Turn {
+	if known && now.Owner.Generation < old.Owner.Generation {
 		s.fail("an earlier policy took the record back")
 	}
 	rec := &t.records[len(t.records)-1]

@@ -377,6 +377,6 @@ func TestNoClusterInProcess(t *testing.T) {
 		t.Errorf("stats: %v", stats)
 	}
 	if keys := w.SharedData().Keys(); len(keys) != 1 {
-		t.Errorf("shared data: %v, want the plugin's turn only", keys)
+		t.Errorf("shared data: %v, want the plugin's generation only", keys)
 	}
 }

@@ -128,7 +128,7 @@ func TestMetrics(t *testing.T) {
 				}
 			}
 			var sum float64
-			for _, stat := range []breaker.Stat{breaker.Calls, breaker.Late, breaker.Neutral, breaker.Rejected} {
+			for _, stat := range []breaker.Stat{breaker.Calls, breaker.Late, breaker.Neutrals, breaker.Rejected} {
 				sum += s.value(t, "circuit_breaker_"+stat.String(), cluster)
 			}
 			if sum != requests {

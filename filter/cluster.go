@@ -30,7 +30,7 @@ type cluster struct {
 // newCluster connects a breaker to Envoy. Stats and keys of shared data carry the plugin's name, since all the plugins of
 // an Envoy may share one namespace (Istio gives each the same empty vm_id).
 func newCluster(p *plugin, name string) (*cluster, error) {
-	if err := p.takeTurn(); err != nil {
+	if err := p.takeGeneration(); err != nil {
 		return nil, err
 	}
 	c := &cluster{
@@ -55,9 +55,9 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 		Tally:        &c.stats,
 		Clock:        clock{},
 		Rand:         rand.Uint64,
-		Turn:         p.turn,
+		Generation:   p.generation,
 		OnTransition: c.onTransition,
-		OnNullStat:   c.onNullStat,
+		OnHiddenStat: c.onHiddenStat,
 	})
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (c *cluster) onTransition(m breaker.Transition) {
 	remember(c.plugin.name, c.name, m, text)
 }
 
-func (c *cluster) onNullStat(s breaker.Stat) {
+func (c *cluster) onHiddenStat(s breaker.Stat) {
 	if c.plugin.warned {
 		return
 	}

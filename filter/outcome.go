@@ -27,7 +27,7 @@ func (r *Rules) judge(e ending) (o breaker.Outcome, reason string) {
 	slow := r.Policy.SlowCallDuration > 0 && e.took > r.Policy.SlowCallDuration
 	switch from := e.from(); {
 	case from == elsewhere:
-		return breaker.Outcome{Result: breaker.Unjudged}, "not_upstream"
+		return breaker.Outcome{Result: breaker.Neutral}, "elsewhere"
 	case from == answered:
 		switch {
 		case r.FailureOn.codes.has(e.status):
@@ -43,7 +43,7 @@ func (r *Rules) judge(e ending) (o breaker.Outcome, reason string) {
 		// clients are less patient than the route.
 		return breaker.Outcome{Slow: true}, from.String()
 	default:
-		return breaker.Outcome{Result: breaker.Unjudged}, from.String()
+		return breaker.Outcome{Result: breaker.Neutral}, from.String()
 	}
 }
 
@@ -76,7 +76,7 @@ func (o origin) String() string {
 			return name
 		}
 	}
-	return [...]string{elsewhere: "not_upstream", answered: "answered", clientGone: "client_gone", outlived: "outlived"}[o]
+	return [...]string{elsewhere: "elsewhere", answered: "answered", clientGone: "client_gone", outlived: "outlived"}[o]
 }
 
 // endedBy tells the origin from Envoy's response code details. Those that are not listed are other filters' replies,

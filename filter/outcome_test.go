@@ -62,7 +62,7 @@ func TestEndedBy(t *testing.T) {
 func TestJudge(t *testing.T) {
 	success := breaker.Outcome{Result: breaker.Success}
 	failure := breaker.Outcome{Result: breaker.Failure}
-	neutral := breaker.Outcome{Result: breaker.Unjudged}
+	neutral := breaker.Outcome{Result: breaker.Neutral}
 	slow := func(o breaker.Outcome) breaker.Outcome { o.Slow = true; return o }
 	const defaults = ``
 	const all = `{"slow_call": {"duration": "1s"}, "failure_on": ["gateway-error", "429", "overflow", "resource-exhausted"]}`
@@ -108,14 +108,14 @@ func TestJudge(t *testing.T) {
 
 		// A limit of Envoy's on streams is the upstream's doing only if Envoy had to answer in its place.
 		{defaults, ending{origin: outlived, status: 504, grpc: -1}, failure, "timeout"},
-		{defaults, ending{origin: outlived, status: 408, grpc: -1}, neutral, "not_upstream"},
-		{defaults, ending{origin: outlived, status: 200, grpc: -1}, neutral, "not_upstream"},
+		{defaults, ending{origin: outlived, status: 408, grpc: -1}, neutral, "elsewhere"},
+		{defaults, ending{origin: outlived, status: 200, grpc: -1}, neutral, "elsewhere"},
 		{defaults, ending{origin: outlived, status: 200, grpc: 14}, failure, "timeout"},
 		{defaults, ending{origin: outlived, status: 200, grpc: 4}, failure, "timeout"},
-		{defaults, ending{origin: outlived, status: 200, grpc: 2}, neutral, "not_upstream"},
+		{defaults, ending{origin: outlived, status: 200, grpc: 2}, neutral, "elsewhere"},
 		{all, ending{origin: outlived, status: 504, grpc: -1}, neutral, "timeout"},
 		{slowCalls, ending{origin: outlived, status: 504, grpc: -1, took: 2 * time.Second}, slow(failure), "timeout"},
-		{slowCalls, ending{origin: outlived, status: 408, grpc: -1, took: 2 * time.Second}, neutral, "not_upstream"},
+		{slowCalls, ending{origin: outlived, status: 408, grpc: -1, took: 2 * time.Second}, neutral, "elsewhere"},
 
 		// A tunnel is judged by its handshake.
 		{defaults, ending{origin: answered, status: 101, grpc: -1, tunnel: true}, success, "answered"},
@@ -124,7 +124,7 @@ func TestJudge(t *testing.T) {
 		{defaults, ending{origin: outlived, status: 101, grpc: -1, tunnel: true}, success, "answered"},
 		{defaults, ending{origin: clientGone, status: 200, grpc: -1, tunnel: true}, success, "answered"},
 		{slowCalls, ending{origin: clientGone, status: 101, grpc: -1, tunnel: true, took: 2 * time.Second}, slow(success), "answered"},
-		{defaults, ending{origin: elsewhere, status: 503}, neutral, "not_upstream"},
+		{defaults, ending{origin: elsewhere, status: 503}, neutral, "elsewhere"},
 
 		{slowCalls, ending{origin: answered, status: 200, grpc: -1, took: time.Second}, success, "answered"},
 		{slowCalls, ending{origin: answered, status: 200, grpc: -1, took: time.Second + 1}, slow(success), "answered"},
@@ -132,7 +132,7 @@ func TestJudge(t *testing.T) {
 		{slowCalls, ending{origin: timedOut, status: 504, took: 2 * time.Second}, slow(failure), "timeout"},
 		{slowCalls, ending{origin: clientGone, took: 2 * time.Second}, slow(success), "client_gone"},
 		{slowCalls, ending{origin: clientGone, took: time.Second}, neutral, "client_gone"},
-		{slowCalls, ending{origin: elsewhere, status: 503, took: 2 * time.Second}, neutral, "not_upstream"},
+		{slowCalls, ending{origin: elsewhere, status: 503, took: 2 * time.Second}, neutral, "elsewhere"},
 		{all, ending{origin: timedOut, status: 504, took: 2 * time.Second}, slow(success), "timeout"},
 	} {
 		config, err := ParseConfig([]byte(c.config))

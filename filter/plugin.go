@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"runtime/debug"
+	"time"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
@@ -17,13 +18,13 @@ import (
 )
 
 func init() {
-	debug.SetGCPercent(garbage)
+	debug.SetGCPercent(gcPercent)
 	bridge.Run(&vm{})
 }
 
-// garbage is how much of it the heap may hold, in percent of what is in use. Go's own 100, which is at least 4 MB, is a lot
+// gcPercent is how much garbage the heap may hold, in percent of what is in use. Go's own 100, which is at least 4 MB, is a lot
 // for each worker, and requests leave none.
-const garbage = 25
+const gcPercent = 25
 
 // vm makes the contexts of the plugins that share this virtual machine: usually one, two while a configuration changes,
 // more where several listeners load the same code.
@@ -50,18 +51,18 @@ func findPlugin(id uint32) *plugin {
 // A plugin is one configured plugin in one worker.
 type plugin struct {
 	types.DefaultPluginContext
-	id       uint32
-	name     string
-	config   *Config
-	hash     uint64 // of its configuration
-	turn     uint32 // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
-	clusters map[string]*cluster
-	last     *cluster // the one that had the last request
-	full     bool     // max_breakers was reached, and said
-	warned   bool     // hidden stats were found, and said
-	lastTick breaker.Time
-	streams  int        // in flight
-	probed   []*cluster // those that have a probe
+	id         uint32
+	name       string
+	config     *Config
+	hash       uint64 // of its configuration
+	generation uint32 // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
+	clusters   map[string]*cluster
+	last       *cluster // the one that had the last request
+	full       bool     // max_breakers was reached, and said
+	warned     bool     // hidden stats were found, and said
+	lastTick   breaker.Time
+	streams    int        // in flight
+	probed     []*cluster // those that have a probe
 
 	shown map[string]*stats // stats of the clusters on the status page
 }
@@ -70,7 +71,7 @@ const (
 	// tickMilliseconds is how far the coarse clock may lag: the bucket of the shortest window.
 	tickMilliseconds = 100
 	// silence is how long Envoy must have left a plugin's tick out before the plugin counts as removed.
-	silence = 60e9
+	silence = 60 * time.Second
 )
 
 // OnPluginStart refuses a bad configuration, with one line that says what is wrong.
@@ -99,7 +100,7 @@ func (p *plugin) start() error {
 	// A listener for the status page has no breakers of its own, as a rule, and then no place in that order: each worker
 	// that starts it beside another listener would move that one's place.
 	if p.config.StatusPath == "" {
-		if err := p.takeTurn(); err != nil {
+		if err := p.takeGeneration(); err != nil {
 			return err
 		}
 	}
@@ -107,27 +108,27 @@ func (p *plugin) start() error {
 	return proxywasm.SetTickPeriodMilliSeconds(tickMilliseconds)
 }
 
-// takeTurn finds the place of a configuration in the order of loading, unless it has one. All workers keep that order under
-// one key: the same configuration has the same turn, another one the next. The first worker with it says so in the log.
-func (p *plugin) takeTurn() error {
-	store := &sharedData{"turn", p.name, ""}
+// takeGeneration finds the place of a configuration in the order of loading, unless it has one. All workers keep that order under
+// one key: the same configuration has the same generation, another one the next. The first worker with it says so in the log.
+func (p *plugin) takeGeneration() error {
+	store := &sharedData{"generation", p.name, ""}
 	le := binary.LittleEndian
-	for tries := 0; p.turn == 0; tries++ {
+	for tries := 0; p.generation == 0; tries++ {
 		if tries == 1000 {
-			return errors.New("shared data does not take the configuration's turn")
+			return errors.New("shared data does not take the configuration's generation")
 		}
-		turn := uint32(0)
+		generation := uint32(0)
 		value, version := store.Load()
 		if len(value) == 12 {
-			turn = le.Uint32(value[8:])
+			generation = le.Uint32(value[8:])
 			if le.Uint64(value) == p.hash {
-				p.turn = turn
+				p.generation = generation
 				return nil
 			}
 		}
-		turn++
-		if store.CompareAndSwap(le.AppendUint32(le.AppendUint64(nil, p.hash), turn), version) {
-			p.turn = turn
+		generation++
+		if store.CompareAndSwap(le.AppendUint32(le.AppendUint64(nil, p.hash), generation), version) {
+			p.generation = generation
 			proxywasm.LogInfof("configuration loaded: %s", p.config)
 		}
 	}
@@ -139,7 +140,7 @@ func (p *plugin) takeTurn() error {
 func (p *plugin) OnTick() {
 	p.lastTick = clock{}.Now()
 	for id, other := range plugins {
-		if other.streams == 0 && p.lastTick-other.lastTick > silence {
+		if other.streams == 0 && p.lastTick.Sub(other.lastTick) > silence {
 			delete(plugins, id)
 			recent = nil
 			bridge.DeletePlugin(id)

@@ -24,14 +24,14 @@ func (p *plugin) announce(cluster string, policy *breaker.Policy) bool {
 	store := &sharedData{"policy", p.name, cluster}
 	for range 1000 {
 		old, version := store.Load()
-		if len(old) > 4 && binary.LittleEndian.Uint32(old) >= p.turn {
+		if len(old) > 4 && binary.LittleEndian.Uint32(old) >= p.generation {
 			return false
 		}
 		text, err := json.Marshal(newPolicyStatus(policy))
 		if err != nil {
 			return false // cannot happen: there is nothing in it that JSON cannot write
 		}
-		if store.CompareAndSwap(append(binary.LittleEndian.AppendUint32(nil, p.turn), text...), version) {
+		if store.CompareAndSwap(append(binary.LittleEndian.AppendUint32(nil, p.generation), text...), version) {
 			if version == 0 {
 				list(p.name, cluster)
 			}

@@ -235,7 +235,7 @@ func noteOutcome(s *stream, o breaker.Outcome, reason string) {
 	if s.permit.Shadowed() {
 		decision = "shadow_rejected"
 	}
-	outcome := [...]string{breaker.Success: "success", breaker.Failure: "failure", breaker.Unjudged: "neutral"}[o.Result]
+	outcome := [...]string{breaker.Success: "success", breaker.Failure: "failure", breaker.Neutral: "neutral"}[o.Result]
 	if o.Slow {
 		outcome += ",slow"
 	}
@@ -265,7 +265,7 @@ var notes []byte
 func served(s *stream, e ending) {
 	name := bridge.Property(clusterName)
 	if s.permit.Admitted() {
-		outcome := breaker.Outcome{Result: breaker.Unjudged}
+		outcome := breaker.Outcome{Result: breaker.Neutral}
 		if string(name) == s.cluster.name {
 			outcome, _ = s.cluster.judge(e)
 		}
