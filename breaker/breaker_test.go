@@ -12,7 +12,7 @@ type world struct {
 	store      MemoryStore
 	counts     MemoryStore
 	tally      MemoryTally
-	mute       [NumStats]bool // stats that read zero for ever, though they count
+	mute       [NumStats]bool // hidden stats: they read zero for ever, though they count
 	now        Time
 	rnd        uint64
 	generation uint32 // of the next worker
@@ -71,6 +71,7 @@ func (w *world) record() Record {
 	return r
 }
 
+// Rules 3 and 4.
 func TestFailureRateTripsAcrossWorkers(t *testing.T) {
 	w := newWorld(t)
 	p := DefaultPolicy()
@@ -179,6 +180,7 @@ func state(t *testing.T, s Store) State {
 const forever = 1 << 30
 
 // In doubt, let the request through; but never because of contention on a breaker that is not closed.
+// Rule 13.
 func TestDoubt(t *testing.T) {
 	t.Run("no record can be made", func(t *testing.T) {
 		w, store, b, _ := roughWorld(t, touchy())
@@ -248,6 +250,7 @@ func TestDoubt(t *testing.T) {
 }
 
 // Returning a permit and giving a verdict go on for longer than a request would wait.
+// Rule 10.
 func TestVerdictsArePersistent(t *testing.T) {
 	for _, o := range []Outcome{{}, {Result: Failure}, {Result: Neutral}} {
 		w, store, b, _ := roughWorld(t, touchy())
@@ -272,6 +275,7 @@ func TestVerdictsArePersistent(t *testing.T) {
 }
 
 // A trip that lost its write to another worker's is judged again.
+// Rule 5.
 func TestLostTrips(t *testing.T) {
 	t.Run("to a trip", func(t *testing.T) {
 		w, store, a, b := roughWorld(t, touchy())
@@ -332,6 +336,7 @@ func TestGaugeOfTheLatest(t *testing.T) {
 }
 
 // A count window that another worker takes for clean, just before something bad is counted, is watched all the same.
+// Rule 6.
 func TestWindowTakenForClean(t *testing.T) {
 	p := touchy()
 	p.WindowDuration, p.WindowRequests, p.MinRequests = 0, 10, 5
@@ -359,6 +364,7 @@ func TestWindowTakenForClean(t *testing.T) {
 }
 
 // A late failure leaves the record alone: it is no reason to watch a count window.
+// Rules 2 and 8.
 func TestLateFailureAndTheWindow(t *testing.T) {
 	p := touchy()
 	p.WindowDuration, p.WindowRequests, p.MinRequests = 0, 10, 10
@@ -379,6 +385,7 @@ func TestLateFailureAndTheWindow(t *testing.T) {
 }
 
 // Counters that were set back, though the bell was not: what does not fit begins afresh, and the streak's own guard too.
+// Rule 1.
 func TestTotalsSetBack(t *testing.T) {
 	p := touchy()
 	p.MinRequests, p.ConsecutiveFailures = 10, 12
@@ -421,6 +428,7 @@ func TestTotalsSetBack(t *testing.T) {
 }
 
 // A gauge that a hot restart left too high does not open a breaker by itself.
+// Rule 7.
 func TestStreakGaugeTooHigh(t *testing.T) {
 	p := touchy()
 	p.FailureRate, p.ConsecutiveFailures = 0, 5
@@ -459,6 +467,7 @@ func TestSlowCallsOfAnotherPolicy(t *testing.T) {
 }
 
 // A bell that comes back to life after it was silent is trusted again.
+// Rule 1.
 func TestBellSpeaksAgain(t *testing.T) {
 	w := newWorld(t)
 	w.mute[Changes] = true
@@ -475,7 +484,8 @@ func TestBellSpeaksAgain(t *testing.T) {
 }
 
 // A worker starts, with the bell silent: it has no reason to empty the window.
-func TestSilentBellKeepsTheWindow(t *testing.T) {
+// Rule 1.
+func TestHiddenBellKeepsTheWindow(t *testing.T) {
 	p := touchy()
 	p.MinRequests = 10
 	w := newWorld(t)
@@ -490,6 +500,7 @@ func TestSilentBellKeepsTheWindow(t *testing.T) {
 }
 
 // A record whose tally is in a store is of no use to a breaker that was given none, and no reason to crash.
+// Rule 14.
 func TestStoredTallyWithoutAStore(t *testing.T) {
 	w := newWorld(t)
 	for s := range w.mute {
@@ -637,6 +648,7 @@ func TestReasonsOfTrips(t *testing.T) {
 }
 
 // Permits that have expired are written off also when there is still no room, because max_requests is lower than it was.
+// Rule 10.
 func TestExpiredPermitsUnderALowerLimit(t *testing.T) {
 	p := touchy()
 	r := Record{State: HalfOpen}
@@ -650,6 +662,7 @@ func TestExpiredPermitsUnderALowerLimit(t *testing.T) {
 	}
 }
 
+// Rule 15.
 func TestTakeOver(t *testing.T) {
 	p := DefaultPolicy()
 	mine, other := Owner{p.Hash(), 5}, uint64(99)
@@ -697,6 +710,7 @@ func (r *restless) Value(s Stat) uint64 {
 }
 
 // Totals are read again until they hold still, three times at the most.
+// Rule 3.
 func TestTotalsHoldStill(t *testing.T) {
 	for reads, steady := range map[int]bool{0: true, 3: true, 9: false} {
 		w := newWorld(t)

@@ -16,9 +16,13 @@
 //
 //   - a [Store], which holds the record and can compare and swap it: the truth;
 //   - a [Tally], process-wide counters: every outcome adds to them, and the window in the record is a ring of snapshots
-//     of their totals, so that no outcome has to write the record. One more counter, [Changes], is the doorbell: a worker
+//     of their totals, so that no outcome has to write the record. One more counter, [Changes], is the bell: a worker
 //     trusts its copy of the record for as long as that counter stands still;
 //   - a [Clock].
+//
+// The shell's parts are breaker.go (what a program calls), view.go (what a worker knows of the record, and the bell),
+// count.go (counting and judging), trials.go (half-open), probe.go and announce.go. PROTOCOL.md has the rules by which
+// workers agree, by number; the code names them.
 //
 // Every request is admitted under the record's epoch, which moves on at every transition; an outcome from an older epoch
 // changes nothing, so that answers to requests sent before a trip can neither close nor re-open the breaker.

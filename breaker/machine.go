@@ -75,7 +75,7 @@ func (r *Record) unownedFor() time.Duration {
 }
 
 // takeOver makes the record the owner's if it is of an earlier-loaded policy, or of one that has not been heard of for
-// two windows. An open breaker stays open, but no longer than the new policy would ever let it; the window starts afresh,
+// two windows (rule 15). An open breaker stays open, but no longer than the new policy would ever let it; the window starts afresh,
 // so that old buckets are never judged by new thresholds. An earlier-loaded policy that still has traffic uses the record
 // as it finds it, so two policies never reset each other in turn.
 func (p *Policy) takeOver(r *Record, owner Owner, now Time, t Totals) effect {
@@ -117,7 +117,7 @@ func (p *Policy) admit(r *Record, now Time, rnd uint64) (verdict, effect) {
 		if now < r.OpenUntil {
 			return verdict{retryAfter: r.OpenUntil.Sub(now)}, same
 		}
-		// The first trial is part of the transition: one more CAS could fail and leave the state half-open for nobody.
+		// Rule 9: the first trial is part of the transition. One more CAS could fail and leave the state half-open for nobody.
 		moved := r.to(HalfOpen, OpenElapsed, now)
 		return verdict{admitted: true, lease: r.lend(now.Add(p.HalfOpenPermitTimeout)), moved: moved}, loud
 	}
@@ -154,7 +154,7 @@ func (p *Policy) ramping(r *Record, now Time) bool {
 }
 
 // judge says whether a closed breaker must open: in is what the window holds, failures how many there were in this epoch,
-// streak how many in a row. It is asked after a failure or slow call has been counted, and only then: successes alone
+// streak how many in a row. It is asked after a failure or slow call has been counted, and only then (rule 4): successes alone
 // never open a breaker, not even by filling up MinRequests.
 func (p *Policy) judge(in Totals, failures, streak uint64) (Transition, bool) {
 	found := Transition{Window: in, Streak: streak}
@@ -165,7 +165,7 @@ func (p *Policy) judge(in Totals, failures, streak uint64) (Transition, bool) {
 		found.Reason = FailureRate
 	case p.SlowCallDuration > 0 && enough && atLeast(in.SlowCalls, in.Calls, p.SlowCallRate):
 		found.Reason = SlowCallRate
-	// A gauge can be too high after a hot restart, which adds the parent's; failures of this epoch cannot.
+	// Rule 7: a gauge can be too high after a hot restart, which adds the parent's; failures of this epoch cannot.
 	case n > 0 && streak >= n && failures >= n:
 		found.Reason = Consecutive
 	default:
@@ -182,6 +182,7 @@ func atLeast(part, whole uint64, percent float64) bool {
 
 // trip opens the breaker. why has the reason and its numbers; retryAfter, if not 0, is the upstream's word on how long.
 func (p *Policy) trip(r *Record, why Transition, retryAfter time.Duration, now Time, rnd uint64) *Transition {
+	// Rule 16.
 	stable := max(p.OpenMaxDuration, p.Ramp)
 	if r.State == Closed && now.Sub(r.ClosedAt) >= stable {
 		r.Trips = 0
@@ -200,23 +201,6 @@ func (p *Policy) trip(r *Record, why Transition, retryAfter time.Duration, now T
 	return moved
 }
 
-// closing reports whether one more success, of a trial or probe, is enough.
-func (p *Policy) closing(r *Record) bool { return r.Successes+1 >= uint32(p.HalfOpenSuccessThreshold) }
-
-// settle applies the verdict on a trial. The caller has made sure that its lease is live, and has counted the trial
-// before it read the totals, from which the window starts if the breaker is closing.
-func (p *Policy) settle(r *Record, serial uint32, o Outcome, now Time, t Totals, rnd uint64) (*Transition, effect) {
-	if o.bad() {
-		return p.trip(r, Transition{Reason: HalfOpenFailure}, o.RetryAfter, now, rnd), loud
-	}
-	r.giveBack(serial)
-	closing := p.closing(r)
-	if r.Successes++; !closing {
-		return nil, quiet
-	}
-	return r.close(Recovered, now, t), loud
-}
-
 // close closes the breaker, with an empty window.
 func (r *Record) close(why Reason, now Time, t Totals) *Transition {
 	moved := r.to(Closed, why, now)
@@ -233,50 +217,4 @@ func (r *Record) to(s State, why Reason, now Time) *Transition {
 	r.Window = Window{Kind: r.Window.Kind, Size: r.Window.Size}
 	r.Successes, r.Serial, r.live, r.leases = 0, 0, 0, [MaxTrials]lease{}
 	return moved
-}
-
-// lend gives a lease. There must be room for it.
-func (r *Record) lend(deadline Time) uint32 {
-	if r.Serial++; r.Serial == 0 {
-		r.Serial++ // 0 stands for no lease
-	}
-	r.leases[r.live] = lease{r.Serial, deadline}
-	r.live++
-	return r.Serial
-}
-
-// holds reports whether a half-open record has a lease of this serial whose time is not over.
-func (r *Record) holds(serial uint32, now Time) bool {
-	for _, l := range r.leases[:r.live] {
-		if l.serial == serial {
-			return now < l.deadline
-		}
-	}
-	return false
-}
-
-// giveBack ends a lease and reports whether there was one.
-func (r *Record) giveBack(serial uint32) bool {
-	for i, l := range r.leases[:r.live] {
-		if l.serial == serial {
-			r.live--
-			r.leases[i] = r.leases[r.live]
-			r.leases[r.live] = lease{}
-			return true
-		}
-	}
-	return false
-}
-
-// reclaim ends the leases whose deadline has come, and returns how many.
-func (r *Record) reclaim(now Time) (expired int) {
-	for i := 0; i < r.live; {
-		if r.leases[i].deadline <= now {
-			r.giveBack(r.leases[i].serial)
-			expired++
-			continue
-		}
-		i++
-	}
-	return expired
 }

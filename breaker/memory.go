@@ -50,7 +50,7 @@ func (m *MemoryTally) Value(s Stat) uint64 { return m[s].Load() }
 // Set implements [Tally].
 func (m *MemoryTally) Set(s Stat, to uint64) { m[s].Store(to) }
 
-// storedTally is a tally in a store, for breakers whose counters read zero for ever: slower, and as correct.
+// storedTally is a tally in a store, for breakers whose counters are hidden (rule 14): slower, and as correct.
 type storedTally struct{ store Store }
 
 // The value is the totals of calls, failures and slow calls and the streak, each 8 bytes, little-endian. Anything else

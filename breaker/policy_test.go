@@ -151,6 +151,7 @@ func TestHashTellsPoliciesApart(t *testing.T) {
 	}
 }
 
+// Rule 16.
 func TestOpenTime(t *testing.T) {
 	tests := []struct {
 		open, limit        time.Duration
@@ -184,6 +185,7 @@ func TestOpenTime(t *testing.T) {
 	}
 }
 
+// Rule 16.
 func TestTripsStayAtTheMost(t *testing.T) {
 	p := DefaultPolicy()
 	r := Record{State: HalfOpen, Trips: math.MaxUint32}

@@ -1,10 +1,6 @@
 package breaker
 
 import (
-	"encoding/binary"
-	"errors"
-	"fmt"
-	"hash/crc32"
 	"strconv"
 	"time"
 )
@@ -44,7 +40,8 @@ func (s State) String() string {
 // MaxTrials is the most trials that can be in flight, and so the leases that a record has room for.
 const MaxTrials = 20
 
-// A lease is a permit for one trial, taken back after its deadline. Its serial tells it from every other of its epoch.
+// A lease is the permit of one trial as the record keeps it: its place is taken back after its deadline, and its serial tells
+// it from every other of its epoch (rule 10).
 type lease struct {
 	serial   uint32
 	deadline Time
@@ -66,7 +63,7 @@ type Record struct {
 	Owner   Owner
 	OwnedAt Time // when the owner last wrote the record
 
-	// StoredTally is set when the counters read zero for ever and the tally lives in a store instead.
+	// StoredTally is set when counters are hidden and the tally lives in a store instead (rule 14).
 	StoredTally bool
 
 	Trips     uint32 // trips in a row, 0 after a long enough closed time
@@ -75,7 +72,7 @@ type Record struct {
 	ClosedAt  Time // when the breaker closed last; meaningful where Trips > 0
 	ProbeAt   Time // open: when the next probe may begin
 
-	// EpochFailures is the total of failures when the closed epoch began: a streak cannot be longer than the failures since.
+	// EpochFailures is the total of failures when the closed epoch began: a streak is no longer than the failures since (rule 7).
 	EpochFailures uint64
 
 	Window Window // closed only; while open or half-open just its Kind and Size
@@ -84,166 +81,4 @@ type Record struct {
 	Serial    uint32           // serial of the last lease or probe of this epoch
 	leases    [MaxTrials]lease // half-open
 	live      int              // leases in use
-}
-
-// RecordSize is the size of an encoded record, in bytes.
-const RecordSize = 1 + 1 + 1 + 1 + // version, state, flags, entries
-	8 + 8 + 4 + 8 + // epoch, owner, owned-at
-	4 + 8 + 8 + 8 + 8 + 8 + // trips, opened-at, open-until, closed-at, probe-at, epoch failures
-	1 + 8 + // window's kind and size
-	4 + 4 + // successes, serial
-	entriesSize +
-	4 // checksum
-
-// The ring of a closed breaker and the leases of a half-open one share their bytes: the window starts afresh on closing
-// anyway.
-const (
-	snapshotSize = 4 * 8
-	leaseSize    = 4 + 8
-	entriesSize  = snapshots * snapshotSize
-)
-
-// RecordVersion is the layout's version. It belongs in the key of a store as well, so that two versions of a program
-// that share a store never take each other's record for a corrupt one.
-const RecordVersion = 1
-
-const (
-	flagStoredTally = 1 << iota
-	flagWatched
-)
-
-// ErrCorrupt is wrapped by the errors of [Record.UnmarshalBinary].
-var ErrCorrupt = errors.New("corrupt record")
-
-// AppendBinary appends the record's encoding, of RecordSize bytes: little-endian fields in the order of RecordSize,
-// closed by the CRC-32 (IEEE) of what comes before. It returns no error.
-func (r *Record) AppendBinary(b []byte) ([]byte, error) {
-	start := len(b)
-	var flags, entries byte
-	if r.StoredTally {
-		flags |= flagStoredTally
-	}
-	if r.Window.Watched {
-		flags |= flagWatched
-	}
-	switch r.State {
-	case Closed:
-		entries = byte(r.Window.n)
-	case HalfOpen:
-		entries = byte(r.live)
-	}
-	le := binary.LittleEndian
-	b = append(b, RecordVersion, byte(r.State), flags, entries)
-	b = le.AppendUint64(b, r.Epoch)
-	b = le.AppendUint64(b, r.Owner.Policy)
-	b = le.AppendUint32(b, r.Owner.Generation)
-	b = le.AppendUint64(b, uint64(r.OwnedAt))
-	b = le.AppendUint32(b, r.Trips)
-	b = le.AppendUint64(b, uint64(r.OpenedAt))
-	b = le.AppendUint64(b, uint64(r.OpenUntil))
-	b = le.AppendUint64(b, uint64(r.ClosedAt))
-	b = le.AppendUint64(b, uint64(r.ProbeAt))
-	b = le.AppendUint64(b, r.EpochFailures)
-	b = append(b, byte(r.Window.Kind))
-	b = le.AppendUint64(b, uint64(r.Window.Size))
-	b = le.AppendUint32(b, r.Successes)
-	b = le.AppendUint32(b, r.Serial)
-	rest := len(b) + entriesSize
-	switch r.State {
-	case Closed:
-		for _, s := range r.Window.ring[:r.Window.n] {
-			b = le.AppendUint64(b, uint64(s.Bucket))
-			b = le.AppendUint64(b, s.Calls)
-			b = le.AppendUint64(b, s.Failures)
-			b = le.AppendUint64(b, s.SlowCalls)
-		}
-	case HalfOpen:
-		for _, l := range r.leases[:r.live] {
-			b = le.AppendUint32(b, l.serial)
-			b = le.AppendUint64(b, uint64(l.deadline))
-		}
-	}
-	var zeros [entriesSize]byte
-	b = append(b, zeros[:rest-len(b)]...)
-	return le.AppendUint32(b, crc32.ChecksumIEEE(b[start:])), nil
-}
-
-// UnmarshalBinary decodes a record. Anything but what AppendBinary writes is an error that wraps [ErrCorrupt].
-func (r *Record) UnmarshalBinary(b []byte) error {
-	le := binary.LittleEndian
-	if len(b) != RecordSize {
-		return fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, len(b), RecordSize)
-	}
-	if b[0] != RecordVersion {
-		return fmt.Errorf("%w: version %d instead of %d", ErrCorrupt, b[0], RecordVersion)
-	}
-	body, sum := b[:RecordSize-4], le.Uint32(b[RecordSize-4:])
-	if crc32.ChecksumIEEE(body) != sum {
-		return fmt.Errorf("%w: wrong checksum", ErrCorrupt)
-	}
-	rd := reader{body[1:]}
-	d := Record{State: State(rd.byte())}
-	flags, entries := rd.byte(), int(rd.byte())
-	d.StoredTally, d.Window.Watched = flags&flagStoredTally != 0, flags&flagWatched != 0
-	d.Epoch = rd.uint64()
-	d.Owner.Policy = rd.uint64()
-	d.Owner.Generation = rd.uint32()
-	d.OwnedAt = Time(rd.uint64())
-	d.Trips = rd.uint32()
-	d.OpenedAt = Time(rd.uint64())
-	d.OpenUntil = Time(rd.uint64())
-	d.ClosedAt = Time(rd.uint64())
-	d.ProbeAt = Time(rd.uint64())
-	d.EpochFailures = rd.uint64()
-	d.Window.Kind = WindowKind(rd.byte())
-	d.Window.Size = int64(rd.uint64())
-	d.Successes = rd.uint32()
-	d.Serial = rd.uint32()
-
-	valid := flags < flagWatched<<1 && d.Window.Kind <= CountWindow && d.Window.Size > 0
-	switch {
-	case !valid:
-	case d.State == Closed && entries >= 1 && entries <= snapshots:
-		d.Window.n = entries
-		for i := range entries {
-			d.Window.ring[i] = Snapshot{int64(rd.uint64()), Totals{rd.uint64(), rd.uint64(), rd.uint64()}}
-		}
-	case d.State == Open && entries == 0:
-	case d.State == HalfOpen && entries <= MaxTrials:
-		d.live = entries
-		for i := range entries {
-			d.leases[i] = lease{rd.uint32(), Time(rd.uint64())}
-		}
-	default:
-		valid = false
-	}
-	for _, x := range rd.b {
-		valid = valid && x == 0 // nothing but what AppendBinary writes
-	}
-	if !valid {
-		return fmt.Errorf("%w: impossible contents", ErrCorrupt)
-	}
-	*r = d
-	return nil
-}
-
-// reader takes fields off the front of a slice that is long enough.
-type reader struct{ b []byte }
-
-func (r *reader) byte() byte {
-	v := r.b[0]
-	r.b = r.b[1:]
-	return v
-}
-
-func (r *reader) uint32() uint32 {
-	v := binary.LittleEndian.Uint32(r.b)
-	r.b = r.b[4:]
-	return v
-}
-
-func (r *reader) uint64() uint64 {
-	v := binary.LittleEndian.Uint64(r.b)
-	r.b = r.b[8:]
-	return v
 }

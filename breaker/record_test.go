@@ -9,6 +9,7 @@ import (
 	"testing"
 )
 
+// Rule 12.
 func TestRecordIsSmall(t *testing.T) {
 	r := Record{Window: Window{Size: 1}}
 	r.Window.begin(0, Totals{})
@@ -68,6 +69,7 @@ func TestDecodeErrors(t *testing.T) {
 	}
 }
 
+// Rule 10.
 func TestLeases(t *testing.T) {
 	r := Record{State: HalfOpen}
 	a, b, c := r.lend(10), r.lend(20), r.lend(30)

@@ -75,7 +75,7 @@ var plans = []*plan{
 		scripts: []string{"fafaf", "fasan"},
 	},
 	{
-		name:    "trip, half-open, close",
+		name:    "trip, half-open, close", // rules 9 and 11
 		policy:  small(nil),
 		setup:   "0:aaf 1:a",
 		scripts: []string{"fas", "as"},
@@ -90,7 +90,7 @@ var plans = []*plan{
 		bound:   3,
 	},
 	{
-		name:    "the last permit",
+		name:    "the last permit", // rule 10
 		policy:  small(twoTrials),
 		setup:   "0:afaf 1:a 2:a +5s 0:a",
 		scripts: []string{"n", "as", "an"},
@@ -110,7 +110,7 @@ var plans = []*plan{
 		events:  []event{later(time.Second)},
 	},
 	{
-		name:    "failures from before the trip",
+		name:    "failures from before the trip", // rules 2 and 8
 		policy:  small(nil),
 		setup:   "1:aaa 0:afaf +5s 0:as",
 		scripts: []string{"afa", "fffa"},
@@ -137,14 +137,14 @@ var plans = []*plan{
 	},
 	{
 		// One moves the window at the end of a bucket, while the other opens the breaker.
-		name:    "a trip against a bucket",
+		name:    "a trip against a bucket", // rule 5
 		policy:  small(func(p *Policy) { p.FailureRate = 60 }),
 		setup:   "0:afa 1:a",
 		scripts: []string{"fa", "sa"},
 		events:  []event{later(time.Second)},
 	},
 	{
-		name:    "a long pause",
+		name:    "a long pause", // rule 6
 		policy:  small(nil),
 		setup:   "0:afa 1:aa +30s",
 		scripts: []string{"fa", "sfaf"},
@@ -163,7 +163,7 @@ var plans = []*plan{
 		stored:  true,
 	},
 	{
-		name:    "a streak in a new epoch",
+		name:    "a streak in a new epoch", // rule 7
 		policy:  small(streakOf(2)),
 		setup:   "0:aaff 1:aa +5s 0:a",
 		scripts: []string{"saf", "faf"},
@@ -188,7 +188,7 @@ var plans = []*plan{
 	},
 	{
 		// The last two failures are among eleven calls, if everybody has heard of the first, and so looks out for boundaries.
-		name:    "a failure that a count window nearly overlooks",
+		name:    "a failure that a count window nearly overlooks", // rule 6
 		policy:  small(func(p *Policy) { p.WindowDuration, p.WindowRequests, p.MinRequests, p.FailureRate = 0, 10, 10, 17 }),
 		setup:   "0:" + strings.Repeat("as", 12) + "a 1:a",
 		scripts: []string{"f", "sas"},
@@ -209,7 +209,7 @@ var plans = []*plan{
 		shared:  true,
 	},
 	{
-		name:    "a later policy",
+		name:    "a later policy", // rule 15
 		policy:  small(nil),
 		others:  map[int]Policy{1: small(func(p *Policy) { p.WindowDuration = 20 * time.Second })},
 		setup:   "0:af",
@@ -228,7 +228,7 @@ var plans = []*plan{
 		wiped:   true,
 	},
 	{
-		name:    "the record is overwritten",
+		name:    "the record is overwritten", // rule 13
 		policy:  small(nil),
 		setup:   "0:a 1:a +1s",
 		scripts: []string{"fa", "f"},
@@ -238,19 +238,19 @@ var plans = []*plan{
 		wiped:   true,
 	},
 	{
-		name:    "a bell that is silent",
+		name:    "a bell that is hidden", // rule 1
 		policy:  small(nil),
 		setup:   "0:a 1:a",
 		scripts: []string{"fa", "fa"},
-		null:    []Stat{Changes},
+		hidden:  []Stat{Changes},
 		stored:  true,
 	},
 	{
-		name:    "failures that are not counted",
+		name:    "failures that are hidden", // rule 14
 		policy:  small(nil),
 		setup:   "0:a 1:a",
 		scripts: []string{"fa", "fa"},
-		null:    []Stat{Failures},
+		hidden:  []Stat{Failures},
 		stored:  true,
 		wiped:   true,
 	},
@@ -349,12 +349,12 @@ func TestSchedulesFindMutants(t *testing.T) {
 		plan   string
 		want   string // "": nothing wrong, this is only to show that what the mutant is built of does no harm
 	}{
-		{"failures are counted before calls", failuresBeforeCalls, "one success among failures", "a wrong trip"},
-		{"calls are read first", callsReadFirst, "one success among failures", "a wrong trip"},
+		{"rule 3: failures are counted before calls", failuresBeforeCalls, "one success among failures", "a wrong trip"},
+		{"rule 3: calls are read first", callsReadFirst, "one success among failures", "a wrong trip"},
 		{"a ring with every write", ringEveryWrite(false), "two failures of two", ""},
-		{"the bell is rung before the write", ringEveryWrite(true), "two failures of two", "the bell"},
-		{"the record is read before the bell", recordReadFirst, "no breaker yet", "the bell"},
-		{"the bell is not rung", neverRing, "two failures of two", "the bell"},
+		{"rule 1: the bell is rung before the write", ringEveryWrite(true), "two failures of two", "the bell"},
+		{"rule 1: the record is read before the bell", recordReadFirst, "no breaker yet", "the bell"},
+		{"rule 1: the bell is not rung", neverRing, "two failures of two", "the bell"},
 		{"the store ignores the version", blindWrite, "the last permit", "3 trials upstream, 2 leases"},
 		{"the store ignores the version", blindWrite, "a trip against a bucket", "epoch "},
 		{"a failure is forgotten", forgetFailure, "three failures of four", "a missed trip"},

@@ -34,7 +34,7 @@ type plan struct {
 	scripts []string // one for each worker
 	after   string   // like setup
 	events  []event  // what else happens, in this order, at any time
-	null    []Stat   // stats that read zero for ever
+	hidden  []Stat   // read zero for ever
 
 	shared bool // the workers are goroutines on one Breaker
 	stored bool // the breakers have a second store for the tally
@@ -463,7 +463,7 @@ func (m stagedTally) Set(s Stat, to uint64) {
 func (m stagedTally) Value(s Stat) uint64 {
 	m.before(m.visible[s])
 	v := m.tally[s]
-	for _, n := range m.null {
+	for _, n := range m.hidden {
 		if n == s {
 			v = 0
 		}

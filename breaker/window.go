@@ -36,7 +36,7 @@ type Snapshot struct {
 // A Window looks back over the last Size nanoseconds or calls. It does not hold outcomes but snapshots of the totals at
 // bucket boundaries: what happened in the window is the totals now less the oldest snapshot.
 //
-// Eleven snapshots make it look back over at least Size, and at most one bucket more (two, where a number of calls is no
+// Eleven snapshots (rule 6) make it look back over at least Size, and at most one bucket more (two, where a number of calls is no
 // multiple of ten); with ten, a window of 100 calls would never hold 100 of them.
 type Window struct {
 	Kind WindowKind

@@ -28,6 +28,7 @@ func TestTotalsSince(t *testing.T) {
 }
 
 // One outcome each 1/7 of a bucket, and pauses: the window holds what happened in its bucket and the ten before.
+// Rule 6.
 func TestTimeWindow(t *testing.T) {
 	w := Window{Kind: TimeWindow, Size: 700}
 	var ends []Time
@@ -60,6 +61,7 @@ func TestTimeWindow(t *testing.T) {
 
 // However long the run of good calls between two bad ones, a bad one is judged with at least Size calls in sight if there
 // have been so many, and with less than two buckets more.
+// Rule 6.
 func TestCountWindow(t *testing.T) {
 	for _, size := range []int64{10, 11, 15, 19, 20, 37, 100, 101, 1000, 99_999} {
 		w := Window{Kind: CountWindow, Size: size}

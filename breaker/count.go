@@ -1,0 +1,235 @@
+package breaker
+
+import "time"
+
+// onFastPath reports whether a success of that epoch needs no more than to be counted.
+func (b *Breaker) onFastPath(epoch uint64) bool {
+	v := b.view.Load()
+	return v != nil && v.fastPath && v.epoch == epoch && b.clock.Coarse() < v.until && b.verified(Calls)
+}
+
+// count counts the outcome of a request that a closed breaker admitted, and opens the breaker if it must. The order is
+// rule 3: the window moves, then the call is counted, then the failure; then failures are read, and calls last.
+func (b *Breaker) count(p Permit, o Outcome) {
+	now := b.clock.Now()
+	v := b.ready(now, o.bad(), p.epoch)
+	switch {
+	case v == nil:
+		b.tally.Add(Errors)
+	case v.epoch != p.epoch:
+		b.tally.Add(Late)
+	default:
+		stored := b.add(o, v.stored, now)
+		if o.bad() {
+			b.judge(v, o.RetryAfter, stored, now)
+		}
+	}
+}
+
+// anyEpoch is no epoch that a record ever has.
+const anyEpoch = 0
+
+// ready returns what is known of the record, with the window moved to now if it is of that epoch; nil if nothing is.
+//
+// Before something bad is counted it looks at the bell (rule 2).
+func (b *Breaker) ready(now Time, bad bool, epoch uint64) *view {
+	v := b.view.Load()
+	if bad || v != nil && v.epoch != epoch { // nor is a good outcome late because the view is old
+		v = b.trusted()
+	}
+	if v != nil && v.bell != 0 && now < v.until && !b.mustMove(v, bad) {
+		return v
+	}
+	for range tries {
+		s := b.load(now)
+		if !s.ok {
+			return nil
+		}
+		v = s.view
+		if s.State != Closed || epoch != anyEpoch && epoch != s.Epoch {
+			break
+		}
+		t := b.totals(s.StoredTally)
+		due := s.Window.due(now, t, bad)
+		// A count window with nothing bad in it has nothing to write, and would seem to have lost its owner.
+		quietOwner := s.Owner == b.owner && now.Sub(s.OwnedAt) >= s.unownedFor()/2
+		if !due && !quietOwner {
+			break
+		}
+		next := s.Record
+		if due {
+			next.Window.move(now, t, bad)
+			next.EpochFailures = min(next.EpochFailures, t.Failures) // where counters were set back
+		}
+		eff := quiet
+		if next.Window.Watched && !s.Window.Watched {
+			eff = loud // from now on everybody has to look out for the boundary
+		}
+		if !b.swap(&s, &next, eff, nil) {
+			continue
+		}
+		if s.Window.Watched && !next.Window.Watched && !next.Window.clean(b.totals(s.StoredTally)) {
+			continue // a failure was counted meanwhile by a worker that saw it watched, and so need not tell
+		}
+		return b.remember(&next, s.bell, now)
+	}
+	return v
+}
+
+// mustMove reports whether a count window may have to move; the end of a time window's bucket is in view.until.
+func (b *Breaker) mustMove(v *view, bad bool) bool {
+	switch {
+	case v.state != Closed || v.kind == TimeWindow:
+		return false
+	case v.watched:
+		return v.stored || b.tally.Value(Calls) >= v.next
+	}
+	return bad
+}
+
+// add counts an outcome, and reports whether the tally is the stored one.
+func (b *Breaker) add(o Outcome, stored bool, now Time) bool {
+	added := [4]Stat{Calls}
+	n := 1
+	b.tally.Add(Calls)
+	if o.Result == Failure {
+		b.tally.Add(Failures)
+		added[n] = Failures
+		n++
+	}
+	if o.Slow {
+		b.tally.Add(SlowCalls)
+		added[n] = SlowCalls
+		n++
+	}
+	if b.policy.ConsecutiveFailures > 0 {
+		if o.Result == Failure {
+			b.tally.Add(Streak)
+			added[n] = Streak
+			n++
+		} else {
+			b.tally.Set(Streak, 0)
+		}
+	}
+	if b.counts == nil {
+		return false
+	}
+	for _, s := range added[:n] {
+		if !stored && !b.verified(s) {
+			stored = !b.checkStatCounts(s, now)
+		}
+	}
+	if stored {
+		b.counts.add(o)
+	}
+	return stored
+}
+
+// verified reports whether a counter is known to count.
+func (b *Breaker) verified(s Stat) bool { return b.counts == nil || b.counted.Load()&(1<<s) != 0 }
+
+// checkStatCounts finds out, right after adding to it, whether a counter counts or is hidden (rule 14). If it does not, the tally of this breaker moves
+// to the store, for all workers.
+func (b *Breaker) checkStatCounts(s Stat, now Time) bool {
+	for range tries {
+		if b.tally.Value(s) > 0 {
+			b.counted.Or(1 << s)
+			return true
+		}
+		if s != Streak {
+			break
+		}
+		b.tally.Add(s) // another worker's success may have ended the streak: then this failure came after it
+	}
+	if b.onHidden != nil {
+		b.onHidden(s)
+	}
+	for range tries {
+		s := b.load(now)
+		if !s.ok || s.StoredTally {
+			break
+		}
+		next := s.Record
+		next.StoredTally = true
+		if s.State == Closed {
+			next.beginWindow(next.Window, now, b.totals(true))
+		}
+		if b.swap(&s, &next, loud, nil) {
+			break
+		}
+	}
+	return false
+}
+
+// judge opens the breaker if it must, after something bad has been counted (rule 4).
+func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, now Time) {
+	if !stored && v.kind == TimeWindow {
+		t, streak := b.failuresFirst(false)
+		in, ok := t.since(v.base)
+		// Past the view's time another worker may have moved the window, and judged it before this was counted.
+		if _, trips := b.policy.judge(in, t.Failures-v.epochFailures, streak); ok && !trips && b.clock.Now() < v.until {
+			return
+		}
+	}
+	rnd := b.rand()
+	for range tries {
+		s := b.load(now)
+		if !s.ok || s.Epoch != v.epoch {
+			return // opened by another worker
+		}
+		t, streak := b.failuresFirst(s.StoredTally)
+		in, ok := s.Window.count(t)
+		why, trips := b.policy.judge(in, t.Failures-s.EpochFailures, streak)
+		next := s.Record
+		var moved *Transition
+		switch {
+		case !ok:
+			next.beginWindow(next.Window, now, t)
+		case trips:
+			moved = b.policy.trip(&next, why, retryAfter, now, rnd)
+		case v.kind == CountWindow && !s.Window.Watched:
+			next.Window.Watched = true // another worker took it for clean, just before this was counted
+		default:
+			return
+		}
+		// Rule 5: if another worker was faster, with a bucket say, judge again by what it wrote.
+		if b.swap(&s, &next, loud, moved) {
+			return
+		}
+	}
+}
+
+// failuresFirst reads the totals for judging: failures first and calls last (rule 3).
+func (b *Breaker) failuresFirst(stored bool) (t Totals, streak uint64) {
+	if stored && b.counts != nil {
+		return b.counts.read()
+	}
+	t.Failures = b.tally.Value(Failures)
+	t.SlowCalls = b.tally.Value(SlowCalls) // even where it is off: the window's base has those of another policy
+	if b.policy.ConsecutiveFailures > 0 {
+		streak = b.tally.Value(Streak)
+	}
+	t.Calls = b.tally.Value(Calls)
+	return t, streak
+}
+
+// totals reads the totals for a snapshot: again until they hold still (rule 3), or a failure could be in the snapshot and its
+// call not.
+func (b *Breaker) totals(stored bool) Totals {
+	if stored && b.counts != nil {
+		t, _ := b.counts.read()
+		return t
+	}
+	read := func() Totals {
+		return Totals{b.tally.Value(Calls), b.tally.Value(Failures), b.tally.Value(SlowCalls)}
+	}
+	t := read()
+	for range 2 {
+		again := read()
+		if again == t {
+			break
+		}
+		t = again
+	}
+	return t
+}

@@ -1,0 +1,172 @@
+package breaker
+
+import "time"
+
+// A view is what a worker knows of the record, for as long as the bell stands where it stood (rule 1).
+type view struct {
+	bell     uint64 // 0: the bell does not work, and the view is good for nothing but the moment
+	until    Time   // when to look at the record again all the same
+	fastPath bool   // requests are admitted, and a success needs no more than to be counted
+
+	state     State
+	epoch     uint64
+	openUntil Time
+	probeAt   Time
+	ramping   bool
+	stored    bool // Record.StoredTally
+
+	kind          WindowKind
+	base          Totals // of the window
+	watched       bool   // Window.Watched
+	next          uint64 // watched: the total of calls at which the window must move
+	epochFailures uint64
+}
+
+const (
+	// maxViewAge is how old a view may be when a request ends. An older one is read again though the bell has not moved,
+	// which bounds what a lost ring can do.
+	maxViewAge = time.Second
+	// tries bounds the attempts to write a record against other workers. Each lost attempt is somebody's progress.
+	tries = 16
+	// giveBackTries is practically for ever, without hanging on a store that refuses everything.
+	giveBackTries = 10_000
+)
+
+// trusted returns the view if the bell has not moved since it was taken. Whether its time is up is for the caller to
+// judge: a closed breaker does when a request ends, which spares the request a look at the clock.
+func (b *Breaker) trusted() *view {
+	v := b.view.Load()
+	if v == nil || v.bell == 0 || v.bell != b.tally.Value(Changes) {
+		return nil
+	}
+	return v
+}
+
+// loaded is the record as it was read.
+type loaded struct {
+	Record
+	ok      bool // false: it was corrupt and has been replaced, or could not be read
+	at      Time // when it was read
+	version uint32
+	bell    uint64 // as it was before
+	view    *view
+}
+
+// load reads the record, makes one if there is none, and remembers it under the value that the bell had before (rule 1).
+func (b *Breaker) load(now Time) loaded {
+	for range tries {
+		bell := b.tally.Value(Changes)
+		value, version := b.store.Load()
+		if value == nil {
+			b.create(now, version)
+			continue
+		}
+		s := loaded{ok: true, at: now, version: version, bell: bell}
+		if s.Record.UnmarshalBinary(value) != nil {
+			b.create(now, version)
+			return loaded{}
+		}
+		if bell == 0 && !b.bellHidden.Load() {
+			b.resume(&s, now)
+			continue
+		}
+		if bell != 0 && b.bellHidden.Load() {
+			b.bellHidden.Store(false)
+		}
+		if s.Owner != b.owner {
+			next := s.Record
+			if eff := b.policy.takeOver(&next, b.owner, now, b.totals(s.StoredTally)); eff != same {
+				b.swap(&s, &next, eff, nil)
+				continue
+			}
+		}
+		s.view = b.remember(&s.Record, bell, now)
+		return s
+	}
+	return loaded{}
+}
+
+// create writes a fresh record over nothing or a corrupt one, under the version that was read (rule 13), and rings (rule 1).
+func (b *Breaker) create(now Time, version uint32) {
+	r := b.policy.fresh(b.owner, now, b.totals(false))
+	if b.write(&r, version) {
+		b.tally.Add(Changes)
+		b.show(Closed, r.Epoch)
+	}
+}
+
+// resume deals with a bell at zero. Whoever creates a record rings, so either this bell counts nothing, and the record must
+// be read every time; or the counters were set back, and the window must begin afresh.
+func (b *Breaker) resume(s *loaded, now Time) {
+	t := b.totals(s.StoredTally)
+	if b.tally.Value(Changes) != 0 {
+		return // it has just been rung for the first time: what was counted since must not be forgotten
+	}
+	b.tally.Add(Changes)
+	if b.tally.Value(Changes) == 0 {
+		b.bellHidden.Store(true)
+		if b.onHidden != nil {
+			b.onHidden(Changes)
+		}
+		return
+	}
+	if s.State != Closed {
+		return
+	}
+	next := s.Record
+	next.beginWindow(next.Window, now, t)
+	if b.write(&next, s.version) {
+		b.tally.Add(Changes) // once more: others may have read the old window under the first ring
+	}
+}
+
+// remember makes a record the view.
+func (b *Breaker) remember(r *Record, bell uint64, now Time) *view {
+	v := &view{
+		bell: bell, until: now.Add(maxViewAge),
+		state: r.State, epoch: r.Epoch, openUntil: r.OpenUntil, probeAt: r.ProbeAt, ramping: b.policy.ramping(r, now), stored: r.StoredTally,
+	}
+	if r.State == Closed {
+		w := &r.Window
+		v.kind, v.base, v.watched, v.epochFailures = w.Kind, w.base(), w.Watched, r.EpochFailures
+		if w.Kind == TimeWindow {
+			v.until = min(v.until, w.end())
+		} else {
+			v.next = w.newest().Calls + uint64(w.bucket())
+		}
+	}
+	v.fastPath = v.state == Closed && !v.ramping && !v.stored && !v.watched && bell != 0 && b.policy.Mode <= Shadow
+	b.view.Store(v)
+	return v
+}
+
+// swap writes next in the place of what was loaded, and tells the other workers if they must know.
+func (b *Breaker) swap(s *loaded, next *Record, eff effect, moved *Transition) bool {
+	if next.Owner == b.owner {
+		next.OwnedAt = s.at
+	}
+	if !b.write(next, s.version) {
+		return false
+	}
+	// Rule 7. Where it closes, the last good trial has ended the streak; now others may already count in the new epoch.
+	if moved != nil && moved.To == Open {
+		b.tally.Set(Streak, 0)
+		if next.StoredTally && b.counts != nil {
+			b.counts.endStreak()
+		}
+	}
+	if eff == loud {
+		b.view.Store(nil)    // a good end does not look at the bell, and must not go by what is over
+		b.tally.Add(Changes) // after the write (rule 1), or the others would read the old record under the new bell
+	}
+	if moved != nil {
+		b.announce(moved)
+	}
+	return true
+}
+
+func (b *Breaker) write(r *Record, version uint32) bool {
+	var buf [RecordSize]byte
+	value, _ := r.AppendBinary(buf[:0])
+	return b.store.CompareAndSwap(value, version)
+}
