@@ -3,25 +3,26 @@
 package main
 
 import (
-	"bytes"
 	"math/rand/v2"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/filter/internal/bridge"
+	"envoy-circuit-breaker/filter/reply"
 )
 
 // A cluster is an upstream cluster as one worker sees it.
 type cluster struct {
 	plugin  *plugin
 	name    string
-	rules   *Rules
+	rules   *config.Rules
 	breaker *breaker.Breaker
 	record  sharedData
 	counts  sharedData
 	stats   stats
-	reply   *reply // the last one, which serves until its retry-after changes
+	reply   *reply.Reply // the last one, which serves until its retry-after changes
 
 	probing    bool   // a probe is out
 	probeError string // why the last probe could not be made, as logged
@@ -86,22 +87,21 @@ func (c *cluster) reject(p *breaker.Permit, bodied bool) {
 	if bodied {
 		grpcWeb = grpcWebType()
 	}
-	seconds := wholeSeconds(p.RetryAfter)
+	seconds := reply.WholeSeconds(p.RetryAfter)
 	r := c.reply
-	if r == nil || r.state != p.State() || r.seconds != seconds || grpcWeb != "" {
-		r = c.rules.Reject.fill(c.name, p.State(), seconds, grpcWeb)
+	if r == nil || r.State != p.State() || r.Seconds != seconds || grpcWeb != "" {
+		r = c.rules.Reject.Fill(c.name, p.State(), seconds, grpcWeb)
 		if grpcWeb == "" {
 			c.reply = r
 		}
 	}
 	note("rejected", p.State(), c.name, "", "")
-	bridge.SendLocalResponse(r.status, r.details, r.body, r.headers, grpcUnavailable)
+	bridge.SendLocalResponse(r.Status, r.Details, r.Body, r.Headers, reply.GRPCUnavailable)
 }
 
 // grpcWebType returns the content type of a gRPC-Web request, and "" for any other.
 func grpcWebType() string {
-	t := bridge.Header(bridge.RequestHeaders, "content-type")
-	if bytes.HasPrefix(t, []byte("application/grpc-web")) {
+	if t := bridge.Header(bridge.RequestHeaders, "content-type"); reply.IsGRPCWeb(t) {
 		return string(t)
 	}
 	return ""

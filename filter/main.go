@@ -3,9 +3,9 @@
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o plugin.wasm ./filter
 //
-// Config is what it is configured with (config.go); judge (outcome.go) decides how a request ended. The rest is compiled
-// for WebAssembly only: plugin (plugin.go) is one configured plugin in one worker, streams.go follows the requests, and
-// cluster.go connects package breaker to Envoy's stats and shared data.
+// Package config is what it is configured with, verdict decides how a request ended, and reply answers one that is not
+// admitted. The rest is compiled for WebAssembly only: plugin (plugin.go) is one configured plugin in one worker, streams.go
+// follows the requests, and cluster.go connects package breaker to Envoy's stats and shared data.
 package main
 
 // main never runs: the module is a reactor, and init registers the plugin.

@@ -12,6 +12,7 @@ import (
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
+	"envoy-circuit-breaker/filter/reply"
 )
 
 // The status page shows all breakers of a plugin's name, whichever worker or listener they belong to. So what it needs is
@@ -45,7 +46,7 @@ func list(plugin, cluster string) {
 	count := &sharedData{"clusters", plugin, ""}
 	for range 1000 {
 		value, version := count.Load()
-		n := max(0, number(value))
+		n, _ := strconv.Atoi(string(value)) // none is written yet where that fails
 		if count.CompareAndSwap(strconv.AppendInt(nil, int64(n)+1, 10), version) {
 			(&sharedData{"clusters", plugin, strconv.Itoa(n)}).set([]byte(cluster))
 			return
@@ -56,8 +57,9 @@ func list(plugin, cluster string) {
 // listed returns the clusters that have a breaker, by name.
 func listed(plugin string) []string {
 	value, _ := (&sharedData{"clusters", plugin, ""}).Load()
+	count, _ := strconv.Atoi(string(value))
 	var names []string
-	for i := range max(0, number(value)) {
+	for i := range count {
 		// One that was counted just now may not be written yet.
 		if name, _ := (&sharedData{"clusters", plugin, strconv.Itoa(i)}).Load(); name != nil {
 			names = append(names, string(name))
@@ -121,7 +123,7 @@ func (p *plugin) reply(status uint32, contentType, body string, headers ...[2]st
 	headers = append(headers, [2]string{"content-type", contentType}, [2]string{"cache-control", "no-store"},
 		[2]string{"content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
 		[2]string{"x-content-type-options", "nosniff"})
-	bridge.SendLocalResponse(status, "circuit_breaker_status", []byte(body), appendHeaders(nil, headers), -1)
+	bridge.SendLocalResponse(status, "circuit_breaker_status", []byte(body), reply.SerializeHeaders(headers), -1)
 }
 
 // statuses reads the status of every breaker of the plugin's name.

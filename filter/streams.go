@@ -10,6 +10,7 @@ import (
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
+	"envoy-circuit-breaker/filter/verdict"
 )
 
 // A stream is a request in flight. The callbacks of streams are exported here and go round the SDK's own dispatch, which
@@ -169,7 +170,7 @@ func final() bool {
 	if len(contentType) >= len(grpc) && string(contentType[:len(grpc)]) == grpc {
 		return false
 	}
-	return endedBy(bridge.Property(codeDetails)) == answered
+	return verdict.OriginOf(bridge.Property(codeDetails)) == verdict.Answered
 }
 
 //go:wasmexport proxy_on_log
@@ -200,9 +201,9 @@ func done(s *stream) {
 		if end == 0 {
 			end = clock{}.Now()
 		}
-		e.took = end.Sub(s.began)
-		if e.origin == clientGone && !asked() {
-			e.origin = elsewhere // it was a filter after this one that kept the client waiting
+		e.Took = end.Sub(s.began)
+		if e.Origin == verdict.ClientGone && !asked() {
+			e.Origin = verdict.Elsewhere // it was a filter after this one that kept the client waiting
 		}
 	}
 	if s.marked {
@@ -218,14 +219,14 @@ func done(s *stream) {
 }
 
 // ending reads how a stream ended.
-func (s *stream) ending() ending {
-	e := ending{origin: endedBy(bridge.Property(codeDetails)), grpc: -1}
-	e.status = number(bridge.Header(bridge.ResponseHeaders, ":status"))
-	if e.status == 200 && s.bodied && (e.origin == outlived || s.cluster.rules.FailureOn.grpc != 0) {
-		e.grpc = grpcStatus()
+func (s *stream) ending() verdict.Ending {
+	e := verdict.Ending{Origin: verdict.OriginOf(bridge.Property(codeDetails)), GRPC: -1}
+	e.Status = verdict.ParseStatus(bridge.Header(bridge.ResponseHeaders, ":status"))
+	if e.Status == 200 && s.bodied && (e.Origin == verdict.Outlived || s.cluster.rules.FailureOn.AnyGRPC()) {
+		e.GRPC = grpcStatus()
 	}
-	e.tunnel = e.status == 101 ||
-		e.status == 200 && e.origin != answered && string(bridge.Header(bridge.RequestHeaders, ":method")) == "CONNECT"
+	e.Tunnel = e.Status == 101 ||
+		e.Status == 200 && e.Origin != verdict.Answered && string(bridge.Header(bridge.RequestHeaders, ":method")) == "CONNECT"
 	return e
 }
 
@@ -262,7 +263,7 @@ var notes []byte
 
 // served gives the verdict on a request that was marked for the fallback: it belongs to the cluster that served it, which
 // is known by now. A fallback cluster that was asked and not used gets its permit back.
-func served(s *stream, e ending) {
+func served(s *stream, e verdict.Ending) {
 	name := bridge.Property(clusterName)
 	if s.permit.Admitted() {
 		outcome := breaker.Outcome{Result: breaker.Neutral}
@@ -283,14 +284,14 @@ func served(s *stream, e ending) {
 
 // judge gives the verdict on a request as the cluster's and its reason, and adds the upstream's word on when to come back
 // where that may be asked for.
-func (c *cluster) judge(e ending) (o breaker.Outcome, reason string) {
-	o, reason = c.rules.judge(e)
-	if c.rules.HonorRetryAfter && e.origin == answered && o.Result == breaker.Failure {
+func (c *cluster) judge(e verdict.Ending) (o breaker.Outcome, reason string) {
+	o, reason = c.rules.Judge(e)
+	if c.rules.HonorRetryAfter && e.Origin == verdict.Answered && o.Result == breaker.Failure {
 		switch {
-		case e.grpc > 0:
-			o.RetryAfter = parsePushback(trailerOrHeader("grpc-retry-pushback-ms"))
-		case e.status == 429 || e.status == 503:
-			o.RetryAfter = parseRetryAfter(bridge.Header(bridge.ResponseHeaders, "retry-after"), time.Now())
+		case e.GRPC > 0:
+			o.RetryAfter = verdict.ParsePushback(trailerOrHeader("grpc-retry-pushback-ms"))
+		case e.Status == 429 || e.Status == 503:
+			o.RetryAfter = verdict.ParseRetryAfter(bridge.Header(bridge.ResponseHeaders, "retry-after"), time.Now())
 		}
 	}
 	return o, reason
@@ -303,7 +304,7 @@ func asked() bool {
 }
 
 // grpcStatus returns -1 if there is none.
-func grpcStatus() int { return number(trailerOrHeader("grpc-status")) }
+func grpcStatus() int { return verdict.ParseStatus(trailerOrHeader("grpc-status")) }
 
 // trailerOrHeader reads what gRPC sends in trailers, or in the headers of a reply that has no more than them.
 func trailerOrHeader(name string) []byte {
