@@ -11,6 +11,7 @@ import (
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/filter/internal/bridge"
 	"envoy-circuit-breaker/filter/reply"
+	"envoy-circuit-breaker/filter/statuspage"
 )
 
 // A cluster is an upstream cluster as one worker sees it.
@@ -67,7 +68,7 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 }
 
 func (c *cluster) onTransition(m breaker.Transition) {
-	text := describe(&c.rules.Policy, m)
+	text := statuspage.Describe(&c.rules.Policy, m)
 	proxywasm.LogWarnf("cluster %q: %s", c.name, text)
 	remember(c.plugin.name, c.name, m, text)
 }

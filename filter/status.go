@@ -13,6 +13,7 @@ import (
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
 	"envoy-circuit-breaker/filter/reply"
+	"envoy-circuit-breaker/filter/statuspage"
 )
 
 // The status page shows all breakers of a plugin's name, whichever worker or listener they belong to. So what it needs is
@@ -28,7 +29,7 @@ func (p *plugin) announce(cluster string, policy *breaker.Policy) bool {
 		if len(old) > 4 && binary.LittleEndian.Uint32(old) >= p.generation {
 			return false
 		}
-		text, err := json.Marshal(newPolicyStatus(policy))
+		text, err := json.Marshal(statuspage.NewPolicy(policy))
 		if err != nil {
 			return false // cannot happen: there is nothing in it that JSON cannot write
 		}
@@ -69,38 +70,17 @@ func listed(plugin string) []string {
 	return names
 }
 
-// A pastTransition is what is kept of a transition.
-type pastTransition struct {
-	transitionLog
-	Epoch uint64 `json:"epoch"`
-}
-
-// remembered is how many transitions of a cluster are kept.
-const remembered = 5
-
-// remember adds a transition to a cluster's history. Workers may come here in another order than they made theirs.
+// remember adds a transition to a cluster's history.
 func remember(plugin, cluster string, m breaker.Transition, text string) {
 	store := &sharedData{"history", plugin, cluster}
+	t := statuspage.Transition{At: time.Now(), Text: text}
 	for range 1000 {
-		value, version := store.Load()
-		past, i := parseHistory(value), 0
-		for i < len(past) && past[i].Epoch > m.Epoch {
-			i++
-		}
-		past = slices.Insert(past, i, pastTransition{transitionLog{time.Now(), text}, m.Epoch})
-		next, err := json.Marshal(past[:min(len(past), remembered)])
+		history, version := store.Load()
+		next, err := statuspage.AddTransition(history, m.Epoch, t)
 		if err != nil || store.CompareAndSwap(next, version) {
 			return
 		}
 	}
-}
-
-// parseHistory reads a cluster's history; none if it cannot be read.
-func parseHistory(value []byte) (past []pastTransition) {
-	if json.Unmarshal(value, &past) != nil {
-		return nil
-	}
-	return past
 }
 
 // answerStatus answers the request if it is for the status page, and reports whether it was.
@@ -114,7 +94,7 @@ func (p *plugin) answerStatus() bool {
 		return true
 	}
 	accept := string(bridge.Header(bridge.RequestHeaders, "accept"))
-	contentType, body := page(p.name, time.Now(), p.statuses(), accept)
+	contentType, body := statuspage.Render(p.name, time.Now(), p.statuses(), accept)
 	p.reply(200, contentType, body)
 	return true
 }
@@ -127,12 +107,12 @@ func (p *plugin) reply(status uint32, contentType, body string, headers ...[2]st
 }
 
 // statuses reads the status of every breaker of the plugin's name.
-func (p *plugin) statuses() []clusterStatus {
+func (p *plugin) statuses() []statuspage.Cluster {
 	if p.shown == nil {
 		p.shown = map[string]*stats{}
 	}
 	now := clock{}.Now()
-	all := []clusterStatus{}
+	all := []statuspage.Cluster{}
 	for _, name := range listed(p.name) {
 		if c, ok := p.status(name, now); ok {
 			all = append(all, c)
@@ -142,8 +122,8 @@ func (p *plugin) statuses() []clusterStatus {
 }
 
 // status reads the status of one cluster's breaker. It reports false if that cannot be read.
-func (p *plugin) status(cluster string, now breaker.Time) (c clusterStatus, ok bool) {
-	c = clusterStatus{Cluster: cluster, Transitions: []transitionLog{}} // which JSON writes as a list, other than nil
+func (p *plugin) status(cluster string, now breaker.Time) (c statuspage.Cluster, ok bool) {
+	c.Name = cluster
 	value, _ := (&sharedData{"policy", p.name, cluster}).Load()
 	if len(value) < 4 || json.Unmarshal(value[4:], &c.Policy) != nil {
 		return c, false
@@ -163,22 +143,10 @@ func (p *plugin) status(cluster string, now breaker.Time) (c clusterStatus, ok b
 		if !ok {
 			return c, false // it has just been announced, or its record is corrupt and will be made anew by the next request
 		}
-		c.State, c.NextTry, c.Trips, c.Successes, c.Trials = st.State.String(), st.OpenFor.Seconds(), st.Trips, st.Successes, st.Trials
-		w := st.Window
-		c.Calls, c.Failures, c.SlowCalls = w.Calls, w.Failures, w.SlowCalls
-		c.FailureRate, c.SlowRate = percent(w.Failures, w.Calls), percent(w.SlowCalls, w.Calls)
+		c.SetStatus(st)
 	}
 	c.Rejected, c.ShadowRejected, c.Fallback = s.Value(breaker.Rejected), s.Value(breaker.ShadowRejected), s.Value(breaker.FellBack)
 	value, _ = (&sharedData{"history", p.name, cluster}).Load()
-	for _, past := range parseHistory(value) {
-		c.Transitions = append(c.Transitions, past.transitionLog)
-	}
+	c.Transitions = statuspage.Transitions(value)
 	return c, true
-}
-
-func percent(part, whole uint64) float64 {
-	if whole == 0 {
-		return 0
-	}
-	return 100 * float64(part) / float64(whole)
 }

@@ -20,7 +20,7 @@ func TestNoSDK(t *testing.T) {
 		}
 		return strings.Contains(string(deps), sdk)
 	}
-	for _, pkg := range []string{"config", "verdict", "reply"} {
+	for _, pkg := range []string{"config", "verdict", "reply", "statuspage"} {
 		if brings("envoy-circuit-breaker/filter/" + pkg) {
 			t.Errorf("package %s imports the SDK", pkg)
 		}
