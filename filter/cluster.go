@@ -3,25 +3,26 @@
 package main
 
 import (
-	"bytes"
 	"math/rand/v2"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
 	"envoy-circuit-breaker/breaker"
-	"envoy-circuit-breaker/filter/internal/bridge"
+	"envoy-circuit-breaker/filter/config"
+	"envoy-circuit-breaker/filter/reply"
+	"envoy-circuit-breaker/filter/statuspage"
 )
 
 // A cluster is an upstream cluster as one worker sees it.
 type cluster struct {
 	plugin  *plugin
 	name    string
-	rules   *Rules
+	rules   *config.Rules
 	breaker *breaker.Breaker
 	record  sharedData
 	counts  sharedData
 	stats   stats
-	reply   *reply // the last one, which serves until its retry-after changes
+	reply   *reply.Reply // the last one, which serves until its retry-after changes
 
 	probing    bool   // a probe is out
 	probeError string // why the last probe could not be made, as logged
@@ -66,7 +67,7 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 }
 
 func (c *cluster) onTransition(m breaker.Transition) {
-	text := describe(&c.rules.Policy, m)
+	text := statuspage.Describe(&c.rules.Policy, m)
 	proxywasm.LogWarnf("cluster %q: %s", c.name, text)
 	remember(c.plugin.name, c.name, m, text)
 }
@@ -79,117 +80,3 @@ func (c *cluster) onHiddenStat(s breaker.Stat) {
 	proxywasm.LogWarnf("cluster %q: the stat %v always reads 0, so a stats_matcher hides it: the breaker counts in shared data instead, which is slower. "+
 		"Let the stats that contain circuit_breaker pass", c.name, s)
 }
-
-// reject answers a request in the upstream's place. One without a body is none of gRPC-Web.
-func (c *cluster) reject(p *breaker.Permit, bodied bool) {
-	grpcWeb := ""
-	if bodied {
-		grpcWeb = grpcWebType()
-	}
-	seconds := wholeSeconds(p.RetryAfter)
-	r := c.reply
-	if r == nil || r.state != p.State() || r.seconds != seconds || grpcWeb != "" {
-		r = c.rules.Reject.fill(c.name, p.State(), seconds, grpcWeb)
-		if grpcWeb == "" {
-			c.reply = r
-		}
-	}
-	note("rejected", p.State(), c.name, "", "")
-	bridge.SendLocalResponse(r.status, r.details, r.body, r.headers, grpcUnavailable)
-}
-
-// grpcWebType returns the content type of a gRPC-Web request, and "" for any other.
-func grpcWebType() string {
-	t := bridge.Header(bridge.RequestHeaders, "content-type")
-	if bytes.HasPrefix(t, []byte("application/grpc-web")) {
-		return string(t)
-	}
-	return ""
-}
-
-// sharedData is a breaker.Store under one key of proxy-wasm's shared data.
-type sharedData struct {
-	kind   string // of value
-	plugin string
-	rest   string // of the key, as a cluster's name
-}
-
-// key is valid until the next key or name is made. The record's version is in it, so that two versions of the plugin side by
-// side never read each other's values; the parts are separated by NUL, which is in no name.
-func (s *sharedData) key() []byte {
-	names = append(names[:0], "circuit_breaker/"...)
-	names = append(names, '0'+breaker.RecordVersion, 0)
-	names = append(append(names, s.kind...), 0)
-	names = append(append(names, s.plugin...), 0)
-	names = append(names, s.rest...)
-	return names
-}
-
-// names is the buffer of keys and names: many clusters have many, and each is needed seldom.
-var names []byte
-
-// absent is a CAS number that is never given out. With it, a set succeeds only where the key does not exist; with 0 it
-// would overwrite.
-const absent = 0xFFFFFFFF
-
-func (s *sharedData) Load() ([]byte, uint32) { return bridge.SharedData(s.key()) }
-
-func (s *sharedData) CompareAndSwap(value []byte, version uint32) bool {
-	if version == 0 {
-		version = absent
-	}
-	return bridge.SetSharedData(s.key(), value, version) == bridge.OK
-}
-
-// set writes a value, whatever there was before.
-func (s *sharedData) set(value []byte) { bridge.SetSharedData(s.key(), value, 0) }
-
-// stats is a breaker.Tally of Envoy stats. Each is defined when it is first needed: a worker uses few of them as long as a
-// cluster is healthy, and each takes memory for each cluster and worker.
-type stats struct {
-	plugin  string
-	cluster string
-	ids     [breaker.NumStats]uint32
-	defined uint32 // bit s: ids[s] is known
-}
-
-// define makes Envoy show a stat.
-func (t *stats) define(s breaker.Stat) error {
-	kind := bridge.Counter
-	if s.Gauge() {
-		kind = bridge.Gauge
-	}
-	names = append(append(names[:0], "circuit_breaker."...), t.plugin...)
-	names = append(append(names, ".cluster."...), t.cluster...)
-	names = append(append(names, '.'), s.String()...)
-	id, err := bridge.DefineMetric(kind, names)
-	if err == nil {
-		t.ids[s], t.defined = id, t.defined|1<<s
-	}
-	return err
-}
-
-// id is 0, which no metric has, where Envoy does not define the stat.
-func (t *stats) id(s breaker.Stat) uint32 {
-	if t.defined&(1<<s) == 0 {
-		_ = t.define(s)
-	}
-	return t.ids[s]
-}
-
-func (t *stats) Add(s breaker.Stat)            { bridge.AddMetric(t.id(s), 1) }
-func (t *stats) Value(s breaker.Stat) uint64   { return bridge.MetricValue(t.id(s)) }
-func (t *stats) Set(s breaker.Stat, to uint64) { bridge.RecordMetric(t.id(s), to) }
-
-// clock is Envoy's steady clock. Every exact reading and every tick sets the coarse one, which so lags by no more than
-// the tick's period and costs a request nothing.
-type clock struct{}
-
-var coarse breaker.Time
-
-func (clock) Now() breaker.Time {
-	coarse = breaker.Time(bridge.Now())
-	return coarse
-}
-
-func (clock) Coarse() breaker.Time { return coarse }

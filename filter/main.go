@@ -1,11 +1,23 @@
+//go:build wasip1
+
 // Command filter is the Envoy plugin: an HTTP filter that keeps a circuit breaker per upstream cluster. It is compiled to
 // WebAssembly by the standard Go toolchain:
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o plugin.wasm ./filter
 //
-// Config is what it is configured with (config.go); judge (outcome.go) decides how a request ended. The rest is compiled
-// for WebAssembly only: plugin (plugin.go) is one configured plugin in one worker, streams.go follows the requests, and
-// cluster.go connects package breaker to Envoy's stats and shared data.
+// A request meets the parts in this order:
+//
+//   - Configuration: package config has read it when the worker started the plugin (plugin.go), and has a cluster's rules.
+//   - Admission: at the request's headers (admission.go) the breaker of its cluster is asked (cluster.go).
+//   - Verdict: when its stream has ended (outcome.go), ending.go reads from the host how, package verdict judges that, and
+//     the breaker is told.
+//   - Reply: what is not admitted is marked for a fallback or gets the answer that package reply makes (admission.go).
+//
+// Streams in flight are in streams.go; note.go tells access logs of them. A breaker reaches Envoy by shareddata.go, stats.go
+// and clock.go. Beside the requests, probe.go probes clusters, and status.go keeps and reads what package statuspage shows.
+//
+// This package does what takes an Envoy and nothing else. The packages config, verdict, reply and statuspage know no host;
+// internal/bridge is the way to it.
 package main
 
 // main never runs: the module is a reactor, and init registers the plugin.

@@ -14,6 +14,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/filter/internal/bridge"
 )
 
@@ -53,7 +54,7 @@ type plugin struct {
 	types.DefaultPluginContext
 	id         uint32
 	name       string
-	config     *Config
+	config     *config.Config
 	hash       uint64 // of its configuration
 	generation uint32 // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
 	clusters   map[string]*cluster
@@ -88,7 +89,7 @@ func (p *plugin) start() error {
 	if err != nil && !errors.Is(err, types.ErrorStatusNotFound) { // which is how an empty one reads
 		return fmt.Errorf("reading it: %w", err)
 	}
-	if p.config, err = ParseConfig(text); err != nil {
+	if p.config, err = config.Parse(text); err != nil {
 		return err
 	}
 	if p.name = string(bridge.Property("plugin_name")); p.name == "" {

@@ -8,6 +8,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/verdict"
 )
 
 // probe calls the cluster if its breaker is open and the turn is this worker's.
@@ -29,7 +30,7 @@ func (c *cluster) probe() {
 	c.probing = true
 	_, err := proxywasm.DispatchHttpCall(c.name, headers, nil, nil, timeout, func(numHeaders, _, _ int) {
 		c.probing = false
-		c.breaker.EndProbe(probe, numHeaders > 0 && r.Good.has(probeStatus()))
+		c.breaker.EndProbe(probe, numHeaders > 0 && r.Good.Has(probeStatus()))
 	})
 	if err != nil {
 		c.probing = false
@@ -57,7 +58,7 @@ func probeStatus() int {
 	}
 	for _, h := range headers {
 		if h[0] == ":status" {
-			return number([]byte(h[1]))
+			return verdict.ParseStatus([]byte(h[1]))
 		}
 	}
 	return -1

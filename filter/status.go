@@ -12,6 +12,8 @@ import (
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
+	"envoy-circuit-breaker/filter/reply"
+	"envoy-circuit-breaker/filter/statuspage"
 )
 
 // The status page shows all breakers of a plugin's name, whichever worker or listener they belong to. So what it needs is
@@ -27,7 +29,7 @@ func (p *plugin) announce(cluster string, policy *breaker.Policy) bool {
 		if len(old) > 4 && binary.LittleEndian.Uint32(old) >= p.generation {
 			return false
 		}
-		text, err := json.Marshal(newPolicyStatus(policy))
+		text, err := json.Marshal(statuspage.NewPolicy(policy))
 		if err != nil {
 			return false // cannot happen: there is nothing in it that JSON cannot write
 		}
@@ -45,7 +47,7 @@ func list(plugin, cluster string) {
 	count := &sharedData{"clusters", plugin, ""}
 	for range 1000 {
 		value, version := count.Load()
-		n := max(0, number(value))
+		n, _ := strconv.Atoi(string(value)) // none is written yet where that fails
 		if count.CompareAndSwap(strconv.AppendInt(nil, int64(n)+1, 10), version) {
 			(&sharedData{"clusters", plugin, strconv.Itoa(n)}).set([]byte(cluster))
 			return
@@ -56,8 +58,9 @@ func list(plugin, cluster string) {
 // listed returns the clusters that have a breaker, by name.
 func listed(plugin string) []string {
 	value, _ := (&sharedData{"clusters", plugin, ""}).Load()
+	count, _ := strconv.Atoi(string(value))
 	var names []string
-	for i := range max(0, number(value)) {
+	for i := range count {
 		// One that was counted just now may not be written yet.
 		if name, _ := (&sharedData{"clusters", plugin, strconv.Itoa(i)}).Load(); name != nil {
 			names = append(names, string(name))
@@ -67,38 +70,17 @@ func listed(plugin string) []string {
 	return names
 }
 
-// A pastTransition is what is kept of a transition.
-type pastTransition struct {
-	transitionLog
-	Epoch uint64 `json:"epoch"`
-}
-
-// remembered is how many transitions of a cluster are kept.
-const remembered = 5
-
-// remember adds a transition to a cluster's history. Workers may come here in another order than they made theirs.
+// remember adds a transition to a cluster's history.
 func remember(plugin, cluster string, m breaker.Transition, text string) {
 	store := &sharedData{"history", plugin, cluster}
+	t := statuspage.Transition{At: time.Now(), Text: text}
 	for range 1000 {
-		value, version := store.Load()
-		past, i := parseHistory(value), 0
-		for i < len(past) && past[i].Epoch > m.Epoch {
-			i++
-		}
-		past = slices.Insert(past, i, pastTransition{transitionLog{time.Now(), text}, m.Epoch})
-		next, err := json.Marshal(past[:min(len(past), remembered)])
+		history, version := store.Load()
+		next, err := statuspage.AddTransition(history, m.Epoch, t)
 		if err != nil || store.CompareAndSwap(next, version) {
 			return
 		}
 	}
-}
-
-// parseHistory reads a cluster's history; none if it cannot be read.
-func parseHistory(value []byte) (past []pastTransition) {
-	if json.Unmarshal(value, &past) != nil {
-		return nil
-	}
-	return past
 }
 
 // answerStatus answers the request if it is for the status page, and reports whether it was.
@@ -112,7 +94,7 @@ func (p *plugin) answerStatus() bool {
 		return true
 	}
 	accept := string(bridge.Header(bridge.RequestHeaders, "accept"))
-	contentType, body := page(p.name, time.Now(), p.statuses(), accept)
+	contentType, body := statuspage.Render(p.name, time.Now(), p.statuses(), accept)
 	p.reply(200, contentType, body)
 	return true
 }
@@ -121,16 +103,16 @@ func (p *plugin) reply(status uint32, contentType, body string, headers ...[2]st
 	headers = append(headers, [2]string{"content-type", contentType}, [2]string{"cache-control", "no-store"},
 		[2]string{"content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
 		[2]string{"x-content-type-options", "nosniff"})
-	bridge.SendLocalResponse(status, "circuit_breaker_status", []byte(body), appendHeaders(nil, headers), -1)
+	bridge.SendLocalResponse(status, "circuit_breaker_status", []byte(body), reply.SerializeHeaders(headers), -1)
 }
 
 // statuses reads the status of every breaker of the plugin's name.
-func (p *plugin) statuses() []clusterStatus {
+func (p *plugin) statuses() []statuspage.Cluster {
 	if p.shown == nil {
 		p.shown = map[string]*stats{}
 	}
 	now := clock{}.Now()
-	all := []clusterStatus{}
+	all := []statuspage.Cluster{}
 	for _, name := range listed(p.name) {
 		if c, ok := p.status(name, now); ok {
 			all = append(all, c)
@@ -140,8 +122,8 @@ func (p *plugin) statuses() []clusterStatus {
 }
 
 // status reads the status of one cluster's breaker. It reports false if that cannot be read.
-func (p *plugin) status(cluster string, now breaker.Time) (c clusterStatus, ok bool) {
-	c = clusterStatus{Cluster: cluster, Transitions: []transitionLog{}} // which JSON writes as a list, other than nil
+func (p *plugin) status(cluster string, now breaker.Time) (c statuspage.Cluster, ok bool) {
+	c.Name = cluster
 	value, _ := (&sharedData{"policy", p.name, cluster}).Load()
 	if len(value) < 4 || json.Unmarshal(value[4:], &c.Policy) != nil {
 		return c, false
@@ -161,22 +143,10 @@ func (p *plugin) status(cluster string, now breaker.Time) (c clusterStatus, ok b
 		if !ok {
 			return c, false // it has just been announced, or its record is corrupt and will be made anew by the next request
 		}
-		c.State, c.NextTry, c.Trips, c.Successes, c.Trials = st.State.String(), st.OpenFor.Seconds(), st.Trips, st.Successes, st.Trials
-		w := st.Window
-		c.Calls, c.Failures, c.SlowCalls = w.Calls, w.Failures, w.SlowCalls
-		c.FailureRate, c.SlowRate = percent(w.Failures, w.Calls), percent(w.SlowCalls, w.Calls)
+		c.SetStatus(st)
 	}
 	c.Rejected, c.ShadowRejected, c.Fallback = s.Value(breaker.Rejected), s.Value(breaker.ShadowRejected), s.Value(breaker.FellBack)
 	value, _ = (&sharedData{"history", p.name, cluster}).Load()
-	for _, past := range parseHistory(value) {
-		c.Transitions = append(c.Transitions, past.transitionLog)
-	}
+	c.Transitions = statuspage.Transitions(value)
 	return c, true
-}
-
-func percent(part, whole uint64) float64 {
-	if whole == 0 {
-		return 0
-	}
-	return 100 * float64(part) / float64(whole)
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"strings"
@@ -8,9 +8,9 @@ import (
 	"envoy-circuit-breaker/breaker"
 )
 
-func TestParseConfigDefaults(t *testing.T) {
+func TestParseDefaults(t *testing.T) {
 	for _, text := range []string{"", " \n", "{}"} {
-		c, err := ParseConfig([]byte(text))
+		c, err := Parse([]byte(text))
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
@@ -23,8 +23,8 @@ func TestParseConfigDefaults(t *testing.T) {
 	}
 }
 
-func TestParseConfigEveryKey(t *testing.T) {
-	c, err := ParseConfig([]byte(`{
+func TestParseEveryKey(t *testing.T) {
+	c, err := Parse([]byte(`{
 		"mode": "shadow",
 		"failure_on": ["gateway-error", "429", "520-530", "timeout", "resource-exhausted"],
 		"window": {"duration": "30s"},
@@ -63,17 +63,17 @@ func TestParseConfigEveryKey(t *testing.T) {
 	if r.Status != 429 || r.ContentType != "application/json" || r.RetryAfter || r.Overloaded {
 		t.Errorf("reject %+v", r)
 	}
-	if got := r.Body.expand("payments", "5", "open"); got != `{"error": "payments is open, { try } in 5 s", "{}": {}}` {
+	if got := r.Body.Expand("payments", "5", "open"); got != `{"error": "payments is open, { try } in 5 s", "{}": {}}` {
 		t.Errorf("reject.body %s", got)
 	}
-	if len(r.Headers) != 2 || r.Headers[1].name != "x-a" || r.Headers[0].value.expand("", "", "half_open") != "is half_open" {
+	if len(r.Headers) != 2 || r.Headers[1].Name != "x-a" || r.Headers[0].Value.Expand("", "", "half_open") != "is half_open" {
 		t.Errorf("reject.headers %+v", r.Headers)
 	}
 	if (c.Rules.Fallback != Fallback{"x-fallback", "yes", "spare"}) || !c.Rules.HonorRetryAfter || c.MaxBreakers != 10 || c.StatusPath != "/circuit-breakers" {
 		t.Errorf("fallback %+v, honor_retry_after %v, max_breakers %d", c.Rules.Fallback, c.Rules.HonorRetryAfter, c.MaxBreakers)
 	}
 	probe := c.Rules.Probe
-	if probe.Method != "HEAD" || probe.Path != "/healthz" || probe.Host != "pay.example" || !probe.Good.has(204) || probe.Good.has(200) ||
+	if probe.Method != "HEAD" || probe.Path != "/healthz" || probe.Host != "pay.example" || !probe.Good.Has(204) || probe.Good.Has(200) ||
 		len(probe.Headers) != 1 || probe.Headers[0] != [2]string{"x-probe", "1"} {
 		t.Errorf("probe %+v", probe)
 	}
@@ -86,21 +86,21 @@ func TestParseConfigEveryKey(t *testing.T) {
 
 // An override that measures its window in requests lowers the default of min_requests, but not a given one.
 func TestMinRequestsGivesWay(t *testing.T) {
-	c, err := ParseConfig([]byte(`{"clusters": [{"match": "a", "window": {"requests": 15}}]}`))
+	c, err := Parse([]byte(`{"clusters": [{"match": "a", "window": {"requests": 15}}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := c.For("a").Policy.MinRequests; got != 15 {
 		t.Errorf("min_requests = %d, want 15", got)
 	}
-	_, err = ParseConfig([]byte(`{"min_requests": 20, "window": {"requests": 15}}`))
+	_, err = Parse([]byte(`{"min_requests": 20, "window": {"requests": 15}}`))
 	if err == nil || !strings.Contains(err.Error(), "min_requests: 20 is not allowed: must be at most window.requests (15)") {
 		t.Errorf("a contradiction: %v", err)
 	}
 }
 
 func TestMaxDurationGivesWay(t *testing.T) {
-	c, err := ParseConfig([]byte(`{"open": {"duration": "2m"}}`))
+	c, err := Parse([]byte(`{"open": {"duration": "2m"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestMaxDurationGivesWay(t *testing.T) {
 }
 
 // Every refusal names the key, the value and what is allowed.
-func TestParseConfigRefuses(t *testing.T) {
+func TestParseRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"failure_rate": 140}`:                               `failure_rate: 140 is not allowed: must be from 0 to 100`,
 		`{"failure_rate": "high"}`:                            `failure_rate: "high" is not allowed: must be a number`,
@@ -148,7 +148,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		`{} {}`:                                               `line 1, column 4: invalid character '{' after top-level value`,
 		`[1]`:                                                 `[1] is not allowed: must be an object of keys`,
 	} {
-		_, err := ParseConfig([]byte(text))
+		_, err := Parse([]byte(text))
 		if err == nil {
 			t.Errorf("%s was accepted", text)
 		} else if !strings.Contains(err.Error(), want) {
@@ -180,7 +180,7 @@ func TestGlob(t *testing.T) {
 }
 
 func TestConfigString(t *testing.T) {
-	c, err := ParseConfig([]byte(`{"failure_rate": 40, "clusters": [{"match": "pay*", "mode": "shadow", "window": {"requests": 100}}]}`))
+	c, err := Parse([]byte(`{"failure_rate": 40, "clusters": [{"match": "pay*", "mode": "shadow", "window": {"requests": 100}}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}

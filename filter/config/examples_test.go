@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -14,7 +14,7 @@ import (
 
 // The examples are valid, and README shows them as they are.
 func TestExamples(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func TestExamples(t *testing.T) {
 	for _, m := range regexp.MustCompile("<!-- examples/(\\S+) -->\n```\\w+\n((?s:.*?))```\n").FindAllStringSubmatch(string(readme), -1) {
 		shown[m[1]] = m[2]
 	}
-	files, err := filepath.Glob("../examples/*")
+	files, err := filepath.Glob("../../examples/*")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no examples", err)
 	}
@@ -39,7 +39,7 @@ func TestExamples(t *testing.T) {
 		if strings.HasSuffix(name, ".yaml") {
 			configuration = structOfYAML(t, text)
 		}
-		if _, err := ParseConfig(configuration); err != nil {
+		if _, err := Parse(configuration); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package statuspage
 
 import (
 	"encoding/json"
@@ -14,22 +14,22 @@ func TestPage(t *testing.T) {
 	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
 	p := breaker.DefaultPolicy()
 	p.SlowCallDuration = 1500 * time.Millisecond
-	policy := newPolicyStatus(&p)
+	policy := NewPolicy(&p)
 	shadow := policy
 	shadow.Mode, shadow.WindowSeconds, shadow.WindowRequests, shadow.FailureRate, shadow.SlowCallSeconds = "shadow", 0, 2000, 0, 0
-	clusters := []clusterStatus{
-		{Cluster: "catalog", State: "closed", Policy: policy, Calls: 1200, Failures: 360, FailureRate: 30, SlowRate: 2.5, Rejected: 1234567},
-		{Cluster: "disabled", State: "disabled", Policy: policy},
-		{Cluster: "few", State: "closed", Policy: shadow, Calls: 3, ShadowRejected: 5, Fallback: 6},
-		{Cluster: "forced", State: "forced_open", Policy: policy, Rejected: 30},
-		{Cluster: "late", State: "open", Policy: policy, Trips: 1},
-		{Cluster: `outbound|443||<script>alert("x")</script>`, State: "open", Policy: policy, NextTry: 4.25, Trips: 2, Transitions: []transitionLog{
+	clusters := []Cluster{
+		{Name: "catalog", State: "closed", Policy: policy, Calls: 1200, Failures: 360, FailureRate: 30, SlowRate: 2.5, Rejected: 1234567},
+		{Name: "disabled", State: "disabled", Policy: policy},
+		{Name: "few", State: "closed", Policy: shadow, Calls: 3, ShadowRejected: 5, Fallback: 6},
+		{Name: "forced", State: "forced_open", Policy: policy, Rejected: 30},
+		{Name: "late", State: "open", Policy: policy, Trips: 1},
+		{Name: `outbound|443||<script>alert("x")</script>`, State: "open", Policy: policy, NextTry: 4.25, Trips: 2, Transitions: []Transition{
 			{now.Add(-75 * time.Second), `closed -> open: <b>12/20</b> failed in 1h0m0s; open for 10m0s`},
 			{now.Add(-30 * time.Hour), `half_open -> closed: 3 trials succeeded`},
 		}},
-		{Cluster: "search", State: "half_open", Policy: policy, Successes: 1, Trials: 2},
+		{Name: "search", State: "half_open", Policy: policy, Successes: 1, Trials: 2},
 	}
-	kind, body := page(`a&"b"`, now, clusters, "text/html,*/*")
+	kind, body := Render(`a&"b"`, now, clusters, "text/html,*/*")
 	if kind != "text/html; charset=utf-8" {
 		t.Errorf("content type %q", kind)
 	}
@@ -65,21 +65,21 @@ func TestPage(t *testing.T) {
 		t.Errorf("the page refers to %q", in)
 	}
 
-	kind, body = page("breaker", now, clusters, "application/json")
+	kind, body = Render("breaker", now, clusters, "application/json")
 	var got struct {
 		Plugin   string
-		Clusters []clusterStatus
+		Clusters []Cluster
 	}
 	if err := json.Unmarshal([]byte(body), &got); err != nil || kind != "application/json" {
 		t.Fatalf("%s: %v", kind, err)
 	}
-	if got.Plugin != "breaker" || len(got.Clusters) != 7 || got.Clusters[5].Cluster != clusters[5].Cluster || got.Clusters[5].NextTry != 4.25 {
+	if got.Plugin != "breaker" || len(got.Clusters) != 7 || got.Clusters[5].Name != clusters[5].Name || got.Clusters[5].NextTry != 4.25 {
 		t.Errorf("%+v", got)
 	}
 }
 
 func TestEmptyPage(t *testing.T) {
-	_, body := page("breaker", time.Now(), nil, "")
+	_, body := Render("breaker", time.Now(), nil, "")
 	for _, want := range []string{"<title>breaker: no cluster yet</title>", "No cluster has had a request yet."} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %s", want)

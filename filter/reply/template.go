@@ -1,22 +1,23 @@
-package main
+package reply
 
 import (
 	"fmt"
 	"strings"
 )
 
-// A template is text with placeholders: {cluster}, {retry_after} and {state}. Any brace that does not enclose letters or _
+// A Template is text with placeholders: {cluster}, {retry_after} and {state}. Any brace that does not enclose letters or _
 // alone is plain text, so JSON needs no escaping.
-type template []segment
+type Template []segment
 
 // A segment is a placeholder's name or, where that is empty, literal text.
 type segment struct{ text, placeholder string }
 
-const placeholders = "{cluster}, {retry_after} or {state}"
+// Placeholders are those that there are, for an error message.
+const Placeholders = "{cluster}, {retry_after} or {state}"
 
-// parseTemplate splits a text. A placeholder of another name is an error.
-func parseTemplate(text string) (template, error) {
-	var t template
+// ParseTemplate splits a text. A placeholder of another name is an error.
+func ParseTemplate(text string) (Template, error) {
+	var t Template
 	rest := text
 	for rest != "" {
 		i := strings.IndexByte(rest, '{')
@@ -44,7 +45,7 @@ func parseTemplate(text string) (template, error) {
 }
 
 // literal appends text, to the last segment where that is literal too.
-func (t template) literal(text string) template {
+func (t Template) literal(text string) Template {
 	if text == "" {
 		return t
 	}
@@ -55,8 +56,8 @@ func (t template) literal(text string) template {
 	return append(t, segment{text: text})
 }
 
-// expand fills the placeholders.
-func (t template) expand(cluster, retryAfter, state string) string {
+// Expand fills the placeholders.
+func (t Template) Expand(cluster, retryAfter, state string) string {
 	var b strings.Builder
 	for _, s := range t {
 		switch s.placeholder {

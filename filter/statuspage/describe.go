@@ -1,4 +1,4 @@
-package main
+package statuspage
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"envoy-circuit-breaker/breaker"
 )
 
-// describe tells of a transition in one line, with the numbers that caused it.
-func describe(p *breaker.Policy, m breaker.Transition) string {
+// Describe tells of a transition in one line, with the numbers that caused it: "from -> to: why".
+func Describe(p *breaker.Policy, m breaker.Transition) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%v -> %v: ", m.From, m.To)
 	switch m.Reason {

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"reflect"
@@ -30,8 +30,8 @@ func TestStructIsJSON(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fromJSON, jsonErr := ParseConfig([]byte(text))
-		fromStruct, structErr := ParseConfig(wire)
+		fromJSON, jsonErr := Parse([]byte(text))
+		fromStruct, structErr := Parse(wire)
 		if !reflect.DeepEqual(fromJSON, fromStruct) || show(errorText(jsonErr)) != show(errorText(structErr)) {
 			t.Errorf("%s:\nJSON   %+v %v\nStruct %+v %v", text, fromJSON, jsonErr, fromStruct, structErr)
 		}
@@ -51,7 +51,7 @@ func TestBrokenStruct(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := 2; n < len(whole); n++ { // one byte is a line feed, and so an empty text
-		if _, err := ParseConfig(whole[:n]); err == nil || !strings.Contains(err.Error(), "neither a google.protobuf.Struct") {
+		if _, err := Parse(whole[:n]); err == nil || !strings.Contains(err.Error(), "neither a google.protobuf.Struct") {
 			t.Errorf("the first %d of %d bytes: %v", n, len(whole), err)
 		}
 	}
@@ -63,16 +63,16 @@ func TestBrokenStruct(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ParseConfig(wire); err == nil || !strings.Contains(err.Error(), "nested deeper than 32 levels") {
+	if _, err := Parse(wire); err == nil || !strings.Contains(err.Error(), "nested deeper than 32 levels") {
 		t.Errorf("a deep one: %v", err)
 	}
 }
 
-func FuzzParseConfig(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"failure_rate": 50}`))
 	f.Add([]byte("\n\x05\n\x01a\x12\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		c, err := ParseConfig(b)
+		c, err := Parse(b)
 		if err == nil && c.Rules.Policy.Validate() != nil {
 			t.Errorf("accepted %q with a bad policy", b)
 		}

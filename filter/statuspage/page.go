@@ -1,4 +1,4 @@
-package main
+package statuspage
 
 import (
 	_ "embed"
@@ -12,72 +12,18 @@ import (
 	"envoy-circuit-breaker/breaker"
 )
 
-// A clusterStatus is what the status page says of one cluster's breaker.
-type clusterStatus struct {
-	Cluster   string  `json:"cluster"`
-	State     string  `json:"state"`
-	NextTry   float64 `json:"next_try_seconds"` // rest of the open time, while open
-	Trips     uint32  `json:"trips"`            // in a row
-	Successes uint32  `json:"successes"`        // of trials, while half-open
-	Trials    int     `json:"trials_in_flight"` // while half-open
-
-	// In the window, while closed. Rates are percentages.
-	Calls       uint64  `json:"calls"`
-	Failures    uint64  `json:"failures"`
-	SlowCalls   uint64  `json:"slow_calls"`
-	FailureRate float64 `json:"failure_rate"`
-	SlowRate    float64 `json:"slow_rate"`
-
-	// Ever.
-	Rejected       uint64 `json:"rejected"`
-	ShadowRejected uint64 `json:"shadow_rejected"`
-	Fallback       uint64 `json:"fallback"`
-
-	Policy      policyStatus    `json:"policy"`
-	Transitions []transitionLog `json:"transitions"` // the last ones, the newest first
-}
-
-// A policyStatus is what a cluster's breaker goes by, as far as it explains the status.
-type policyStatus struct {
-	Mode             string  `json:"mode"`
-	WindowSeconds    float64 `json:"window_seconds,omitempty"`
-	WindowRequests   int     `json:"window_requests,omitempty"`
-	MinRequests      int     `json:"min_requests"`
-	FailureRate      float64 `json:"failure_rate"`
-	Consecutive      int     `json:"consecutive_failures"`
-	SlowCallSeconds  float64 `json:"slow_call_seconds"`
-	SlowCallRate     float64 `json:"slow_call_rate"`
-	MaxTrials        int     `json:"half_open_max_requests"`
-	SuccessThreshold int     `json:"half_open_success_threshold"`
-}
-
-// A transitionLog is one line of a cluster's history.
-type transitionLog struct {
-	At   time.Time `json:"at"`
-	Text string    `json:"text"`
-}
-
-func newPolicyStatus(p *breaker.Policy) policyStatus {
-	return policyStatus{
-		Mode:          p.Mode.String(),
-		WindowSeconds: p.WindowDuration.Seconds(), WindowRequests: p.WindowRequests, MinRequests: p.MinRequests,
-		FailureRate: p.FailureRate, Consecutive: p.ConsecutiveFailures,
-		SlowCallSeconds: p.SlowCallDuration.Seconds(), SlowCallRate: p.SlowCallRate,
-		MaxTrials: p.HalfOpenMaxRequests, SuccessThreshold: p.HalfOpenSuccessThreshold,
-	}
-}
-
-// page is the answer of the status page: JSON for programs that ask for it, else HTML.
-func page(plugin string, now time.Time, clusters []clusterStatus, accept string) (contentType, body string) {
+// Render returns the page, as of now: JSON for programs that ask for it, else HTML. accept is the request's header of
+// that name.
+func Render(plugin string, now time.Time, clusters []Cluster, accept string) (contentType, body string) {
 	if strings.Contains(accept, "application/json") {
 		var b strings.Builder
 		e := json.NewEncoder(&b)
 		e.SetEscapeHTML(false) // people read it too
 		e.SetIndent("", "  ")
 		err := e.Encode(struct {
-			Plugin   string          `json:"plugin"`
-			At       time.Time       `json:"at"`
-			Clusters []clusterStatus `json:"clusters"`
+			Plugin   string    `json:"plugin"`
+			At       time.Time `json:"at"`
+			Clusters []Cluster `json:"clusters"`
 		}{plugin, now, clusters})
 		if err != nil {
 			return "text/plain", err.Error() // cannot happen: there is nothing in it that JSON cannot write
@@ -101,7 +47,7 @@ var pageStyle string
 
 // htmlPage loads nothing, runs nothing, and asks for itself again every two seconds. Its title and icon tell the worst of it
 // to those who keep it in a tab.
-func htmlPage(plugin string, now time.Time, clusters []clusterStatus) string {
+func htmlPage(plugin string, now time.Time, clusters []Cluster) string {
 	var pills, title, sections strings.Builder
 	icon := "818b98"
 	for _, state := range shownStates {
@@ -154,9 +100,9 @@ func htmlPage(plugin string, now time.Time, clusters []clusterStatus) string {
 var breakable = strings.NewReplacer(".", ".<wbr>", "|", "|<wbr>")
 
 // section shows one cluster.
-func section(b *strings.Builder, now time.Time, c *clusterStatus, state string) {
+func section(b *strings.Builder, now time.Time, c *Cluster, state string) {
 	fmt.Fprintf(b, `<section class="%s"><h2>%s</h2><div class="states"><span class="pill">%s</span>`,
-		c.State, breakable.Replace(html.EscapeString(c.Cluster)), capital(state))
+		c.State, breakable.Replace(html.EscapeString(c.Name)), capital(state))
 	if c.Policy.Mode == breaker.Shadow.String() {
 		b.WriteString(` <span class="pill mode">shadow</span>`)
 	}
@@ -196,7 +142,7 @@ func section(b *strings.Builder, now time.Time, c *clusterStatus, state string) 
 }
 
 // windowText says what the calls are those of, and from how many on they are judged.
-func windowText(c *clusterStatus) string {
+func windowText(c *Cluster) string {
 	p := &c.Policy
 	text := "in " + seconds(p.WindowSeconds)
 	if p.WindowRequests > 0 {
@@ -209,7 +155,7 @@ func windowText(c *clusterStatus) string {
 }
 
 // turnedAway tells of requests that were not admitted, and not rejected either.
-func turnedAway(c *clusterStatus) string {
+func turnedAway(c *Cluster) string {
 	var parts []string
 	if c.Fallback > 0 {
 		parts = append(parts, grouped(c.Fallback)+" to the fallback")
@@ -253,7 +199,7 @@ func rate(b *strings.Builder, name string, percent float64, note string, limit f
 }
 
 // history shows a transition, which a log line tells as "from -> to: why".
-func history(b *strings.Builder, now time.Time, t transitionLog) {
+func history(b *strings.Builder, now time.Time, t Transition) {
 	change, why, _ := strings.Cut(t.Text, ": ")
 	change = strings.NewReplacer("->", "→", "_", "-").Replace(change)
 	why = strings.NewReplacer("h0m0s", "h", "m0s", "m").Replace(why) // in durations
@@ -264,44 +210,3 @@ func history(b *strings.Builder, now time.Time, t transitionLog) {
 	fmt.Fprintf(b, `<li><b>%s</b><time datetime="%s">%s, %s</time><span>%s</span></li>`, html.EscapeString(change),
 		at.Format(time.RFC3339), at.Format(layout), ago(now.Sub(at)), html.EscapeString(why))
 }
-
-func ago(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return strconv.Itoa(max(0, int(d.Seconds()))) + " s ago"
-	case d < time.Hour:
-		return strconv.Itoa(int(d.Minutes())) + " min ago"
-	case d < 48*time.Hour:
-		return strconv.Itoa(int(d.Hours())) + " h ago"
-	}
-	return strconv.Itoa(int(d.Hours()/24)) + " days ago"
-}
-
-// seconds writes a length of time: with a tenth below ten seconds, where it is short. Number and unit stay on one line.
-func seconds(s float64) string {
-	format := "%.0f\u00a0h"
-	switch {
-	case s < 1 && s > 0:
-		s, format = s*1000, "%.0f\u00a0ms"
-	case s < 10:
-		format = "%.2g\u00a0s"
-	case s < 120:
-		format = "%.0f\u00a0s"
-	case s < 7200:
-		s, format = s/60, "%.0f\u00a0min"
-	default:
-		s /= 3600
-	}
-	return fmt.Sprintf(format, s)
-}
-
-// grouped writes a number with a comma at every thousand.
-func grouped(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

@@ -1,0 +1,25 @@
+package config
+
+import "strings"
+
+// A Fallback marks a request that is not admitted by a header, in place of rejecting it, so that a route which matches
+// that header can send it elsewhere. It is off where Header is empty.
+type Fallback struct {
+	Header, Value string
+	Cluster       string // where that route leads, if its breaker is to be asked
+}
+
+func (f *Fallback) read(o *object) {
+	if o == nil {
+		return
+	}
+	*f = Fallback{Value: "true"}
+	if !o.text("header", &f.Header) || !validHeaderName(f.Header) {
+		o.fail("header", o.keys["header"], "the name of a request header: letters, digits and -")
+	}
+	if f.Header = strings.ToLower(f.Header); o.text("value", &f.Value) && !validHeaderValue(f.Value) {
+		o.fail("value", f.Value, "text without control characters")
+	}
+	o.text("cluster", &f.Cluster)
+	o.end()
+}

@@ -1,0 +1,63 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/verdict"
+)
+
+// A Probe is a call of the plugin's own to a cluster whose breaker is open; Policy has its times. It is off where Path is
+// empty.
+type Probe struct {
+	Method, Path string
+	Host         string // the cluster's name where empty
+	Headers      [][2]string
+	Good         verdict.CodeSet // the statuses of a good one
+}
+
+func (pr *Probe) read(o *object, p *breaker.Policy) {
+	if o == nil {
+		return
+	}
+	*pr = Probe{Method: "GET"}
+	p.ProbeInterval, p.ProbeTimeout, p.ProbeCloses = time.Second, time.Second, false
+	if !o.text("path", &pr.Path) || !strings.HasPrefix(pr.Path, "/") || !validHeaderValue(pr.Path) {
+		o.fail("path", o.keys["path"], `a path such as "/healthz"`)
+	}
+	if o.text("method", &pr.Method) && (!validHeaderName(pr.Method) || strings.ToUpper(pr.Method) != pr.Method) {
+		o.fail("method", pr.Method, `a method such as "GET"`)
+	}
+	if o.text("host", &pr.Host) && (pr.Host == "" || !validHeaderValue(pr.Host)) {
+		o.fail("host", pr.Host, "a host, or left out for the cluster's name")
+	}
+	if headers := o.object("headers"); headers != nil {
+		for _, name := range slices.Sorted(maps.Keys(headers.keys)) {
+			var value string
+			headers.text(name, &value)
+			if !validHeaderName(name) || !validHeaderValue(value) {
+				headers.fail(name, headers.keys[name], "a header's value, under its name: letters, digits and -")
+			}
+			pr.Headers = append(pr.Headers, [2]string{strings.ToLower(name), value})
+		}
+	}
+	o.duration("interval", &p.ProbeInterval)
+	o.duration("timeout", &p.ProbeTimeout)
+	if p.ProbeInterval == 0 { // which means off to the policy
+		o.fail("interval", o.keys["interval"], "from 100ms to 1h0m0s; to do without probes leave probe out")
+	}
+	good := "200-299"
+	o.text("status", &good)
+	if !pr.Good.Add(good) {
+		o.fail("status", good, `a status code such as "204" or a range such as "200-299"`)
+	}
+	success := "half_open"
+	o.text("on_success", &success)
+	if p.ProbeCloses = success == "close"; !p.ProbeCloses && success != "half_open" {
+		o.fail("on_success", success, `"half_open" or "close"`)
+	}
+	o.end()
+}

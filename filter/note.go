@@ -1,0 +1,39 @@
+//go:build wasip1
+
+package main
+
+import (
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/internal/bridge"
+)
+
+// noteOutcome makes what became of an admitted request readable for access logs.
+func noteOutcome(s *stream, o breaker.Outcome, reason string) {
+	decision := "admitted"
+	if s.permit.Shadowed() {
+		decision = "shadow_rejected"
+	}
+	outcome := [...]string{breaker.Success: "success", breaker.Failure: "failure", breaker.Neutral: "neutral"}[o.Result]
+	if o.Slow {
+		outcome += ",slow"
+	}
+	note(decision, s.permit.State(), s.cluster.name, outcome, reason)
+}
+
+// note sets the property that access logs and traces read as %FILTER_STATE(wasm.circuit_breaker:PLAIN)%. A plainly healthy
+// request has none, and does not pay for it.
+func note(decision, state, cluster, outcome, reason string) {
+	b := append(notes[:0], "decision="...)
+	b = append(b, decision...)
+	b = append(append(b, " state="...), state...)
+	b = append(append(b, " cluster="...), cluster...)
+	if outcome != "" {
+		b = append(append(b, " outcome="...), outcome...)
+		b = append(append(b, " reason="...), reason...)
+	}
+	notes = b
+	bridge.SetProperty("circuit_breaker", b)
+}
+
+// notes is the buffer of the last note.
+var notes []byte

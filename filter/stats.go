@@ -1,0 +1,45 @@
+//go:build wasip1
+
+package main
+
+import (
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/internal/bridge"
+)
+
+// stats is a breaker.Tally of Envoy stats. Each is defined when it is first needed: a worker uses few of them as long as a
+// cluster is healthy, and each takes memory for each cluster and worker.
+type stats struct {
+	plugin  string
+	cluster string
+	ids     [breaker.NumStats]uint32
+	defined uint32 // bit s: ids[s] is known
+}
+
+// define makes Envoy show a stat.
+func (t *stats) define(s breaker.Stat) error {
+	kind := bridge.Counter
+	if s.Gauge() {
+		kind = bridge.Gauge
+	}
+	names = append(append(names[:0], "circuit_breaker."...), t.plugin...)
+	names = append(append(names, ".cluster."...), t.cluster...)
+	names = append(append(names, '.'), s.String()...)
+	id, err := bridge.DefineMetric(kind, names)
+	if err == nil {
+		t.ids[s], t.defined = id, t.defined|1<<s
+	}
+	return err
+}
+
+// id is 0, which no metric has, where Envoy does not define the stat.
+func (t *stats) id(s breaker.Stat) uint32 {
+	if t.defined&(1<<s) == 0 {
+		_ = t.define(s)
+	}
+	return t.ids[s]
+}
+
+func (t *stats) Add(s breaker.Stat)            { bridge.AddMetric(t.id(s), 1) }
+func (t *stats) Value(s breaker.Stat) uint64   { return bridge.MetricValue(t.id(s)) }
+func (t *stats) Set(s breaker.Stat, to uint64) { bridge.RecordMetric(t.id(s), to) }

@@ -1,0 +1,101 @@
+package verdict
+
+import (
+	"strconv"
+	"strings"
+)
+
+// grpcNames are the gRPC statuses by number, in Envoy's spelling.
+// https://grpc.github.io/grpc/core/md_doc_statuscodes.html
+var grpcNames = [...]string{
+	1: "cancelled", 2: "unknown", 3: "invalid-argument", 4: "deadline-exceeded", 5: "not-found", 6: "already-exists",
+	7: "permission-denied", 8: "resource-exhausted", 9: "failed-precondition", 10: "aborted", 11: "out-of-range",
+	12: "unimplemented", 13: "internal", 14: "unavailable", 15: "data-loss", 16: "unauthenticated",
+}
+
+// FailureNames says what failure_on may list, for an error message.
+const FailureNames = `"5xx", "gateway-error", a status code such as "429" or a range such as "500-504" (100 to 599), ` +
+	`"connect-failure", "reset", "timeout", "no-healthy-upstream", "overflow", or a gRPC status: "cancelled", "unknown", ` +
+	`"invalid-argument", "deadline-exceeded", "not-found", "already-exists", "permission-denied", "resource-exhausted", ` +
+	`"failed-precondition", "aborted", "out-of-range", "unimplemented", "internal", "unavailable", "data-loss", "unauthenticated"`
+
+// A FailureSet is what failure_on lists. The zero value is the empty set.
+type FailureSet struct {
+	origins uint16 // bit per origin
+	grpc    uint32 // bit per gRPC status
+	codes   CodeSet
+}
+
+// DefaultFailureOn is failure_on where it is not given.
+func DefaultFailureOn() (s FailureSet) {
+	for _, name := range []string{
+		"5xx", "connect-failure", "reset", "timeout", "no-healthy-upstream",
+		"unavailable", "deadline-exceeded", "internal", "data-loss",
+	} {
+		s.Add(name)
+	}
+	return s
+}
+
+// Add adds what a name in failure_on stands for. It reports false, and adds nothing, if there is no such name.
+func (s *FailureSet) Add(name string) bool {
+	switch name {
+	case "5xx":
+		return s.codes.add(500, 599)
+	case "gateway-error":
+		return s.codes.add(502, 504)
+	}
+	if o, ok := originNames[name]; ok {
+		s.origins |= 1 << o
+		return true
+	}
+	for status, n := range grpcNames {
+		if n == name && n != "" {
+			s.grpc |= 1 << status
+			return true
+		}
+	}
+	return s.codes.Add(name)
+}
+
+// AnyGRPC reports whether a gRPC status is in the set at all: if none is, a verdict needs no gRPC status of an answer.
+func (s *FailureSet) AnyGRPC() bool { return s.grpc != 0 }
+
+func (s *FailureSet) hasGRPC(status int) bool {
+	return status >= 0 && status < len(grpcNames) && s.grpc&(1<<status) != 0
+}
+
+func (s *FailureSet) hasOrigin(o Origin) bool { return s.origins&(1<<o) != 0 }
+
+// A CodeSet is a set of HTTP status codes: bit per code. The zero value is the empty set.
+type CodeSet [600/64 + 1]uint64
+
+// Add adds what a text such as "429" or "500-504" names. It reports false, and adds nothing, if the text names no code from
+// 100 to 599.
+func (s *CodeSet) Add(text string) bool {
+	low, high, isRange := strings.Cut(text, "-")
+	if !isRange {
+		high = low
+	}
+	first, ok1 := parseCode(low)
+	last, ok2 := parseCode(high)
+	return ok1 && ok2 && s.add(first, last)
+}
+
+// parseCode reads an HTTP status code, which has three digits.
+func parseCode(s string) (int, bool) {
+	n, err := strconv.Atoi(s)
+	return n, err == nil && len(s) == 3 && n >= 100 && n <= 599
+}
+
+func (s *CodeSet) add(first, last int) bool {
+	for code := first; code <= last; code++ {
+		s[code/64] |= 1 << (code % 64)
+	}
+	return first <= last
+}
+
+// Has reports whether the set has a code; -1, for no status at all, is in none.
+func (s *CodeSet) Has(code int) bool {
+	return code >= 0 && code < 600 && s[code/64]&(1<<(code%64)) != 0
+}

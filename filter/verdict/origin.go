@@ -1,0 +1,70 @@
+package verdict
+
+import "bytes"
+
+// An Origin says who made an end of a request, and how: the upstream with its answer, Envoy in the upstream's place, or
+// somebody with whom the breaker is not concerned.
+type Origin uint8
+
+const (
+	Elsewhere         Origin = iota // the client, another filter, the route: not the upstream's doing
+	Answered                        // the upstream answered
+	ClientGone                      // the client gave up
+	ConnectFailure                  // no connection could be made
+	Reset                           // the connection or stream broke, before or in the middle of the answer
+	Timeout                         // Envoy gave up waiting
+	Outlived                        // Envoy's limit on how long a stream may last or idle, whoever it was that let it
+	NoHealthyUpstream               // there was no host to ask
+	Overflow                        // Envoy's own circuit_breakers thresholds
+)
+
+// originNames are the names of the origins in failure_on, as in Envoy's retry_on where that has them.
+var originNames = map[string]Origin{
+	"connect-failure":     ConnectFailure,
+	"reset":               Reset,
+	"timeout":             Timeout,
+	"no-healthy-upstream": NoHealthyUpstream,
+	"overflow":            Overflow,
+}
+
+// String returns the origin's name in failure_on, where it has one.
+func (o Origin) String() string {
+	for name, named := range originNames {
+		if named == o {
+			return name
+		}
+	}
+	return [...]string{Elsewhere: "elsewhere", Answered: "answered", ClientGone: "client_gone", Outlived: "outlived"}[o]
+}
+
+// OriginOf tells the origin from Envoy's response code details. Those that are not listed are other filters' replies,
+// direct responses, redirects and errors of the client's.
+// https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/response_code_details
+func OriginOf(details []byte) Origin {
+	// "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"
+	name, cause, _ := bytes.Cut(details, []byte("{"))
+	switch string(name) {
+	case "via_upstream", "internal_redirect": // which follows an answer
+		return Answered
+	case "response_timeout", "upstream_per_try_timeout", "upstream_per_try_idle_timeout":
+		return Timeout
+	case "stream_idle_timeout", "max_duration_timeout", "upstream_max_stream_duration_reached":
+		return Outlived
+	case "no_healthy_upstream":
+		return NoHealthyUpstream
+	case "downstream_remote_disconnect", "http2.remote_reset", "http3.remote_reset":
+		return ClientGone
+	case "upstream_reset_before_response_started", "upstream_reset_after_response_started":
+		if i := bytes.IndexAny(cause, "|}"); i >= 0 {
+			cause = cause[:i]
+		}
+		switch string(cause) {
+		case "connection_failure", "local_connection_failure", "remote_connection_failure", "connection_timeout":
+			return ConnectFailure
+		case "overflow":
+			return Overflow
+		}
+		return Reset
+	}
+	return Elsewhere
+}
