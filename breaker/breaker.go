@@ -18,6 +18,7 @@ type Store interface {
 // A Tally is the stats of one breaker, shared by all workers. Each operation is atomic. [MemoryTally] is one.
 type Tally interface {
 	Add(Stat)              // adds one
+	Subtract(Stat)         // takes one off a gauge
 	Value(Stat) uint64     // reads
 	Set(s Stat, to uint64) // sets a gauge
 }
@@ -108,6 +109,8 @@ type Permit struct {
 // A ticket is what a request was admitted under.
 type ticket struct {
 	epoch uint64
+	// lease is a trial's serial. For a call that has been counted while it still waited, it is how many calls there were
+	// before it, modulo 2^32.
 	lease uint32
 }
 
@@ -133,6 +136,8 @@ const (
 	refused   permitKind = iota
 	counted              // admitted by a closed breaker
 	trial                // admitted by a half-open one
+	waiting              // was counted, as a slow call, while it waited: see StillWaiting
+	settled              // nothing that comes of it matters any more
 	shadowed             // would have been refused
 	doubtful             // nobody knows
 	unmanaged            // the breaker is disabled
@@ -160,6 +165,9 @@ const (
 type Outcome struct {
 	Result Result
 	Slow   bool // it took longer than Policy.SlowCallDuration; not for Neutral, and ignored where that is off
+	// Unanswered says of a Neutral end that the upstream had had the whole request for a good while, and sent nothing: a
+	// client gave up that was not the most impatient one. A trial that ends so counts as one that expired (rule 17).
+	Unanswered bool
 	// RetryAfter is what the upstream itself asked for, if it did: where this outcome opens the breaker, that is how long
 	// it stays open, up to Policy.OpenMaxDuration.
 	RetryAfter time.Duration
@@ -226,6 +234,9 @@ func (b *Breaker) acquire() Permit {
 			for range v.expired {
 				b.tally.Add(PermitsExpired)
 			}
+			if v.moved != nil {
+				return b.permit(v, v.moved.To, next.Epoch)
+			}
 			return b.permit(v, s.State, next.Epoch)
 		}
 	}
@@ -271,11 +282,13 @@ func (b *Breaker) Done(p Permit, o Outcome) {
 func (b *Breaker) done(p Permit, o Outcome) {
 	o.Slow = o.Slow && b.policy.SlowCallDuration > 0
 	switch {
-	case p.kind == refused || p.kind == unmanaged || p.kind == doubtful:
+	case p.kind == refused || p.kind == unmanaged || p.kind == doubtful || p.kind == settled:
+	case p.kind == waiting:
+		b.countRest(p, o)
 	case o.Result == Neutral:
 		b.tally.Add(Neutrals)
 		if p.kind == trial {
-			b.giveBack(p)
+			b.giveBack(p, o.Unanswered)
 		}
 	case p.kind == trial:
 		b.settle(p, o)
@@ -284,6 +297,29 @@ func (b *Breaker) done(p Permit, o Outcome) {
 		b.tally.Add(Late)
 	default:
 		b.count(p, o)
+	}
+}
+
+// StillWaiting tells that an admitted request has waited for its answer for longer than Policy.SlowCallDuration. That is a slow
+// call, and is counted while the request still waits: so a hang opens the breaker when it is noticed, not when it ends. The
+// permit that it returns takes the other one's place, for Done.
+func (b *Breaker) StillWaiting(p Permit) Permit {
+	switch {
+	case b.policy.SlowCallDuration == 0:
+	case p.kind == trial:
+		b.settle(p, Outcome{Slow: true})
+		p.kind = settled
+	case p.kind == counted:
+		return b.countWaiting(p)
+	}
+	return p
+}
+
+// Release gives a trial's place to another request, while its verdict still counts if it comes in the same epoch: for a
+// client that takes its time over sending the request.
+func (b *Breaker) Release(p Permit) {
+	if p.kind == trial {
+		b.giveBack(p, false)
 	}
 }
 

@@ -12,7 +12,7 @@ const RecordSize = 1 + 1 + 1 + 1 + // version, state, flags, entries
 	8 + 8 + 4 + 8 + // epoch, owner, owned-at
 	4 + 8 + 8 + 8 + 8 + 8 + // trips, opened-at, open-until, closed-at, probe-at, epoch failures
 	1 + 8 + // window's kind and size
-	4 + 4 + // successes, serial
+	4 + 4 + 4 + // successes, expired, serial
 	entriesSize +
 	4 // checksum
 
@@ -24,7 +24,7 @@ const (
 )
 
 // RecordVersion is the layout's version. It belongs in the key of a store as well (rule 12).
-const RecordVersion = 1
+const RecordVersion = 2
 
 const (
 	flagStoredTally = 1 << iota
@@ -66,6 +66,7 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, byte(r.Window.Kind))
 	b = le.AppendUint64(b, uint64(r.Window.Size))
 	b = le.AppendUint32(b, r.Successes)
+	b = le.AppendUint32(b, r.Expired)
 	b = le.AppendUint32(b, r.Serial)
 	rest := len(b) + entriesSize
 	switch r.State {
@@ -117,6 +118,7 @@ func (r *Record) UnmarshalBinary(b []byte) error {
 	d.Window.Kind = WindowKind(rd.byte())
 	d.Window.Size = int64(rd.uint64())
 	d.Successes = rd.uint32()
+	d.Expired = rd.uint32()
 	d.Serial = rd.uint32()
 
 	valid := flags < flagWatched<<1 && d.Window.Kind <= CountWindow && d.Window.Size > 0

@@ -19,7 +19,7 @@ func (b *Breaker) count(p Permit, o Outcome) {
 	case v.epoch != p.epoch:
 		b.tally.Add(Late)
 	default:
-		stored := b.add(o, v.stored, now)
+		stored := b.add(b.whole(o), v.stored, now)
 		if o.bad() {
 			b.judge(v, o.RetryAfter, stored, now)
 		}
@@ -87,29 +87,82 @@ func (b *Breaker) mustMove(v *view, bad bool) bool {
 	return bad
 }
 
-// add counts an outcome, and reports whether the tally is the stored one.
-func (b *Breaker) add(o Outcome, stored bool, now Time) bool {
-	added := [4]Stat{Calls}
-	n := 1
-	b.tally.Add(Calls)
-	if o.Result == Failure {
-		b.tally.Add(Failures)
-		added[n] = Failures
-		n++
+// countWaiting counts a call of a closed breaker as slow while it still waits.
+func (b *Breaker) countWaiting(p Permit) Permit {
+	now := b.clock.Now()
+	v := b.ready(now, true, p.epoch)
+	if v == nil || v.epoch != p.epoch {
+		return p // its end will be late
 	}
-	if o.Slow {
-		b.tally.Add(SlowCalls)
-		added[n] = SlowCalls
-		n++
+	before := b.calls(v.stored)
+	stored := b.add(addition{call: true, slow: true}, v.stored, now)
+	b.tally.Add(Waiting)
+	b.judge(v, 0, stored, now)
+	p.kind, p.lease = waiting, uint32(before)
+	return p
+}
+
+// countRest counts what is left of a call that was counted while it waited: it may have failed after all. It adds no call,
+// and nothing where the window has moved past the call that it belongs to (rule 18).
+func (b *Breaker) countRest(p Permit, o Outcome) {
+	now := b.clock.Now()
+	failed := o.Result == Failure
+	v := b.ready(now, failed, p.epoch)
+	if v == nil || v.epoch != p.epoch {
+		return
 	}
-	if b.policy.ConsecutiveFailures > 0 {
-		if o.Result == Failure {
-			b.tally.Add(Streak)
-			added[n] = Streak
+	if b.tally.Value(Waiting) > 0 { // a transition has set it to 0
+		b.tally.Subtract(Waiting)
+	}
+	inWindow := int32(p.lease-uint32(v.base.Calls)) >= 0
+	switch {
+	case failed && inWindow:
+		stored := b.add(addition{failure: true, streak: b.policy.ConsecutiveFailures > 0}, v.stored, now)
+		b.judge(v, o.RetryAfter, stored, now)
+	case o.Result == Success:
+		b.endStreak(v.stored)
+	}
+}
+
+// calls reads the total of calls.
+func (b *Breaker) calls(stored bool) uint64 {
+	if stored && b.counts != nil {
+		t, _ := b.counts.read()
+		return t.Calls
+	}
+	return b.tally.Value(Calls)
+}
+
+// An addition is what is added to the tally in one go.
+type addition struct {
+	call, failure, slow bool
+	streak              bool // one more in a row
+	ended               bool // the row has ended
+}
+
+// whole is all that an outcome adds.
+func (b *Breaker) whole(o Outcome) addition {
+	rows := b.policy.ConsecutiveFailures > 0
+	failed := o.Result == Failure
+	return addition{call: true, failure: failed, slow: o.Slow, streak: rows && failed, ended: rows && !failed}
+}
+
+// add adds to the tally, in the order of rule 3, and reports whether the tally is the stored one.
+func (b *Breaker) add(a addition, stored bool, now Time) bool {
+	var added [4]Stat
+	n := 0
+	for _, x := range [...]struct {
+		is bool
+		s  Stat
+	}{{a.call, Calls}, {a.failure, Failures}, {a.slow, SlowCalls}, {a.streak, Streak}} {
+		if x.is {
+			b.tally.Add(x.s)
+			added[n] = x.s
 			n++
-		} else {
-			b.tally.Set(Streak, 0)
 		}
+	}
+	if a.ended {
+		b.tally.Set(Streak, 0)
 	}
 	if b.counts == nil {
 		return false
@@ -120,9 +173,20 @@ func (b *Breaker) add(o Outcome, stored bool, now Time) bool {
 		}
 	}
 	if stored {
-		b.counts.add(o)
+		b.counts.add(a)
 	}
 	return stored
+}
+
+// endStreak ends the row of failures.
+func (b *Breaker) endStreak(stored bool) {
+	if b.policy.ConsecutiveFailures == 0 {
+		return
+	}
+	b.tally.Set(Streak, 0)
+	if stored && b.counts != nil {
+		b.counts.endStreak()
+	}
 }
 
 // verified reports whether a counter is known to count.
@@ -186,6 +250,9 @@ func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, now Time
 		case !ok:
 			next.beginWindow(next.Window, now, t)
 		case trips:
+			if why.Reason == SlowCallRate {
+				why.Waiting = min(b.tally.Value(Waiting), in.SlowCalls)
+			}
 			moved = b.policy.trip(&next, why, retryAfter, now, rnd)
 		case v.kind == CountWindow && !s.Window.Watched:
 			next.Window.Watched = true // another worker took it for clean, just before this was counted

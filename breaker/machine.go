@@ -34,7 +34,9 @@ type Transition struct {
 	Epoch    uint64 // the new one
 	At       Time
 
-	Window Totals // what the window held; trips out of closed
+	Window  Totals // what the window held; trips out of closed
+	Waiting uint64 // how many of its slow calls were still waiting; reason SlowCallRate
+	Expired uint32 // trials in a row that expired; reason HalfOpenFailure, 0 where a trial failed
 	Streak uint64 // failures in a row; reason Consecutive
 	Ramp   bool   // the trip came while the ramp was still on
 
@@ -122,7 +124,10 @@ func (p *Policy) admit(r *Record, now Time, rnd uint64) (verdict, effect) {
 		return verdict{admitted: true, lease: r.lend(now.Add(p.HalfOpenPermitTimeout)), moved: moved}, loud
 	}
 	expired := r.reclaim(now)
-	if r.live >= p.HalfOpenMaxRequests {
+	if most := uint32(p.HalfOpenMaxRequests); r.Expired >= most {
+		moved := p.trip(r, Transition{Reason: HalfOpenFailure, Expired: r.Expired}, 0, now, rnd)
+		return verdict{retryAfter: moved.OpenFor, expired: expired, moved: moved}, loud
+	} else if uint32(r.live)+r.Expired >= most {
 		return verdict{expired: expired}, quietIf(expired > 0)
 	}
 	return verdict{admitted: true, lease: r.lend(now.Add(p.HalfOpenPermitTimeout)), expired: expired}, quiet
@@ -192,7 +197,7 @@ func (p *Policy) trip(r *Record, why Transition, retryAfter time.Duration, now T
 		r.Trips-- // stay at the most; the open time is capped long before
 	}
 	moved := r.to(Open, why.Reason, now)
-	moved.Window, moved.Streak, moved.Ramp = why.Window, why.Streak, ramp
+	moved.Window, moved.Waiting, moved.Streak, moved.Ramp, moved.Expired = why.Window, why.Waiting, why.Streak, ramp, why.Expired
 	moved.OpenFor, moved.Trips = p.openTime(r.Trips, rnd), r.Trips
 	if retryAfter > 0 {
 		moved.OpenFor = min(retryAfter, p.OpenMaxDuration)
@@ -215,6 +220,6 @@ func (r *Record) to(s State, why Reason, now Time) *Transition {
 	r.State = s
 	r.Epoch++
 	r.Window = Window{Kind: r.Window.Kind, Size: r.Window.Size}
-	r.Successes, r.Serial, r.live, r.leases = 0, 0, 0, [MaxTrials]lease{}
+	r.Successes, r.Expired, r.Serial, r.live, r.leases = 0, 0, 0, 0, [MaxTrials]lease{}
 	return moved
 }

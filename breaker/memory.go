@@ -44,6 +44,9 @@ type MemoryTally [NumStats]atomic.Uint64
 // Add implements [Tally].
 func (m *MemoryTally) Add(s Stat) { m[s].Add(1) }
 
+// Subtract implements [Tally].
+func (m *MemoryTally) Subtract(s Stat) { m[s].Add(^uint64(0)) }
+
 // Value implements [Tally].
 func (m *MemoryTally) Value(s Stat) uint64 { return m[s].Load() }
 
@@ -70,19 +73,23 @@ func decodeTally(b []byte) (t Totals, streak uint64) {
 	return Totals{le.Uint64(b), le.Uint64(b[8:]), le.Uint64(b[16:])}, le.Uint64(b[24:])
 }
 
-func (s *storedTally) add(o Outcome) {
+func (s *storedTally) add(a addition) {
 	s.update(func(t *Totals, streak *uint64) {
-		t.Calls++
-		*streak++
-		if o.Result == Failure {
-			t.Failures++
-		} else {
+		t.Calls += one(a.call)
+		t.Failures += one(a.failure)
+		t.SlowCalls += one(a.slow)
+		*streak += one(a.streak)
+		if a.ended {
 			*streak = 0
 		}
-		if o.Slow {
-			t.SlowCalls++
-		}
 	})
+}
+
+func one(is bool) uint64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 func (s *storedTally) endStreak() {

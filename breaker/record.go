@@ -78,6 +78,7 @@ type Record struct {
 	Window Window // closed only; while open or half-open just its Kind and Size
 
 	Successes uint32           // half-open: successful trials so far; open: successful probes in a row
+	Expired   uint32           // half-open: trials in a row that expired (rule 17)
 	Serial    uint32           // serial of the last lease or probe of this epoch
 	leases    [MaxTrials]lease // half-open
 	live      int              // leases in use

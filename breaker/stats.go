@@ -30,18 +30,19 @@ const (
 
 	StateGauge // gauge: a State
 	Streak     // gauge: failures in a row; kept where ConsecutiveFailures is on
+	Waiting    // gauge: calls counted as slow that still wait for their answer
 
 	NumStats // how many there are
 )
 
 // Gauge reports whether a stat is a gauge.
-func (s Stat) Gauge() bool { return s == StateGauge || s == Streak }
+func (s Stat) Gauge() bool { return s >= StateGauge }
 
 // String returns the stat's name.
 func (s Stat) String() string {
 	return [NumStats]string{
 		"calls", "late", "neutral", "rejected", "errors", "failures", "slow_calls", "fallback", "shadow_rejected",
 		"transitions", "opened", "opened_failure_rate", "opened_slow_rate", "opened_consecutive",
-		"opened_half_open_failure", "opened_ramp", "permits_expired", "probes", "probe_failures", "changes", "state", "consecutive_failures",
+		"opened_half_open_failure", "opened_ramp", "permits_expired", "probes", "probe_failures", "changes", "state", "consecutive_failures", "waiting",
 	}[s]
 }

@@ -1,12 +1,15 @@
 package breaker
 
-// settle applies the verdict on a trial. It is counted once, before the totals are read (rule 11).
+import "time"
+
+// settle applies the verdict on a trial. It is counted once, before the totals are read (rule 11), whatever has become of its
+// lease (rule 10).
 func (b *Breaker) settle(p Permit, o Outcome) {
 	now, rnd := b.clock.Now(), b.rand()
 	counted := false
 	for range giveBackTries {
 		s := b.load(now)
-		if !s.ok || s.Epoch != p.epoch || !s.holds(p.lease, now) {
+		if !s.ok || s.Epoch != p.epoch {
 			switch {
 			case counted:
 			case s.ok:
@@ -17,7 +20,7 @@ func (b *Breaker) settle(p Permit, o Outcome) {
 			return
 		}
 		if !counted {
-			b.add(o, s.StoredTally, now)
+			b.add(b.whole(o), s.StoredTally, now)
 			counted = true
 		}
 		next := s.Record
@@ -32,13 +35,20 @@ func (b *Breaker) settle(p Permit, o Outcome) {
 	}
 }
 
-// giveBack returns the permit of a trial that has no verdict, however often it takes (rule 10).
-func (b *Breaker) giveBack(p Permit) {
+// giveBack returns the permit of a trial that has no verdict, however often it takes (rule 10). expired says that it counts as
+// one that expired (rule 17).
+func (b *Breaker) giveBack(p Permit, expired bool) {
 	now := b.clock.Now()
 	for range giveBackTries {
 		s := b.load(now)
 		next := s.Record
-		if !s.ok || s.Epoch != p.epoch || !next.giveBack(p.lease) || b.swap(&s, &next, quiet, nil) {
+		if !s.ok || s.Epoch != p.epoch || !next.giveBack(p.lease) {
+			return // its lease has expired, and counts as that already
+		}
+		if expired {
+			next.Expired++
+		}
+		if b.swap(&s, &next, quiet, nil) {
 			return
 		}
 	}
@@ -47,13 +57,14 @@ func (b *Breaker) giveBack(p Permit) {
 // closing reports whether one more success, of a trial or probe, is enough.
 func (p *Policy) closing(r *Record) bool { return r.Successes+1 >= uint32(p.HalfOpenSuccessThreshold) }
 
-// settle applies the verdict on a trial. The caller has made sure that its lease is live, and has counted the trial
-// before it read the totals, from which the window starts if the breaker is closing.
+// settle applies the verdict on a trial. The caller has counted it before it read the totals, from which the window starts if
+// the breaker is closing.
 func (p *Policy) settle(r *Record, serial uint32, o Outcome, now Time, t Totals, rnd uint64) (*Transition, effect) {
 	if o.bad() {
 		return p.trip(r, Transition{Reason: HalfOpenFailure}, o.RetryAfter, now, rnd), loud
 	}
 	r.giveBack(serial)
+	r.Expired = 0
 	closing := p.closing(r)
 	if r.Successes++; !closing {
 		return nil, quiet
@@ -71,16 +82,6 @@ func (r *Record) lend(deadline Time) uint32 {
 	return r.Serial
 }
 
-// holds reports whether a half-open record has a lease of this serial whose time is not over.
-func (r *Record) holds(serial uint32, now Time) bool {
-	for _, l := range r.leases[:r.live] {
-		if l.serial == serial {
-			return now < l.deadline
-		}
-	}
-	return false
-}
-
 // giveBack ends a lease and reports whether there was one.
 func (r *Record) giveBack(serial uint32) bool {
 	for i, l := range r.leases[:r.live] {
@@ -94,15 +95,19 @@ func (r *Record) giveBack(serial uint32) bool {
 	return false
 }
 
-// reclaim ends the leases whose deadline has come, and returns how many.
+// expiryGrace is how long after its deadline a lease expires: a verdict that is on its way is not overtaken.
+const expiryGrace = 500 * time.Millisecond
+
+// reclaim ends the leases that have expired, and returns how many.
 func (r *Record) reclaim(now Time) (expired int) {
 	for i := 0; i < r.live; {
-		if r.leases[i].deadline <= now {
+		if now.Sub(r.leases[i].deadline) >= expiryGrace {
 			r.giveBack(r.leases[i].serial)
 			expired++
 			continue
 		}
 		i++
 	}
+	r.Expired += uint32(expired)
 	return expired
 }

@@ -150,6 +150,7 @@ func (b *Breaker) swap(s *loaded, next *Record, eff effect, moved *Transition) b
 	}
 	// Rule 7. Where it closes, the last good trial has ended the streak; now others may already count in the new epoch.
 	if moved != nil && moved.To == Open {
+		b.tally.Set(Waiting, 0)
 		b.tally.Set(Streak, 0)
 		if next.StoredTally && b.counts != nil {
 			b.counts.endStreak()

@@ -5,12 +5,14 @@ type Totals struct {
 	Calls, Failures, SlowCalls uint64
 }
 
-// since returns what was added after base. ok is false if the two do not fit: counters were set back, or there are more
-// failures than calls. A window must then begin afresh.
+// since returns what was added after base. ok is false if the two do not fit, because counters were set back: a window must
+// then begin afresh. Failures are no more than calls: one can come later than its call (rule 18), or be in sight without it
+// for a moment (rule 3).
 func (t Totals) since(base Totals) (in Totals, ok bool) {
-	in = Totals{t.Calls - base.Calls, t.Failures - base.Failures, t.SlowCalls - base.SlowCalls}
-	ok = t.Calls >= base.Calls && t.Failures >= base.Failures && t.SlowCalls >= base.SlowCalls &&
-		in.Failures <= in.Calls && in.SlowCalls <= in.Calls
+	ok = t.Calls >= base.Calls && t.Failures >= base.Failures && t.SlowCalls >= base.SlowCalls
+	in.Calls = t.Calls - base.Calls
+	in.Failures = min(t.Failures-base.Failures, in.Calls)
+	in.SlowCalls = min(t.SlowCalls-base.SlowCalls, in.Calls)
 	return in, ok
 }
 
