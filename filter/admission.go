@@ -48,10 +48,13 @@ func onRequestHeaders(id, _, endOfStream uint32) uint32 {
 		}
 		c.breaker.FallBack()
 		note("fallback", permit.State(), c.name, "", "")
-		return uint32(types.ActionContinue)
+	} else {
+		s.cluster, s.permit = c, permit
 	}
-	s.cluster, s.permit = c, permit
 	s.start()
+	if endOfStream != 0 {
+		s.requestEnds()
+	}
 	return uint32(types.ActionContinue)
 }
 
@@ -72,16 +75,8 @@ func fallBack(s *stream, c *cluster) bool {
 			return false
 		}
 		s.cluster = to
-		s.start()
 	}
 	return bridge.SetHeader(bridge.RequestHeaders, f.Header, f.Value) == bridge.OK
-}
-
-// start takes the time, where slow calls are on.
-func (s *stream) start() {
-	if s.cluster.rules.Policy.SlowCallDuration > 0 {
-		s.began = clock{}.Now()
-	}
 }
 
 // reject answers a request in the upstream's place. One without a body is none of gRPC-Web.

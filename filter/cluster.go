@@ -22,6 +22,7 @@ type cluster struct {
 	record  sharedData
 	counts  sharedData
 	stats   stats
+	queue   *queue       // nil where slow calls are off
 	reply   *reply.Reply // the last one, which serves until its retry-after changes
 
 	probing    bool   // a probe is out
@@ -34,8 +35,9 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 	if err := p.takeGeneration(); err != nil {
 		return nil, err
 	}
+	rules := p.config.For(name)
 	c := &cluster{
-		plugin: p, name: name, rules: p.config.For(name),
+		plugin: p, name: name, rules: rules, queue: p.queueOf(rules.Policy.SlowCallDuration),
 		record: sharedData{"record", p.name, name}, counts: sharedData{"counts", p.name, name}, stats: stats{plugin: p.name, cluster: name},
 	}
 	// A cluster's first worker makes Envoy show all of its stats, at zero.

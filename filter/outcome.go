@@ -3,30 +3,12 @@
 package main
 
 import (
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+	"time"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
 	"envoy-circuit-breaker/filter/verdict"
 )
-
-// onResponseHeaders takes the time where slow calls are on, and gives a trial its verdict where that is final already, so
-// that a long download does not hold recovery up.
-//
-//go:wasmexport proxy_on_response_headers
-func onResponseHeaders(id, _, _ uint32) uint32 {
-	s := find(id)
-	if s == nil || s.cluster == nil {
-		return uint32(types.ActionContinue)
-	}
-	if s.began != 0 {
-		s.headers = clock{}.Now()
-	}
-	if s.permit.Trial() && final() {
-		done(s)
-	}
-	return uint32(types.ActionContinue)
-}
 
 // onLog is the end of a stream, however it came.
 //
@@ -43,29 +25,53 @@ func onLog(id uint32) {
 	done(s)
 }
 
-// done gives the verdict on a stream to the breaker.
+// done gives the verdict on a stream that has ended.
 func done(s *stream) {
-	e := s.ending()
-	if s.marked {
-		served(s, e)
-	} else {
-		o, reason := s.cluster.judge(e)
-		s.cluster.breaker.Done(s.permit, o)
-		if o != (breaker.Outcome{}) || s.permit.State() != "closed" {
-			noteOutcome(s, o, reason)
-		}
+	if s.told {
+		forget(s)
+		return
 	}
-	forget(s)
+	if e := s.ending(); s.marked {
+		s.served(e)
+		forget(s)
+	} else {
+		s.judged(e)
+		forget(s)
+	}
+}
+
+// tell gives the verdict on a trial before its stream ends: nothing that comes of it can change that.
+func (s *stream) tell() {
+	if s.marked {
+		return // who serves it is known at the end
+	}
+	a := &s.answer
+	e := verdict.Ending{Origin: a.origin, Status: a.status, GRPC: a.grpc, Sent: s.sent}
+	if s.sent {
+		e.Waited = max(0, a.at.Sub(s.sentAt))
+	}
+	s.judged(e)
+	s.told = true
+	s.plugin.dropTrial(s)
+}
+
+// judged tells the breaker, and whoever reads the access log.
+func (s *stream) judged(e verdict.Ending) {
+	o, reason := s.cluster.judge(e, s.answer.retryAfter)
+	s.cluster.breaker.Done(s.permit, o)
+	if o != (breaker.Outcome{}) || s.permit.State() != "closed" {
+		noteOutcome(s, o, reason)
+	}
 }
 
 // served gives the verdict on a request that was marked for the fallback: it belongs to the cluster that served it, which
 // is known by now. A fallback cluster that was asked and not used gets its permit back.
-func served(s *stream, e verdict.Ending) {
+func (s *stream) served(e verdict.Ending) {
 	name := bridge.Property(clusterName)
 	if s.permit.Admitted() {
 		outcome := breaker.Outcome{Result: breaker.Neutral}
 		if string(name) == s.cluster.name {
-			outcome, _ = s.cluster.judge(e)
+			outcome, _ = s.cluster.judge(e, s.answer.retryAfter)
 		}
 		s.cluster.breaker.Done(s.permit, outcome)
 		return
@@ -74,17 +80,17 @@ func served(s *stream, e verdict.Ending) {
 		return // a direct response
 	}
 	if c := s.plugin.cluster(name); c != nil {
-		o, _ := c.judge(e)
+		o, _ := c.judge(e, s.answer.retryAfter)
 		c.breaker.Observe(o)
 	}
 }
 
 // judge gives the verdict on a request as the cluster's and its reason, and adds the upstream's word on when to come back
 // where that may be asked for.
-func (c *cluster) judge(e verdict.Ending) (o breaker.Outcome, reason string) {
+func (c *cluster) judge(e verdict.Ending, retryAfter time.Duration) (o breaker.Outcome, reason string) {
 	o, reason = c.rules.Judge(e)
-	if c.rules.HonorRetryAfter && e.Origin == verdict.Answered && o.Result == breaker.Failure {
-		o.RetryAfter = retryAfter(e)
+	if c.rules.HonorRetryAfter && o.Result == breaker.Failure {
+		o.RetryAfter = retryAfter
 	}
 	return o, reason
 }

@@ -64,13 +64,15 @@ type plugin struct {
 	lastTick   breaker.Time
 	streams    int        // in flight
 	probed     []*cluster // those that have a probe
+	queues     []*queue   // of requests that wait for an answer
+	trials     []*stream  // without a verdict
 
 	shown map[string]*stats // stats of the clusters on the status page
 }
 
 const (
-	// tickMilliseconds is how far the coarse clock may lag: the bucket of the shortest window.
-	tickMilliseconds = 100
+	// tick is how far the coarse clock may lag: the bucket of the shortest window. So late a request that hangs is noticed.
+	tick = 100 * time.Millisecond
 	// silence is how long Envoy must have left a plugin's tick out before the plugin counts as removed.
 	silence = 60 * time.Second
 )
@@ -106,7 +108,7 @@ func (p *plugin) start() error {
 		}
 	}
 	p.lastTick = clock{}.Now()
-	return proxywasm.SetTickPeriodMilliSeconds(tickMilliseconds)
+	return proxywasm.SetTickPeriodMilliSeconds(uint32(tick.Milliseconds()))
 }
 
 // takeGeneration finds the place of a configuration in the order of loading, unless it has one. All workers keep that order under
@@ -136,7 +138,7 @@ func (p *plugin) takeGeneration() error {
 	return nil
 }
 
-// OnTick keeps the coarse clock, probes, and forgets plugins that Envoy has removed: it tells of that only through a
+// OnTick keeps the coarse clock, looks for requests that hang, probes, and forgets plugins that Envoy has removed: it tells of that only through a
 // callback that every stream would have to pay for as well.
 func (p *plugin) OnTick() {
 	p.lastTick = clock{}.Now()
@@ -147,6 +149,8 @@ func (p *plugin) OnTick() {
 			bridge.DeletePlugin(id)
 		}
 	}
+	p.lookAtWaiting(p.lastTick)
+	p.lookAtTrials(p.lastTick)
 	for _, c := range p.probed {
 		c.probe()
 	}

@@ -41,5 +41,6 @@ func (t *stats) id(s breaker.Stat) uint32 {
 }
 
 func (t *stats) Add(s breaker.Stat)            { bridge.AddMetric(t.id(s), 1) }
+func (t *stats) Subtract(s breaker.Stat)       { bridge.AddMetric(t.id(s), -1) }
 func (t *stats) Value(s breaker.Stat) uint64   { return bridge.MetricValue(t.id(s)) }
 func (t *stats) Set(s breaker.Stat, to uint64) { bridge.RecordMetric(t.id(s), to) }

@@ -3,22 +3,34 @@
 package main
 
 import (
+	"time"
+
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
 )
 
-// A stream is a request in flight. The callbacks of streams (onContextCreate, onRequestHeaders, onResponseHeaders,
-// onLog) go round the SDK's own dispatch, which would allocate a context for each.
+// A stream is a request in flight. The callbacks of streams (those that are exported in streams.go, admission.go, request.go,
+// answer.go and outcome.go) go round the SDK's own dispatch, which would allocate a context for each.
 type stream struct {
 	id      uint32
 	next    *stream // in the same bucket, or among those for reuse
 	plugin  *plugin
 	cluster *cluster // nil until the request has been admitted
 	permit  breaker.Permit
-	bodied  bool         // the request has a body, as a gRPC request always has
-	marked  bool         // sent to a fallback
-	began   breaker.Time // where slow calls are on
-	headers breaker.Time // when response headers came, likewise
+	bodied  bool // the request has a body, as a gRPC request always has
+	marked  bool // sent to a fallback
+	told    bool // the breaker knows the verdict already
+
+	began    breaker.Time  // when it was admitted; coarse unless it is a trial or has a deadline
+	deadline time.Duration // that the caller chose; 0 if none
+	sent     bool          // the request has come to its end
+	sentAt   breaker.Time  // when; coarse where slow calls are off and there is no deadline
+
+	answer answer
+
+	queue          *queue  // of requests that wait for an answer, where it is in one
+	earlier, later *stream // there
+	released       bool    // a trial whose place has been given back
 }
 
 // The streams in flight are in a hash table. Ids come in sequence, so its buckets hold one each unless very many are in
@@ -65,6 +77,10 @@ func forget(s *stream) {
 		link = &(*link).next
 	}
 	*link = s.next
+	s.leaveQueue()
+	if s.permit.Trial() {
+		s.plugin.dropTrial(s)
+	}
 	s.plugin.streams--
 	*s = stream{next: free}
 	free = s

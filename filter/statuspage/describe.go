@@ -16,7 +16,11 @@ func Describe(p *breaker.Policy, m breaker.Transition) string {
 	case breaker.FailureRate:
 		fmt.Fprintf(&s, "%d/%d failed in %s, threshold %v%%", m.Window.Failures, m.Window.Calls, window(p), p.FailureRate)
 	case breaker.SlowCallRate:
-		fmt.Fprintf(&s, "%d/%d slower than %v in %s, threshold %v%%", m.Window.SlowCalls, m.Window.Calls, p.SlowCallDuration, window(p), p.SlowCallRate)
+		fmt.Fprintf(&s, "%d/%d slower than %v", m.Window.SlowCalls, m.Window.Calls, p.SlowCallDuration)
+		if m.Waiting > 0 {
+			fmt.Fprintf(&s, ", %d of them still waiting,", m.Waiting)
+		}
+		fmt.Fprintf(&s, " in %s, threshold %v%%", window(p), p.SlowCallRate)
 	case breaker.Consecutive:
 		fmt.Fprintf(&s, "%d failures in a row, threshold %d", m.Streak, p.ConsecutiveFailures)
 	case breaker.HalfOpenFailure:

@@ -15,7 +15,7 @@ var grpcNames = [...]string{
 
 // FailureNames says what failure_on may list, for an error message.
 const FailureNames = `"5xx", "gateway-error", a status code such as "429" or a range such as "500-504" (100 to 599), ` +
-	`"connect-failure", "reset", "timeout", "no-healthy-upstream", "overflow", or a gRPC status: "cancelled", "unknown", ` +
+	`"connect-failure", "reset", "timeout", "body-timeout", "no-healthy-upstream", "overflow", or a gRPC status: "cancelled", "unknown", ` +
 	`"invalid-argument", "deadline-exceeded", "not-found", "already-exists", "permission-denied", "resource-exhausted", ` +
 	`"failed-precondition", "aborted", "out-of-range", "unimplemented", "internal", "unavailable", "data-loss", "unauthenticated"`
 

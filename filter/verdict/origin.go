@@ -2,17 +2,18 @@ package verdict
 
 import "bytes"
 
-// An Origin says who made an end of a request, and how: the upstream with its answer, Envoy in the upstream's place, or
+// An Origin says who made an answer, or an end, and how: the upstream with its answer, Envoy in the upstream's place, or
 // somebody with whom the breaker is not concerned.
 type Origin uint8
 
 const (
-	Elsewhere         Origin = iota // the client, another filter, the route: not the upstream's doing
+	Elsewhere         Origin = iota // another filter, the route, the client's mistake: not the upstream's doing
 	Answered                        // the upstream answered
 	ClientGone                      // the client gave up
 	ConnectFailure                  // no connection could be made
 	Reset                           // the connection or stream broke, before or in the middle of the answer
-	Timeout                         // Envoy gave up waiting
+	Timeout                         // Envoy gave up waiting for the upstream
+	BodyTimeout                     // the same, but headers had come: the upstream was slow to send the rest, or the client to take it
 	Outlived                        // Envoy's limit on how long a stream may last or idle, whoever it was that let it
 	NoHealthyUpstream               // there was no host to ask
 	Overflow                        // Envoy's own circuit_breakers thresholds
@@ -23,6 +24,7 @@ var originNames = map[string]Origin{
 	"connect-failure":     ConnectFailure,
 	"reset":               Reset,
 	"timeout":             Timeout,
+	"body-timeout":        BodyTimeout,
 	"no-healthy-upstream": NoHealthyUpstream,
 	"overflow":            Overflow,
 }

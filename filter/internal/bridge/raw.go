@@ -78,6 +78,9 @@ func result(status uint32) []byte {
 	return lent[:outSize]
 }
 
+// SetEffectiveContext makes another context the one that host calls are about, until the callback is over.
+func SetEffectiveContext(id uint32) { proxySetEffectiveContext(id) }
+
 // Metric types of proxy-wasm.
 const (
 	Counter uint32 = 0

@@ -1,0 +1,111 @@
+//go:build wasip1
+
+package main
+
+import (
+	"slices"
+	"time"
+
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/internal/bridge"
+	"envoy-circuit-breaker/filter/verdict"
+)
+
+// A request that hangs is noticed while it hangs: each tick looks for those that have waited for an answer for too long, and for
+// trials that hold a place for too long.
+
+// A queue has the requests that wait for an answer, in the order in which they came to their end, of all clusters with the same
+// limit to a slow call. So a tick looks at the oldest and mostly at no more.
+type queue struct {
+	slow           time.Duration // slow_call.duration
+	oldest, newest *stream
+}
+
+func (q *queue) join(s *stream) {
+	s.queue, s.earlier = q, q.newest
+	if q.newest != nil {
+		q.newest.later = s
+	} else {
+		q.oldest = s
+	}
+	q.newest = s
+}
+
+// leaveQueue does nothing for a stream that is in none.
+func (s *stream) leaveQueue() {
+	q := s.queue
+	if q == nil {
+		return
+	}
+	if s.earlier != nil {
+		s.earlier.later = s.later
+	} else {
+		q.oldest = s.later
+	}
+	if s.later != nil {
+		s.later.earlier = s.earlier
+	} else {
+		q.newest = s.earlier
+	}
+	s.queue, s.earlier, s.later = nil, nil, nil
+}
+
+// queueOf finds the queue for a limit, or makes it; nil where slow calls are off.
+func (p *plugin) queueOf(slow time.Duration) *queue {
+	if slow == 0 {
+		return nil
+	}
+	for _, q := range p.queues {
+		if q.slow == slow {
+			return q
+		}
+	}
+	q := &queue{slow: slow}
+	p.queues = append(p.queues, q)
+	return q
+}
+
+// lookAtWaiting gives the verdict on requests that have waited for longer than a call may take.
+func (p *plugin) lookAtWaiting(now breaker.Time) {
+	looked := false
+	for _, q := range p.queues {
+		for s := q.oldest; s != nil && now.Sub(s.sentAt) > q.slow; s = q.oldest {
+			s.leaveQueue()
+			bridge.SetEffectiveContext(s.id)
+			looked = true
+			if !asked() {
+				// A filter after this one keeps it from the upstream, whose time has not begun.
+				s.sentAt = now
+				q.join(s)
+				continue
+			}
+			s.permit = s.cluster.breaker.StillWaiting(s.permit)
+		}
+	}
+	if looked {
+		bridge.SetEffectiveContext(p.id)
+	}
+}
+
+// lookAtTrials gives back the place of a trial whose client takes its time over the request, and the verdict on one whose answer has
+// begun well and goes on for longer than its permit does: a stream of gRPC's is not over when it works.
+func (p *plugin) lookAtTrials(now breaker.Time) {
+	for _, s := range slices.Clone(p.trials) {
+		old := now.Sub(s.began)
+		if !s.sent && !s.released && old >= verdict.Patience {
+			s.released = true
+			s.cluster.breaker.Release(s.permit)
+		}
+		a := &s.answer
+		if a.at != 0 && a.origin == verdict.Answered && a.status == 200 && old >= s.cluster.rules.Policy.HalfOpenPermitTimeout-2*tick {
+			s.tell()
+		}
+	}
+}
+
+// dropTrial does nothing for a trial that has been dropped.
+func (p *plugin) dropTrial(s *stream) {
+	if i := slices.Index(p.trials, s); i >= 0 {
+		p.trials = slices.Delete(p.trials, i, i+1)
+	}
+}
