@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"envoy-circuit-breaker/e2e/host"
+	"envoy-circuit-breaker/internal/wasmhost"
 )
 
 // buildWithMeter compiles the plugin with the export that tells how many bytes it has allocated, and has the workers of this
 // test run it.
-func buildWithMeter(t *testing.T) *host.Program {
+func buildWithMeter(t *testing.T) *wasmhost.Program {
 	t.Helper()
 	wasm := filepath.Join(t.TempDir(), "plugin-allocs.wasm")
 	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-buildmode=c-shared", "-tags=allocs", "-o", wasm, "../filter")
@@ -21,7 +21,7 @@ func buildWithMeter(t *testing.T) *host.Program {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	metered, err := host.Compile(context.Background(), wasm)
+	metered, err := wasmhost.Compile(context.Background(), wasm)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func (w *workers) garbage(n int, request func()) float64 {
 func TestGarbage(t *testing.T) {
 	metered := buildWithMeter(t)
 	start := func(t *testing.T, config string) *workers {
-		h, err := host.New(metered, host.Options{Workers: 2, Plugin: "breaker", Config: config})
+		h, err := wasmhost.New(metered, wasmhost.Options{Workers: 2, Plugin: "breaker", Config: config})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,16 +9,16 @@ import (
 	"testing"
 	"time"
 
-	"envoy-circuit-breaker/e2e/host"
+	"envoy-circuit-breaker/internal/wasmhost"
 )
 
 // program is the compiled plugin, for hosts of ours.
-var program *host.Program
+var program *wasmhost.Program
 
 func TestMain(m *testing.M) {
 	ctx := context.Background()
 	var err error
-	if program, err = host.Compile(ctx, "../build/plugin.wasm"); err != nil {
+	if program, err = wasmhost.Compile(ctx, "../build/plugin.wasm"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -29,12 +29,12 @@ func TestMain(m *testing.M) {
 
 // workers is a host with so many workers.
 type workers struct {
-	*host.Host
+	*wasmhost.Host
 	t *testing.T
 	n int
 }
 
-func startWorkers(t *testing.T, o host.Options) *workers {
+func startWorkers(t *testing.T, o wasmhost.Options) *workers {
 	t.Helper()
 	if o.Workers == 0 {
 		o.Workers = 2
@@ -42,7 +42,7 @@ func startWorkers(t *testing.T, o host.Options) *workers {
 	if o.Plugin == "" {
 		o.Plugin = "breaker"
 	}
-	h, err := host.New(program, o)
+	h, err := wasmhost.New(program, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,12 +51,12 @@ func startWorkers(t *testing.T, o host.Options) *workers {
 }
 
 // request sends a request to payments through one worker.
-func (w *workers) request(worker int) *host.Stream {
+func (w *workers) request(worker int) *wasmhost.Stream {
 	w.t.Helper()
-	return w.send(worker, host.Req{Cluster: "payments"})
+	return w.send(worker, wasmhost.Req{Cluster: "payments"})
 }
 
-func (w *workers) send(worker int, r host.Req) *host.Stream {
+func (w *workers) send(worker int, r wasmhost.Req) *wasmhost.Stream {
 	w.t.Helper()
 	s, err := w.VM(worker).Request(r)
 	if err != nil {
@@ -139,32 +139,32 @@ func (w *workers) measure(name string, n int, limit costs, request func()) {
 // What a request asks of the host is what it costs. A healthy one does not touch shared data between two bucket ends.
 func TestHostCalls(t *testing.T) {
 	t.Run("healthy", func(t *testing.T) {
-		w := startWorkers(t, host.Options{})
+		w := startWorkers(t, wasmhost.Options{})
 		w.warm()
 		w.measure("healthy", 1000, costs{5, 3, 0}, func() { w.call(0, 200) })
 	})
 	t.Run("healthy, with a body", func(t *testing.T) {
-		w := startWorkers(t, host.Options{})
+		w := startWorkers(t, wasmhost.Options{})
 		w.warm()
 		w.measure("healthy, with a body", 1000, costs{7, 3, 0}, func() {
-			w.end(w.send(0, host.Req{Cluster: "payments", Body: true}).OK())
+			w.end(w.send(0, wasmhost.Req{Cluster: "payments", Body: true}).OK())
 		})
 	})
 	t.Run("healthy, everything on", func(t *testing.T) {
-		w := startWorkers(t, host.Options{Config: `{"slow_call": {"duration": "1s"}, "consecutive_failures": 100,
+		w := startWorkers(t, wasmhost.Options{Config: `{"slow_call": {"duration": "1s"}, "consecutive_failures": 100,
 			"clusters": [{"match": "x*", "failure_rate": 1}, {"match": "pay*", "failure_rate": 60}]}`})
 		w.warm()
 		w.measure("healthy, everything on", 1000, costs{8, 3, 0}, func() { w.call(0, 200) })
 	})
 	t.Run("failing", func(t *testing.T) {
-		w := startWorkers(t, host.Options{Config: `{"failure_rate": 60}`})
+		w := startWorkers(t, wasmhost.Options{Config: `{"failure_rate": 60}`})
 		w.warm()
 		i := 0
 		w.measure("half of all fail", 1000, costs{9, 3, 0}, func() { w.call(0, 200+300*(i%2)); i++ })
 		w.wantStats(map[string]uint64{"state": 0, "failures": 500})
 	})
 	t.Run("open", func(t *testing.T) {
-		w := startWorkers(t, host.Options{Config: `{"open": {"jitter": 0}}`})
+		w := startWorkers(t, wasmhost.Options{Config: `{"open": {"jitter": 0}}`})
 		w.warm()
 		for w.call(0, 500) {
 		}
@@ -175,7 +175,7 @@ func TestHostCalls(t *testing.T) {
 		})
 	})
 	t.Run("half-open", func(t *testing.T) {
-		w := startWorkers(t, host.Options{Config: `{"half_open": {"success_threshold": 1000}}`})
+		w := startWorkers(t, wasmhost.Options{Config: `{"half_open": {"success_threshold": 1000}}`})
 		w.warm()
 		for w.call(0, 500) {
 		}
@@ -200,7 +200,7 @@ func TestHostCalls(t *testing.T) {
 
 // A worker touches shared data about once per bucket and cluster, however many requests it has.
 func TestSharedDataPerBucket(t *testing.T) {
-	w := startWorkers(t, host.Options{})
+	w := startWorkers(t, wasmhost.Options{})
 	w.warm()
 	before := w.Counts()
 	const buckets = 20
@@ -220,7 +220,7 @@ func TestSharedDataPerBucket(t *testing.T) {
 
 // Workers agree: failures on four of them add up, and all reject as soon as one has opened the breaker.
 func TestWorkersAgree(t *testing.T) {
-	w := startWorkers(t, host.Options{Workers: 4, Config: `{"min_requests": 10, "open": {"jitter": 0}}`})
+	w := startWorkers(t, wasmhost.Options{Workers: 4, Config: `{"min_requests": 10, "open": {"jitter": 0}}`})
 	for i := range 10 {
 		if !w.call(i%4, 500) {
 			t.Fatalf("request %d was not admitted", i)
@@ -240,7 +240,7 @@ func TestWorkersAgree(t *testing.T) {
 		}
 	}
 	w.advance(1)
-	var trials []*host.Stream
+	var trials []*wasmhost.Stream
 	for i := range 12 {
 		if s := w.request(i % 4); s.Continued() {
 			trials = append(trials, s)
@@ -271,7 +271,7 @@ func TestWorkersAgree(t *testing.T) {
 
 // A record that nobody can read lets the request pass, is counted, and starts afresh.
 func TestCorruptRecord(t *testing.T) {
-	w := startWorkers(t, host.Options{Config: `{"min_requests": 5}`})
+	w := startWorkers(t, wasmhost.Options{Config: `{"min_requests": 5}`})
 	w.warm()
 	for _, bad := range []string{"", "x", strings.Repeat("\xff", 449), strings.Repeat("\x00", 449)} {
 		errors := w.stat("errors")
@@ -300,7 +300,7 @@ func TestCorruptRecord(t *testing.T) {
 func TestHiddenStats(t *testing.T) {
 	for _, hidden := range []string{".", ".calls", ".failures", ".slow_calls", ".consecutive_failures", ".changes"} {
 		t.Run(hidden, func(t *testing.T) {
-			w := startWorkers(t, host.Options{
+			w := startWorkers(t, wasmhost.Options{
 				Workers: 3,
 				Config:  `{"min_requests": 10, "failure_rate": 90, "consecutive_failures": 25, "slow_call": {"duration": "1s", "rate": 50}}`,
 				Stats:   func(name string) bool { return !strings.Contains(name, hidden) },
@@ -359,7 +359,7 @@ func TestHiddenStats(t *testing.T) {
 
 // The bad configuration's error is all there is to the plugin's log.
 func TestRefusedConfiguration(t *testing.T) {
-	_, err := host.New(program, host.Options{Workers: 1, Plugin: "breaker", Config: `{"failure_rate": 140}`})
+	_, err := wasmhost.New(program, wasmhost.Options{Workers: 1, Plugin: "breaker", Config: `{"failure_rate": 140}`})
 	if err == nil || strings.Count(err.Error(), "configuration refused: failure_rate: 140 is not allowed: must be from 0 to 100") != 1 {
 		t.Errorf("%v", err)
 	}
@@ -367,12 +367,12 @@ func TestRefusedConfiguration(t *testing.T) {
 
 // A request without a cluster passes, touches nothing and is forgotten.
 func TestNoClusterInProcess(t *testing.T) {
-	w := startWorkers(t, host.Options{})
-	s, err := w.VM(0).Request(host.Req{})
+	w := startWorkers(t, wasmhost.Options{})
+	s, err := w.VM(0).Request(wasmhost.Req{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.end(s.End(host.DirectResponse))
+	w.end(s.End(wasmhost.DirectResponse))
 	if stats := w.Stats(); len(stats) != 0 {
 		t.Errorf("stats: %v", stats)
 	}

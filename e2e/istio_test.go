@@ -23,7 +23,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"envoy-circuit-breaker/e2e/envoy"
-	"envoy-circuit-breaker/e2e/host"
+	"envoy-circuit-breaker/internal/wasmhost"
 )
 
 // istioFiles are all the resources of deploy/istio.
@@ -344,19 +344,19 @@ lines:
 // The same configuration does the same on a host of ours.
 func TestIstioInProcess(t *testing.T) {
 	files := readIstio(t)
-	program, err := host.Compile(t.Context(), "../build/plugin.wasm")
+	program, err := wasmhost.Compile(t.Context(), "../build/plugin.wasm")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer program.Close(t.Context())
 	name := istioNames(files.plugin)[1]
-	h, err := host.New(program, host.Options{Workers: 2, Plugin: name, Config: istioFilter(t, files.plugin, name).config})
+	h, err := wasmhost.New(program, wasmhost.Options{Workers: 2, Plugin: name, Config: istioFilter(t, files.plugin, name).config})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer h.Close()
 	for i, status := range []int{200, 200, 200, 200, 200, 200, 200, 500, 500, 500} {
-		s, err := h.VM(i % 2).Request(host.Req{Cluster: istioPayments})
+		s, err := h.VM(i % 2).Request(wasmhost.Req{Cluster: istioPayments})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -367,7 +367,7 @@ func TestIstioInProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, err := h.VM(0).Request(host.Req{Cluster: istioPayments})
+	s, err := h.VM(0).Request(wasmhost.Req{Cluster: istioPayments})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -75,5 +77,38 @@ func TestGoalsTable(t *testing.T) {
 `, "\n")
 	if got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// A bar that has no room shows that it is cut off, and is given in figures.
+func TestPictureShowsCutOffBars(t *testing.T) {
+	gaps := func(measured ...float64) int {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "bench.svg")
+		b := &bench{machine: &machine{cpu: "a CPU"}, rows: []row{{"memory", "MB", most(2), measured}}}
+		if err := drawPicture(file, b); err != nil {
+			t.Fatal(err)
+		}
+		svg, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if value := number(median(measured)) + " MB"; !strings.Contains(string(svg), ">"+value+"</text>") {
+			t.Errorf("the picture does not say %s", value)
+		}
+		return strings.Count(string(svg), "fill:#FFFFFF") - 1 // the paper itself
+	}
+	for _, c := range []struct {
+		measured []float64
+		gaps     int
+	}{
+		{[]float64{2.9}, 0},
+		{[]float64{112}, 1},
+		{[]float64{1, 1, 1, 9, 9}, 1}, // the line of the middle half only
+		{[]float64{1, 1, 1, 1, 9}, 0}, // beyond the middle half
+	} {
+		if got := gaps(c.measured...); got != c.gaps {
+			t.Errorf("%v MB, with a goal of 2: %d bars are shown cut off, want %d", c.measured, got, c.gaps)
+		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"envoy-circuit-breaker/e2e/host"
+	"envoy-circuit-breaker/internal/wasmhost"
 )
 
 // measureInProcess measures, on a host of our own in this process, what no clock is needed for: what a request asks of the host,
@@ -22,12 +22,12 @@ func (b *bench) measureInProcess(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.machine.leaveEnvoyAlone()) }()
 	b.progress.at(0, "host calls and garbage of a request")
-	plugin, err := host.Compile(ctx, pluginFile)
+	plugin, err := wasmhost.Compile(ctx, pluginFile)
 	if err != nil {
 		return err
 	}
 	defer plugin.Close(ctx)
-	metered, err := host.Compile(ctx, meteredFile)
+	metered, err := wasmhost.Compile(ctx, meteredFile)
 	if err != nil {
 		return err
 	}
@@ -64,8 +64,8 @@ func (b *bench) measureInProcess(ctx context.Context) (err error) {
 const cluster = "c0"
 
 // serve sends a request through a worker, and ends it with a status of the upstream's.
-func serve(vm *host.VM, status int) error {
-	s, err := vm.Request(host.Req{Cluster: cluster})
+func serve(vm *wasmhost.VM, status int) error {
+	s, err := vm.Request(wasmhost.Req{Cluster: cluster})
 	if err != nil {
 		return err
 	}
@@ -77,14 +77,14 @@ func serve(vm *host.VM, status int) error {
 
 type hostCost struct{ calls, buffers, sharedData float64 }
 
-func sharedDataCalls(c host.Counts) uint64 {
+func sharedDataCalls(c wasmhost.Counts) uint64 {
 	return c.Calls["proxy_get_shared_data"] + c.Calls["proxy_set_shared_data"]
 }
 
 // costOf returns what a healthy request costs a worker that is warm, in host calls and, if the program can tell, in bytes.
-func costOf(program *host.Program) (c hostCost, garbage float64, err error) {
+func costOf(program *wasmhost.Program) (c hostCost, garbage float64, err error) {
 	const requests = 10_000
-	h, err := host.New(program, host.Options{Plugin: "breaker"})
+	h, err := wasmhost.New(program, wasmhost.Options{Plugin: "breaker"})
 	if err != nil {
 		return c, 0, err
 	}
@@ -119,7 +119,7 @@ func costOf(program *host.Program) (c hostCost, garbage float64, err error) {
 
 // hammer has 16 workers send requests to one cluster, each as fast as it can. The clock goes by the requests, as if each worker
 // had 1,000 of them a second, so the figures do not depend on how fast this machine is.
-func hammer(program *host.Program, config string, fails bool) (conflictsPerOutcome, sharedDataPerRequest float64, err error) {
+func hammer(program *wasmhost.Program, config string, fails bool) (conflictsPerOutcome, sharedDataPerRequest float64, err error) {
 	const (
 		workers   = 16
 		perWorker = 20_000
@@ -127,7 +127,7 @@ func hammer(program *host.Program, config string, fails bool) (conflictsPerOutco
 		moment    = 10 * time.Millisecond
 		perMoment = workers * perSecond * int(moment) / int(time.Second)
 	)
-	h, err := host.New(program, host.Options{Workers: workers, Plugin: "breaker", Config: config})
+	h, err := wasmhost.New(program, wasmhost.Options{Workers: workers, Plugin: "breaker", Config: config})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -139,11 +139,11 @@ func hammer(program *host.Program, config string, fails bool) (conflictsPerOutco
 	}
 	before := h.Counts()
 	// The workers take turns at shared data, as if each had a core of its own.
-	h.SetHook(func(_ int, call, _ string) host.Status {
+	h.SetHook(func(_ int, call, _ string) wasmhost.Status {
 		if strings.HasSuffix(call, "_shared_data") {
 			runtime.Gosched()
 		}
-		return host.OK
+		return wasmhost.OK
 	})
 	var sent atomic.Int64
 	var group sync.WaitGroup

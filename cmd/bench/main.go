@@ -14,10 +14,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
+
+	"envoy-circuit-breaker/internal/command"
 )
 
 func main() {
@@ -29,15 +29,7 @@ func main() {
 	only := flag.String("only", "", "the parts to measure, separated by commas, of "+strings.Join(partNames(), ", ")+"; all if empty")
 	flag.Parse()
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := b.run(ctx, *only, *picture); err != nil {
-		if ctx.Err() != nil {
-			err = errors.New("interrupted")
-		}
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
+	command.Main("bench", func(ctx context.Context) error { return b.run(ctx, *only, *picture) })
 }
 
 // A bench is one run.

@@ -5,13 +5,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
+
+	"envoy-circuit-breaker/internal/command"
 )
 
 func main() {
@@ -19,15 +18,7 @@ func main() {
 	picture := flag.String("picture", "build/demo.svg", "where to write the picture")
 	flag.Parse()
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := run(ctx, *envoy, *picture); err != nil {
-		if ctx.Err() != nil {
-			err = errors.New("interrupted")
-		}
-		fmt.Fprintln(os.Stderr, "demo:", err)
-		os.Exit(1)
-	}
+	command.Main("demo", func(ctx context.Context) error { return run(ctx, *envoy, *picture) })
 }
 
 // run returns nil when the demo has been shown to its end and its numbers add up. Nothing is left running when it returns.

@@ -1,44 +1,33 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"image/color"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/image/font"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
+
+	"envoy-circuit-breaker/internal/picture"
 )
 
-// The picture's measures, in points. Its text is large for its width, so that it can be read on a phone.
+// The picture's measures, in points.
 const (
-	pictureWidth  = 540
 	pictureHeight = 560
 	leftEdge      = 70 // of the plots
 	rightEdge     = 522
 	textSize      = 16
-	titleSize     = 18
 )
 
-// The colours are told apart by the colour-blind too, and do not depend on the background of the page.
+// The colours can be told apart by the colour-blind too.
 var (
-	paper         = rgb(0xffffff)
-	ink           = rgb(0x222222)
-	outcomeColors = []color.Color{rgb(0x4da6d9), rgb(0xc8401a), rgb(0xf0b429), rgb(0xc3c7cf)}
-	stateColors   = []color.Color{rgb(0x2a9d6f), rgb(0x3b4252), rgb(0xe377b5)}
+	outcomeColors = []color.Color{picture.RGB(0x4da6d9), picture.RGB(0xc8401a), picture.RGB(0xf0b429), picture.RGB(0xc3c7cf)}
+	stateColors   = []color.Color{picture.RGB(0x2a9d6f), picture.RGB(0x3b4252), picture.RGB(0xe377b5)}
 )
-
-func rgb(c uint32) color.Color {
-	return color.RGBA{R: uint8(c >> 16), G: uint8(c >> 8), B: uint8(c), A: 255}
-}
 
 const (
 	// slice is the time over which outcomes are counted.
@@ -49,36 +38,26 @@ const (
 
 // drawPicture writes the picture: what users got over time, without and with the breaker, and the breaker's state.
 func drawPicture(file string, without, with []request, states []span) error {
-	canvas := vgsvg.NewWith(vgsvg.UseWH(pictureWidth, pictureHeight))
-	c := draw.New(canvas)
-	c.FillPolygon(paper, corners(0, pictureWidth, 0, pictureHeight))
+	pic := picture.New(pictureHeight)
+	pic.Write(16, 530, picture.TitleSize, font.WeightBold, "A payment service hangs, fails and comes back")
+	pic.Write(16, 508, textSize, font.WeightNormal, fmt.Sprintf("%d requests a second, route timeout %d ms", rate, routeTimeout.Milliseconds()))
+	legend(pic, 16, 480, outcomeNames[:], outcomeColors)
 
-	write(c, 16, 530, titleSize, font.WeightBold, "A payment service hangs, fails and comes back")
-	write(c, 16, 508, textSize, font.WeightNormal, fmt.Sprintf("%d requests a second, route timeout %d ms", rate, routeTimeout.Milliseconds()))
-	legend(c, 16, 480, outcomeNames[:], outcomeColors)
-
-	write(c, leftEdge, 447, textSize, font.WeightBold, "Without the breaker")
-	drawPlot(c, outcomesPlot(without), 300, 420)
+	pic.Write(leftEdge, 447, textSize, font.WeightBold, "Without the breaker")
+	drawPlot(pic.Canvas, outcomesPlot(without), 300, 420)
 	var since time.Duration
 	for _, p := range phases {
 		x := leftEdge + vg.Length(since.Seconds()/wholeLength().Seconds())*(rightEdge-leftEdge)
-		write(c, x+4, 425, textSize, font.WeightNormal, p.name)
+		pic.Write(x+4, 425, textSize, font.WeightNormal, p.name)
 		since += p.length
 	}
 
-	write(c, leftEdge, 267, textSize, font.WeightBold, "With the breaker")
-	drawPlot(c, outcomesPlot(with), 140, 260)
-	lead := write(c, leftEdge, 108, textSize, font.WeightNormal, "Breaker:")
-	legend(c, leftEdge+lead+10, 108, stateNames[:], stateColors)
-	drawPlot(c, statesPlot(states), 70, 98)
-
-	var out bytes.Buffer
-	if _, err := canvas.WriteTo(&out); err != nil {
-		return err
-	}
-	// Those who do not have the font see one of the same widths, not their browser's serifs.
-	svg := strings.ReplaceAll(out.String(), "font-family:Liberation Sans;", "font-family:Liberation Sans,Arial,Helvetica,sans-serif;")
-	return os.WriteFile(file, []byte(svg), 0o644)
+	pic.Write(leftEdge, 267, textSize, font.WeightBold, "With the breaker")
+	drawPlot(pic.Canvas, outcomesPlot(with), 140, 260)
+	lead := pic.Write(leftEdge, 108, textSize, font.WeightNormal, "Breaker:")
+	legend(pic, leftEdge+lead+10, 108, stateNames[:], stateColors)
+	drawPlot(pic.Canvas, statesPlot(states), 70, 98)
+	return pic.Save(file)
 }
 
 // outcomesPlot stacks the rates of the outcomes over time.
@@ -153,13 +132,10 @@ func newPlot() *plot.Plot {
 	p.X.Tick.Marker = ticks()
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
 		axis.Padding = 0
-		axis.Color, axis.Tick.Color = ink, ink
+		axis.Color, axis.Tick.Color = picture.Ink, picture.Ink
 		axis.Width, axis.Tick.Width = 1, 1
-		for _, style := range []*text.Style{&axis.Label.TextStyle, &axis.Tick.Label} {
-			style.Color = ink
-			style.Font.Variant = "Sans"
-			style.Font.Size = textSize
-		}
+		picture.SetText(&axis.Label.TextStyle, textSize)
+		picture.SetText(&axis.Tick.Label, textSize)
 	}
 	return p
 }
@@ -184,7 +160,7 @@ func addPhases(p *plot.Plot) {
 		since += ph.length
 		line := &plotter.Line{
 			XYs:       plotter.XYs{{X: since.Seconds(), Y: 0}, {X: since.Seconds(), Y: p.Y.Max}},
-			LineStyle: draw.LineStyle{Color: ink, Width: 1, Dashes: []vg.Length{2, 3}},
+			LineStyle: draw.LineStyle{Color: picture.Ink, Width: 1, Dashes: []vg.Length{2, 3}},
 		}
 		p.Add(line)
 	}
@@ -208,24 +184,11 @@ func ticks(values ...float64) plot.Ticker {
 }
 
 // legend writes names behind squares of their colours, in one row.
-func legend(c draw.Canvas, x, y vg.Length, names []string, colors []color.Color) {
+func legend(p *picture.Picture, x, y vg.Length, names []string, colors []color.Color) {
 	const square = 13
 	for i, name := range names {
-		c.FillPolygon(colors[i], corners(x, x+square, y-1, y-1+square))
+		p.Rectangle(colors[i], x, x+square, y-1, y-1+square)
 		x += square + 6
-		x += write(c, x, y, textSize, font.WeightNormal, name) + 16
+		x += p.Write(x, y, textSize, font.WeightNormal, name) + 16
 	}
-}
-
-// write writes a text from (x, y) on, and returns its width.
-func write(c draw.Canvas, x, y, size vg.Length, weight font.Weight, s string) vg.Length {
-	style := text.Style{Color: ink, Font: plot.DefaultFont, Handler: plot.DefaultTextHandler}
-	style.Font.Variant, style.Font.Size, style.Font.Weight = "Sans", size, weight
-	c.FillText(style, vg.Point{X: x, Y: y}, s)
-	return style.Width(s)
-}
-
-// corners returns the corners of a rectangle.
-func corners(left, right, bottom, top vg.Length) []vg.Point {
-	return []vg.Point{{X: left, Y: bottom}, {X: right, Y: bottom}, {X: right, Y: top}, {X: left, Y: top}}
 }

@@ -12,10 +12,10 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"os/signal"
 	"syscall"
 	"time"
 
+	"envoy-circuit-breaker/internal/command"
 	"envoy-circuit-breaker/internal/process"
 )
 
@@ -36,12 +36,7 @@ func main() {
 	config := flag.String("config", "envoy.yaml", "Envoy's configuration, which has to use the same ports as envoy.yaml")
 	flag.Parse()
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := run(ctx, *envoy, *config); err != nil {
-		fmt.Fprintln(os.Stderr, "run:", err)
-		os.Exit(1)
-	}
+	command.Main("run", func(ctx context.Context) error { return run(ctx, *envoy, *config) })
 }
 
 // run returns nil when ctx ends, and an error when anything else ends it. Envoy is gone when it returns.

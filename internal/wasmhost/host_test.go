@@ -1,4 +1,4 @@
-package host_test
+package wasmhost_test
 
 import (
 	"context"
@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"envoy-circuit-breaker/e2e/host"
+	"envoy-circuit-breaker/internal/wasmhost"
 )
 
-var program *host.Program
+var program *wasmhost.Program
 
 // TestMain compiles the guest of these tests, testdata/guest.
 func TestMain(m *testing.M) {
@@ -32,16 +32,16 @@ func TestMain(m *testing.M) {
 		if output, err := build.CombinedOutput(); err != nil {
 			panic(fmt.Sprintf("building the guest: %v\n%s", err, output))
 		}
-		if program, err = host.Compile(context.Background(), wasm); err != nil {
+		if program, err = wasmhost.Compile(context.Background(), wasm); err != nil {
 			panic(err)
 		}
 		return m.Run()
 	}())
 }
 
-func newHost(t testing.TB, o host.Options) *host.Host {
+func newHost(t testing.TB, o wasmhost.Options) *wasmhost.Host {
 	t.Helper()
-	h, err := host.New(program, o)
+	h, err := wasmhost.New(program, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,14 +50,14 @@ func newHost(t testing.TB, o host.Options) *host.Host {
 }
 
 // do has a worker's guest run a script at a request.
-func do(t testing.TB, vm *host.VM, script string) *host.Stream {
+func do(t testing.TB, vm *wasmhost.VM, script string) *wasmhost.Stream {
 	t.Helper()
-	return request(t, vm, host.Req{Cluster: "payments"}, script)
+	return request(t, vm, wasmhost.Req{Cluster: "payments"}, script)
 }
 
-func request(t testing.TB, vm *host.VM, r host.Req, script string) *host.Stream {
+func request(t testing.TB, vm *wasmhost.VM, r wasmhost.Req, script string) *wasmhost.Stream {
 	t.Helper()
-	r.Headers = append(r.Headers, host.Header{Name: "x-do", Value: script})
+	r.Headers = append(r.Headers, wasmhost.Header{Name: "x-do", Value: script})
 	s, err := vm.Request(r)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func request(t testing.TB, vm *host.VM, r host.Req, script string) *host.Stream 
 }
 
 // said is what the guests have logged during do.
-func said(h *host.Host, do func()) []string {
+func said(h *wasmhost.Host, do func()) []string {
 	before := len(h.Logs())
 	do()
 	var lines []string
@@ -91,7 +91,7 @@ func equal[T any](t testing.TB, got, want T) {
 }
 
 // check runs a script and compares what the guest says.
-func check(t *testing.T, h *host.Host, vm int, script string, want ...string) {
+func check(t *testing.T, h *wasmhost.Host, vm int, script string, want ...string) {
 	t.Helper()
 	got := said(h, func() { must(t, do(t, h.VM(vm), script).OK()) })
 	if !slices.Equal(got, want) {
@@ -100,36 +100,36 @@ func check(t *testing.T, h *host.Host, vm int, script string, want ...string) {
 }
 
 func TestCompileMissingFile(t *testing.T) {
-	_, err := host.Compile(context.Background(), "nowhere/plugin.wasm")
+	_, err := wasmhost.Compile(context.Background(), "nowhere/plugin.wasm")
 	if err == nil || !strings.Contains(err.Error(), "make build") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestStart(t *testing.T) {
-	h := newHost(t, host.Options{Workers: 2, Config: "tick 0"})
+	h := newHost(t, wasmhost.Options{Workers: 2, Config: "tick 0"})
 	var vms []int
 	for _, l := range h.Logs() {
 		equal(t, l.Message, `configure 0 "tick 0"`)
 		vms = append(vms, l.VM)
 	}
-	equal(t, vms, []int{host.MainThread, 0, 1})
+	equal(t, vms, []int{wasmhost.MainThread, 0, 1})
 }
 
 func TestEmptyConfigurationHasNoAddress(t *testing.T) {
-	h := newHost(t, host.Options{})
+	h := newHost(t, wasmhost.Options{})
 	equal(t, h.Logs()[0].Message, `configure 0 ""`)
 	equal(t, h.Counts().Buffers, map[string]uint64{})
 	check(t, h, 0, "buffer 7;buffer 6;buffer 4;buffer 9", `buffer 1 ""`, `buffer 0 ""`, `buffer 1 ""`, `buffer 2 ""`)
 }
 
 func TestRefusedConfiguration(t *testing.T) {
-	_, err := host.New(program, host.Options{Plugin: "edge", Config: "refuse"})
+	_, err := wasmhost.New(program, wasmhost.Options{Plugin: "edge", Config: "refuse"})
 	want := `plugin "edge" failed in proxy_on_configure on main thread` + "\n" + `main thread: info: configure 0 "refuse"`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
-	h := newHost(t, host.Options{})
+	h := newHost(t, wasmhost.Options{})
 	if _, err := h.AddPlugin("second", "refuse"); err == nil {
 		t.Error("added")
 	}
@@ -138,7 +138,7 @@ func TestRefusedConfiguration(t *testing.T) {
 }
 
 func TestSharedData(t *testing.T) {
-	h := newHost(t, host.Options{Workers: 2})
+	h := newHost(t, wasmhost.Options{Workers: 2})
 	check(t, h, 0, "get k;set k a 5;get k;set k b 5;set k c 0", `get 1 "" 0`, "set 0", `get 0 "a" 1`, "set 8", "set 0")
 	check(t, h, 1, "get k;set k d 2;set k e 2", `get 0 "c" 2`, "set 0", "set 8")
 	h.SharedData().Set("other", []byte("x"))
@@ -151,7 +151,7 @@ func TestSharedData(t *testing.T) {
 }
 
 func TestStats(t *testing.T) {
-	h := newHost(t, host.Options{Workers: 2, Stats: func(name string) bool { return name != "hidden" }})
+	h := newHost(t, wasmhost.Options{Workers: 2, Stats: func(name string) bool { return name != "hidden" }})
 	check(t, h, 0, "define 0 n;define 1 g;inc 4 3;inc 4 -1;inc 4 0;record 4 2;metric 4;inc 5 -1;record 5 9;inc 5 -2;metric 5",
 		"define 0 4", "define 0 5", "inc 0", "inc 2", "inc 2", "record 0", "metric 0 5", "inc 0", "record 0", "inc 0", "metric 0 7")
 	check(t, h, 1, "define 0 other;define 0 n;inc 8 1;metric 8;metric 12;metric 0;inc 9 1;define 2 h;define 3 h",
@@ -161,7 +161,7 @@ func TestStats(t *testing.T) {
 	h.ResetCounters()
 	equal(t, h.Stats(), map[string]uint64{"n": 0, "g": 7, "other": 0})
 	equal(t, h.Stat("g"), 7)
-	equal(t, panics(func() { h.Stat("gg") }), "host: no stat \"gg\"; there are:\ng\nhidden\nn\nother")
+	equal(t, panics(func() { h.Stat("gg") }), "wasmhost: no stat \"gg\"; there are:\ng\nhidden\nn\nother")
 }
 
 func panics(do func()) (message any) {
@@ -171,14 +171,14 @@ func panics(do func()) (message any) {
 }
 
 func TestClocks(t *testing.T) {
-	h := newHost(t, host.Options{Workers: 2})
+	h := newHost(t, wasmhost.Options{Workers: 2})
 	check(t, h, 0, "now;wall", "now 1000000000000", "wall 0 2026-01-01T00:16:40Z")
 	must(t, h.Advance(1500*time.Millisecond))
 	check(t, h, 1, "now;wall", "now 1001500000000", "wall 0 2026-01-01T00:16:41Z")
 }
 
 func TestTicks(t *testing.T) {
-	h := newHost(t, host.Options{Workers: 2})
+	h := newHost(t, wasmhost.Options{Workers: 2})
 	check(t, h, 0, "tick 100")
 	check(t, h, 1, "tick 150")
 	lines := said(h, func() { must(t, h.Advance(320*time.Millisecond)) })
@@ -189,13 +189,13 @@ func TestTicks(t *testing.T) {
 }
 
 func TestTicksOfAStalledWorkerAreLate(t *testing.T) {
-	h := newHost(t, host.Options{Workers: 2, Config: "tick 100"})
+	h := newHost(t, wasmhost.Options{Workers: 2, Config: "tick 100"})
 	var during []string
-	h.SetHook(func(vm int, call, key string) host.Status {
+	h.SetHook(func(vm int, call, key string) wasmhost.Status {
 		if key == "stall" {
 			during = said(h, func() { must(t, h.Advance(250*time.Millisecond)) })
 		}
-		return host.OK
+		return wasmhost.OK
 	})
 	check(t, h, 0, "get stall;now", "tick 1000100000000", "tick 1000200000000", `get 1 "" 0`, "now 1000250000000")
 	equal(t, during, []string{"tick 1000100000000", "tick 1000200000000"})
@@ -203,17 +203,17 @@ func TestTicksOfAStalledWorkerAreLate(t *testing.T) {
 }
 
 func TestProperties(t *testing.T) {
-	h := newHost(t, host.Options{Plugin: "edge", VMID: "one"})
+	h := newHost(t, wasmhost.Options{Plugin: "edge", VMID: "one"})
 	const script = "property xds.cluster_name;property response.code;property response.code_details;property response.flags;" +
 		"property response.grpc_status;property request.duration;property request.headers.x-a;property response.headers.x-b;" +
 		"property response.trailers.x-c;property upstream.address;property upstream.request_attempt_count;property request.path"
 	for _, test := range []struct {
 		name string
-		end  host.End
+		end  wasmhost.End
 		want []string
 	}{
-		{"answer", host.End{Status: 201, Headers: host.Headers{{Name: "x-b", Value: "2"}}, Upstream: host.Upstream,
-			Trailers: host.Headers{{Name: "x-c", Value: "3"}, {Name: "grpc-status", Value: "4"}}, Duration: 77}, []string{
+		{"answer", wasmhost.End{Status: 201, Headers: wasmhost.Headers{{Name: "x-b", Value: "2"}}, Upstream: wasmhost.Upstream,
+			Trailers: wasmhost.Headers{{Name: "x-c", Value: "3"}, {Name: "grpc-status", Value: "4"}}, Duration: 77}, []string{
 			`xds.cluster_name 0 "payments"`,
 			`response.code 0 "\xc9\x00\x00\x00\x00\x00\x00\x00"`,
 			`response.code_details 0 "via_upstream"`,
@@ -227,7 +227,7 @@ func TestProperties(t *testing.T) {
 			`upstream.request_attempt_count 0 "\x01\x00\x00\x00\x00\x00\x00\x00"`,
 			`request.path 1 ""`,
 		}},
-		{"client gone", host.ClientGone, []string{
+		{"client gone", wasmhost.ClientGone, []string{
 			`xds.cluster_name 0 "payments"`,
 			`response.code 1 ""`,
 			`response.code_details 0 "downstream_remote_disconnect"`,
@@ -243,7 +243,7 @@ func TestProperties(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := host.Req{Cluster: "payments", Headers: host.Headers{{Name: "x-a", Value: "1"}}}
+			r := wasmhost.Req{Cluster: "payments", Headers: wasmhost.Headers{{Name: "x-a", Value: "1"}}}
 			s := request(t, h.VM(0), r, "on-log "+strings.ReplaceAll(script, ";", "&"))
 			must(t, h.Advance(5*time.Second))
 			equal(t, said(h, func() { must(t, s.End(test.end)) }), test.want)
@@ -260,35 +260,35 @@ func TestProperties(t *testing.T) {
 }
 
 func TestHeaders(t *testing.T) {
-	h := newHost(t, host.Options{})
-	r := host.Req{Cluster: "a", Headers: host.Headers{{Name: "x-a", Value: "1"}, {Name: "x-b", Value: "2"}, {Name: "x-a", Value: "3"}}}
-	var s *host.Stream
+	h := newHost(t, wasmhost.Options{})
+	r := wasmhost.Req{Cluster: "a", Headers: wasmhost.Headers{{Name: "x-a", Value: "1"}, {Name: "x-b", Value: "2"}, {Name: "x-a", Value: "3"}}}
+	var s *wasmhost.Stream
 	lines := said(h, func() {
 		s = request(t, h.VM(0), r, "replace 0 X-A 9;add 0 x-c 4;remove 0 x-b;header 0 X-C;header 0 x-b;header 2 :status;add 2 x 1;header 7 x;pairs 2;"+
 			"on-response header 0 x-a&header 2 :status&replace 2 server me&pairs 2;on-log header 1 x&header 2 server&header 3 x&add 2 a b")
 	})
 	equal(t, lines, []string{"replace 0", "add 0", "remove 0", `X-C 0 "4"`, `x-b 1 ""`, `:status 2 ""`, "add 2", `x 2 ""`, `pairs 0 ""`})
-	equal(t, slices.DeleteFunc(s.RequestHeaders(), func(f host.Header) bool { return f.Name == "x-do" }),
-		host.Headers{{Name: "x-a", Value: "9"}, {Name: "x-c", Value: "4"}})
+	equal(t, slices.DeleteFunc(s.RequestHeaders(), func(f wasmhost.Header) bool { return f.Name == "x-do" }),
+		wasmhost.Headers{{Name: "x-a", Value: "9"}, {Name: "x-c", Value: "4"}})
 	equal(t, said(h, func() { must(t, s.OK()) }), []string{
 		`x-a 2 ""`, `:status 0 "200"`, "replace 0", `pairs 0 "\x02\x00\x00\x00\a\x00\x00\x00\x03\x00\x00\x00\x06\x00\x00\x00\x02\x00\x00\x00:status\x00200\x00server\x00me\x00"`,
 		`x 1 ""`, `server 0 "me"`, `x 1 ""`, "add 2"})
 	equal(t, r.Headers[0].Value, "1")
 
 	s = do(t, h.VM(0), "set-pairs 0 x y")
-	equal(t, s.RequestHeaders(), host.Headers{{Name: "x", Value: "y"}})
+	equal(t, s.RequestHeaders(), wasmhost.Headers{{Name: "x", Value: "y"}})
 }
 
 func TestRouteFollowsHeaders(t *testing.T) {
-	h := newHost(t, host.Options{})
-	route := func(r host.Headers) string {
+	h := newHost(t, wasmhost.Options{})
+	route := func(r wasmhost.Headers) string {
 		if r.Get("x-fallback") != "" {
 			return "fallback"
 		}
 		return "payments"
 	}
 	lines := said(h, func() {
-		s := request(t, h.VM(0), host.Req{Route: route}, "add 0 x-fallback true;property xds.cluster_name;on-log property xds.cluster_name")
+		s := request(t, h.VM(0), wasmhost.Req{Route: route}, "add 0 x-fallback true;property xds.cluster_name;on-log property xds.cluster_name")
 		equal(t, s.Cluster(), "fallback")
 		must(t, s.OK())
 	})
@@ -296,12 +296,12 @@ func TestRouteFollowsHeaders(t *testing.T) {
 }
 
 func TestLocalReply(t *testing.T) {
-	h := newHost(t, host.Options{})
+	h := newHost(t, wasmhost.Options{})
 	const later = ";on-response header 2 :status&property response.code_details&header 0 :method&reply 500 again;on-log property upstream.address&property response.flags"
 	s := do(t, h.VM(0), "reply 503 circuit+breaker resting"+later)
 	equal(t, s.Continued(), false)
-	equal(t, *s.Reply(), host.Reply{Status: 503, Details: "circuit_breaker", Headers: host.Headers{{Name: "retry-after", Value: "7"}}, Body: "resting", GRPCStatus: -1})
-	equal(t, s.ResponseHeaders(), host.Headers{{Name: ":status", Value: "503"}, {Name: "retry-after", Value: "7"},
+	equal(t, *s.Reply(), wasmhost.Reply{Status: 503, Details: "circuit_breaker", Headers: wasmhost.Headers{{Name: "retry-after", Value: "7"}}, Body: "resting", GRPCStatus: -1})
+	equal(t, s.ResponseHeaders(), wasmhost.Headers{{Name: ":status", Value: "503"}, {Name: "retry-after", Value: "7"},
 		{Name: "content-type", Value: "text/plain"}, {Name: "content-length", Value: "7"}})
 	equal(t, h.Counts().Callbacks, map[string]uint64{
 		"proxy_on_context_create": 2, "proxy_on_vm_start": 1, "proxy_on_configure": 1, "proxy_on_request_headers": 1,
@@ -313,34 +313,34 @@ func TestLocalReply(t *testing.T) {
 }
 
 func TestLocalReplyToGRPC(t *testing.T) {
-	h := newHost(t, host.Options{})
-	r := host.Req{Cluster: "payments", Headers: host.Headers{{Name: "content-type", Value: "application/grpc+proto"}}}
+	h := newHost(t, wasmhost.Options{})
+	r := wasmhost.Req{Cluster: "payments", Headers: wasmhost.Headers{{Name: "content-type", Value: "application/grpc+proto"}}}
 	s := request(t, h.VM(0), r, "reply 503 details resting")
-	equal(t, s.ResponseHeaders(), host.Headers{{Name: ":status", Value: "200"}, {Name: "retry-after", Value: "7"},
+	equal(t, s.ResponseHeaders(), wasmhost.Headers{{Name: ":status", Value: "200"}, {Name: "retry-after", Value: "7"},
 		{Name: "content-type", Value: "application/grpc"}, {Name: "grpc-status", Value: "14"}, {Name: "grpc-message", Value: "resting"}})
 }
 
 func TestLocalReplyHeld(t *testing.T) {
-	h := newHost(t, host.Options{})
-	s := request(t, h.VM(0), host.Req{HoldEnd: true}, "reply 503 details")
+	h := newHost(t, wasmhost.Options{})
+	s := request(t, h.VM(0), wasmhost.Req{HoldEnd: true}, "reply 503 details")
 	equal(t, h.Counts().Callbacks["proxy_on_response_headers"], 1)
 	equal(t, h.Counts().Callbacks["proxy_on_log"], 0)
 	if message := panics(func() { s.OK() }); message == nil || !strings.Contains(message.(string), "response headers already") {
 		t.Errorf("got %v", message)
 	}
-	must(t, s.End(host.End{}))
+	must(t, s.End(wasmhost.End{}))
 	equal(t, h.Counts().Callbacks["proxy_on_log"], 1)
 }
 
 func TestCloseStream(t *testing.T) {
-	h := newHost(t, host.Options{})
+	h := newHost(t, wasmhost.Options{})
 	lines := said(h, func() { do(t, h.VM(0), "close 0;pause;on-log property response.code_details") })
 	equal(t, lines[:2], []string{"close 0", `response.code_details 0 "wasm_close_stream"`})
 	equal(t, h.VM(0).Streams(), 0)
 }
 
 func TestHTTPCall(t *testing.T) {
-	h := newHost(t, host.Options{Workers: 2, Clusters: []string{"payments"}})
+	h := newHost(t, wasmhost.Options{Workers: 2, Clusters: []string{"payments"}})
 	check(t, h, 1, "call search full 0;call payments bare 0;call payments full -1", "call 2 0", "call 2 0", "call 2 0")
 	s := do(t, h.VM(1), "call payments full 250;pause")
 	equal(t, s.Continued(), false)
@@ -348,7 +348,7 @@ func TestHTTPCall(t *testing.T) {
 	equal(t, len(calls), 1)
 	c := calls[0]
 	equal(t, fmt.Sprintf("%d %s %s %s %s", c.VM, c.Cluster, c.Headers.Get(":path"), c.Body, c.Timeout), "1 payments /healthz ping 250ms")
-	lines := said(h, func() { must(t, c.Answer(204, host.Headers{{Name: "x", Value: "y"}}, "pong")) })
+	lines := said(h, func() { must(t, c.Answer(204, wasmhost.Headers{{Name: "x", Value: "y"}}, "pong")) })
 	equal(t, lines[:2], []string{"answer 1 headers 2 size 4", `:status 0 "204"`})
 	equal(t, lines[3], `buffer 0 "pong"`)
 	equal(t, s.Continued(), true)
@@ -365,16 +365,16 @@ func TestHTTPCall(t *testing.T) {
 }
 
 func TestUnimplemented(t *testing.T) {
-	h := newHost(t, host.Options{})
+	h := newHost(t, wasmhost.Options{})
 	check(t, h, 0, "queue q;foreign f;finish;effective 99;continue 4;continue 2",
 		"queue 12", "foreign 1", "finish 1", "effective 2", "continue 2", "continue 12")
 }
 
 func TestPlugins(t *testing.T) {
-	h := newHost(t, host.Options{Workers: 2, Plugin: "first"})
+	h := newHost(t, wasmhost.Options{Workers: 2, Plugin: "first"})
 	second, err := h.AddPlugin("second", "later;tick 100")
 	must(t, err)
-	s := request(t, h.VM(0), host.Req{Plugin: second}, "property plugin_name")
+	s := request(t, h.VM(0), wasmhost.Req{Plugin: second}, "property plugin_name")
 	equal(t, h.Logs()[len(h.Logs())-1].Message, `plugin_name 0 "second"`)
 
 	// It leaves worker 1 at once, and worker 0 after its stream. It has asked to wait for proxy_done.
@@ -384,55 +384,55 @@ func TestPlugins(t *testing.T) {
 	check(t, h, 0, "effective 2;finish;effective 0", "effective 0", "finish 0", "effective 0", "delete 2")
 	must(t, h.Advance(100*time.Millisecond))
 	equal(t, h.VM(0).Counts().Callbacks["proxy_on_tick"], 1)
-	if message := panics(func() { h.VM(0).Request(host.Req{Plugin: second}) }); message == nil {
+	if message := panics(func() { h.VM(0).Request(wasmhost.Req{Plugin: second}) }); message == nil {
 		t.Error("a removed plugin gets requests")
 	}
 }
 
 func TestPanicKillsTheWorker(t *testing.T) {
-	h := newHost(t, host.Options{Workers: 2})
+	h := newHost(t, wasmhost.Options{Workers: 2})
 	s := do(t, h.VM(0), "")
-	_, err := h.VM(0).Request(host.Req{Headers: host.Headers{{Name: "x-do", Value: "panic"}}})
+	_, err := h.VM(0).Request(wasmhost.Req{Headers: wasmhost.Headers{{Name: "x-do", Value: "panic"}}})
 	if err == nil || !strings.Contains(err.Error(), "worker 0 died in proxy_on_request_headers") || !strings.Contains(err.Error(), "panic: as told") {
 		t.Errorf("got %v", err)
 	}
 	equal(t, h.VM(0).Err(), err)
 	equal(t, s.OK(), err)
-	_, again := h.VM(0).Request(host.Req{})
+	_, again := h.VM(0).Request(wasmhost.Req{})
 	equal(t, again, err)
 	check(t, h, 1, "now", "now 1000000000000")
 }
 
 // Envoy allows few host calls in the middle of another one: here, in the allocator.
 func TestHostCallInAllocator(t *testing.T) {
-	h := newHost(t, host.Options{})
-	_, err := h.VM(0).Request(host.Req{Cluster: "a", Headers: host.Headers{{Name: "x-do", Value: "alloc;property xds.cluster_name"}}})
+	h := newHost(t, wasmhost.Options{})
+	_, err := h.VM(0).Request(wasmhost.Req{Cluster: "a", Headers: wasmhost.Headers{{Name: "x-do", Value: "alloc;property xds.cluster_name"}}})
 	if err == nil || !strings.Contains(err.Error(), "proxy_set_tick_period_milliseconds called in the allocator") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestHook(t *testing.T) {
-	h := newHost(t, host.Options{Workers: 2})
+	h := newHost(t, wasmhost.Options{Workers: 2})
 	check(t, h, 0, "set k v 0", "set 0")
 
 	// Another worker comes in between reading and writing.
-	h.SetHook(func(vm int, call, key string) host.Status {
+	h.SetHook(func(vm int, call, key string) wasmhost.Status {
 		if vm == 0 && call == "proxy_set_shared_data" && key == "k" {
 			must(t, do(t, h.VM(1), "swap k").OK())
 		}
-		return host.OK
+		return wasmhost.OK
 	})
 	check(t, h, 0, "swap k", "swap 0", "swap 8")
 
-	h.SetHook(func(vm int, call, key string) host.Status {
+	h.SetHook(func(vm int, call, key string) wasmhost.Status {
 		switch key {
 		case "xds.cluster_name":
-			return host.NotFound
+			return wasmhost.NotFound
 		case "x-a":
-			return host.InternalFailure
+			return wasmhost.InternalFailure
 		}
-		return host.OK
+		return wasmhost.OK
 	})
 	check(t, h, 1, "property xds.cluster_name;header 0 x-a", `xds.cluster_name 1 ""`, `x-a 10 ""`)
 	h.SetHook(nil)
@@ -440,10 +440,10 @@ func TestHook(t *testing.T) {
 }
 
 func TestCountsAndTrace(t *testing.T) {
-	h := newHost(t, host.Options{})
+	h := newHost(t, wasmhost.Options{})
 	before := h.Counts()
 	trace := h.VM(0).Trace(func() { do(t, h.VM(0), "define 0 n;quiet-inc 4;get missing") })
-	equal(t, h.Counts().Sub(before), host.Counts{
+	equal(t, h.Counts().Sub(before), wasmhost.Counts{
 		Calls: map[string]uint64{"proxy_get_header_map_value": 1, "proxy_define_metric": 1, "proxy_increment_metric": 1,
 			"proxy_get_shared_data": 1, "proxy_log": 2},
 		Buffers:   map[string]uint64{"proxy_get_header_map_value": 1},
@@ -466,12 +466,12 @@ func TestCountsAndTrace(t *testing.T) {
 // Workers on goroutines of their own lose no increment, and one of two swaps at once is refused.
 func TestConcurrentWorkers(t *testing.T) {
 	const workers, requests = 4, 300
-	h := newHost(t, host.Options{Workers: workers, Config: "define 0 n;set k v 0;tick 10"})
+	h := newHost(t, wasmhost.Options{Workers: workers, Config: "define 0 n;set k v 0;tick 10"})
 	var all sync.WaitGroup
 	for i := range workers {
 		all.Go(func() {
 			for range requests {
-				s, err := h.VM(i).Request(host.Req{Headers: host.Headers{{Name: "x-do", Value: "quiet-inc 4;swap k"}}})
+				s, err := h.VM(i).Request(wasmhost.Req{Headers: wasmhost.Headers{{Name: "x-do", Value: "quiet-inc 4;swap k"}}})
 				if err == nil {
 					err = s.OK()
 				}
@@ -497,7 +497,7 @@ func TestConcurrentWorkers(t *testing.T) {
 }
 
 func TestMemorySize(t *testing.T) {
-	h := newHost(t, host.Options{})
+	h := newHost(t, wasmhost.Options{})
 	do(t, h.VM(0), "gc")
 	if size := h.VM(0).MemorySize(); size < 1<<20 || size > 64<<20 {
 		t.Errorf("got %d bytes", size)
@@ -506,11 +506,11 @@ func TestMemorySize(t *testing.T) {
 
 // BenchmarkRequest is what a request costs that a guest does next to nothing for.
 func BenchmarkRequest(b *testing.B) {
-	h := newHost(b, host.Options{})
+	h := newHost(b, wasmhost.Options{})
 	vm := h.VM(0)
 	b.ReportAllocs()
 	for b.Loop() {
-		s, err := vm.Request(host.Req{Cluster: "payments"})
+		s, err := vm.Request(wasmhost.Req{Cluster: "payments"})
 		must(b, err)
 		must(b, s.OK())
 	}
@@ -518,7 +518,7 @@ func BenchmarkRequest(b *testing.B) {
 
 func BenchmarkNew(b *testing.B) {
 	for b.Loop() {
-		h, err := host.New(program, host.Options{Workers: 2})
+		h, err := wasmhost.New(program, wasmhost.Options{Workers: 2})
 		must(b, err)
 		must(b, h.Close())
 	}

@@ -1,4 +1,4 @@
-package host
+package wasmhost
 
 // Status is what a host call answers.
 type Status uint32

@@ -1,4 +1,4 @@
-package host
+package wasmhost
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ func (h *Host) Now() time.Duration { return time.Duration(h.clock.Load()) }
 // Only one goroutine may advance the clock at a time.
 func (h *Host) Advance(d time.Duration) error {
 	if d < 0 {
-		panic("host: the monotonic clock does not go back")
+		panic("wasmhost: the monotonic clock does not go back")
 	}
 	var errs []error
 	target := h.Now() + d

@@ -1,4 +1,4 @@
-package host
+package wasmhost
 
 import (
 	"fmt"
@@ -22,11 +22,11 @@ type statName struct {
 	name string
 }
 
-// A stat that the matcher rejects is null: it takes everything and reads 0.
+// A stat that the matcher rejects is hidden: it takes everything and reads 0.
 type stat struct {
 	statName
-	null  bool
-	value atomic.Uint64
+	hidden bool
+	value  atomic.Uint64
 }
 
 // A metricKind is also the lowest two bits of a metric's id.
@@ -45,19 +45,19 @@ func (s *stats) define(kind metricKind, name string) *stat {
 	if known, ok := s.byName[key]; ok {
 		return known
 	}
-	made := &stat{statName: key, null: s.exists != nil && !s.exists(name)}
+	made := &stat{statName: key, hidden: s.exists != nil && !s.exists(name)}
 	s.byName[key] = made
 	return made
 }
 
 func (s *stat) add(n uint64) {
-	if !s.null {
+	if !s.hidden {
 		s.value.Add(n)
 	}
 }
 
 func (s *stat) set(n uint64) {
-	if !s.null {
+	if !s.hidden {
 		s.value.Store(n)
 	}
 }
@@ -77,7 +77,7 @@ func (h *Host) Stat(name string) uint64 {
 		names = append(names, key.name)
 	}
 	slices.Sort(names)
-	panic(fmt.Sprintf("host: no stat %q; there are:\n%s", name, strings.Join(names, "\n")))
+	panic(fmt.Sprintf("wasmhost: no stat %q; there are:\n%s", name, strings.Join(names, "\n")))
 }
 
 // Stats reads all stats that Envoy would list: those that the matcher does not reject.
@@ -86,7 +86,7 @@ func (h *Host) Stats() map[string]uint64 {
 	defer h.stats.mu.Unlock()
 	values := map[string]uint64{}
 	for s := range maps.Values(h.stats.byName) {
-		if !s.null {
+		if !s.hidden {
 			values[s.name] = s.value.Load()
 		}
 	}

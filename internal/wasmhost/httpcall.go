@@ -1,4 +1,4 @@
-package host
+package wasmhost
 
 import (
 	"fmt"
@@ -119,7 +119,7 @@ func (c *HTTPCall) take() {
 	defer h.httpMu.Unlock()
 	i := slices.Index(h.pending, c)
 	if i < 0 {
-		panic(fmt.Sprintf("host: the call to %q was answered already, or its plugin was removed", c.Cluster))
+		panic(fmt.Sprintf("wasmhost: the call to %q was answered already, or its plugin was removed", c.Cluster))
 	}
 	h.pending = slices.Delete(h.pending, i, i+1)
 }

@@ -1,4 +1,4 @@
-package host
+package wasmhost
 
 import (
 	"context"
@@ -106,7 +106,7 @@ func logText(logs []Log) string {
 // Remove takes the plugin out of all workers: out of each as soon as it has no more streams there.
 func (p *Plugin) Remove() error {
 	if p.removed {
-		panic(fmt.Sprintf("host: plugin %q is removed already", p.Name))
+		panic(fmt.Sprintf("wasmhost: plugin %q is removed already", p.Name))
 	}
 	p.removed = true
 	for _, vm := range p.host.vms {
@@ -132,7 +132,7 @@ func (vm *VM) remove(p *Plugin) error {
 func (vm *VM) root(p *Plugin) *root {
 	i := slices.IndexFunc(vm.roots, func(r *root) bool { return r.plugin == p })
 	if i < 0 {
-		panic(fmt.Sprintf("host: plugin %q is not in %s: it was removed, or belongs to another host", p.Name, vm))
+		panic(fmt.Sprintf("wasmhost: plugin %q is not in %s: it was removed, or belongs to another host", p.Name, vm))
 	}
 	return vm.roots[i]
 }

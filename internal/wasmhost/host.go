@@ -1,4 +1,4 @@
-package host
+package wasmhost
 
 import (
 	"context"
@@ -15,7 +15,7 @@ type Options struct {
 	VMID    string // plugin_vm_id
 	Config  string // the plugin's configuration
 
-	// Stats is Envoy's stats_matcher: it says which stats exist, by the names that the plugin gives them. Others are null:
+	// Stats is Envoy's stats_matcher: it says which stats exist, by the names that the plugin gives them. Others are hidden:
 	// they read 0 whatever is added. nil lets all exist.
 	Stats func(name string) bool
 
@@ -99,7 +99,7 @@ func (h *Host) Close() error {
 // VM returns a worker, counted from 0.
 func (h *Host) VM(i int) *VM {
 	if i < 0 || i >= len(h.vms) {
-		panic(fmt.Sprintf("host: no worker %d of %d", i, len(h.vms)))
+		panic(fmt.Sprintf("wasmhost: no worker %d of %d", i, len(h.vms)))
 	}
 	return h.vms[i]
 }

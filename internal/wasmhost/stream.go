@@ -1,4 +1,4 @@
-package host
+package wasmhost
 
 import (
 	"fmt"
@@ -117,13 +117,13 @@ func (vm *VM) newStream(r Req) *Stream {
 	}
 	if r.Route != nil {
 		if r.Cluster != "" {
-			panic("host: a request has either a Cluster or a Route")
+			panic("wasmhost: a request has either a Cluster or a Route")
 		}
 		r.Cluster = r.Route(r.Headers)
 	}
 	root := vm.root(r.Plugin)
 	if root.removed {
-		panic(fmt.Sprintf("host: request to plugin %q, which has been removed", r.Plugin.Name))
+		panic(fmt.Sprintf("wasmhost: request to plugin %q, which has been removed", r.Plugin.Name))
 	}
 	vm.lastID++
 	s := &Stream{
@@ -182,7 +182,7 @@ func (s *Stream) GRPC(status int) error {
 
 func (s *Stream) mustBeOpen(played string) {
 	if s.ended {
-		panic(fmt.Sprintf("host: %s of a stream that has ended with response headers %v", played, s.response))
+		panic(fmt.Sprintf("wasmhost: %s of a stream that has ended with response headers %v", played, s.response))
 	}
 }
 
@@ -191,10 +191,10 @@ func (s *Stream) respond(e End) error {
 		return s.vm.dead
 	}
 	if s.answered {
-		panic(fmt.Sprintf("host: status %d for a stream that has response headers already: %v", e.Status, s.response))
+		panic(fmt.Sprintf("wasmhost: status %d for a stream that has response headers already: %v", e.Status, s.response))
 	}
 	if s.state == paused {
-		panic(fmt.Sprintf("host: status %d for a stream that the plugin has paused", e.Status))
+		panic(fmt.Sprintf("wasmhost: status %d for a stream that the plugin has paused", e.Status))
 	}
 	s.response = make(Headers, 0, 1+len(e.Headers))
 	s.response = append(s.response, Header{":status", strconv.Itoa(e.Status)})
