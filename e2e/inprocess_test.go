@@ -105,7 +105,7 @@ func (w *workers) wantStats(want map[string]uint64) {
 }
 
 // recordKey is where the record of payments is in shared data.
-const recordKey = "circuit_breaker/1\x00record\x00breaker\x00payments"
+const recordKey = "circuit_breaker/2\x00record\x00breaker\x00payments"
 
 // warm lets every worker see the cluster, so that nothing is left to do for the first time.
 func (w *workers) warm() {

@@ -42,6 +42,7 @@ func onResponseHeaders(id, _, endOfStream uint32) uint32 {
 	a.status = verdict.ParseStatus(bridge.Header(bridge.ResponseHeaders, ":status"))
 	a.grpc = -1
 	if a.origin != verdict.Answered {
+		a.at = clock{}.Now() // Envoy's own replies are rare, and what they say of the upstream is how long it had
 		return uint32(types.ActionContinue)
 	}
 	if a.whole = endOfStream != 0; a.whole {

@@ -38,8 +38,11 @@ func (s *stream) ending() verdict.Ending {
 	if !s.sent {
 		return e
 	}
-	now := clock{}.Now()
-	e.Waited = now.Sub(s.sentAt)
+	end := a.at
+	if end == 0 {
+		end = clock{}.Now()
+	}
+	e.Waited = max(0, end.Sub(s.sentAt))
 	switch e.Origin {
 	case verdict.ClientGone, verdict.Outlived:
 		if !asked() {
@@ -47,7 +50,7 @@ func (s *stream) ending() verdict.Ending {
 		}
 	}
 	// Envoy counts the time of some deadlines from the beginning of the request, that of others from its end.
-	e.CallersDeadline = verdict.AtDeadline(now.Sub(s.began), s.deadline) || verdict.AtDeadline(e.Waited, s.deadline)
+	e.CallersDeadline = verdict.AtDeadline(end.Sub(s.began), s.deadline) || verdict.AtDeadline(e.Waited, s.deadline)
 	return e
 }
 

@@ -78,9 +78,7 @@ func forget(s *stream) {
 	}
 	*link = s.next
 	s.leaveQueue()
-	if s.permit.Trial() {
-		s.plugin.dropTrial(s)
-	}
+	s.plugin.dropTrial(s)
 	s.plugin.streams--
 	*s = stream{next: free}
 	free = s

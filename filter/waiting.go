@@ -79,7 +79,13 @@ func (p *plugin) lookAtWaiting(now breaker.Time) {
 				q.join(s)
 				continue
 			}
+			isTrial := s.permit.Trial()
 			s.permit = s.cluster.breaker.StillWaiting(s.permit)
+			if isTrial {
+				noteOutcome(s, breaker.Outcome{Slow: true}, "waiting")
+				s.told = true
+				p.dropTrial(s)
+			}
 		}
 	}
 	if looked {
@@ -90,7 +96,7 @@ func (p *plugin) lookAtWaiting(now breaker.Time) {
 // lookAtTrials gives back the place of a trial whose client takes its time over the request, and the verdict on one whose answer has
 // begun well and goes on for longer than its permit does: a stream of gRPC's is not over when it works.
 func (p *plugin) lookAtTrials(now breaker.Time) {
-	for _, s := range slices.Clone(p.trials) {
+	for _, s := range slices.Clone(p.trials) { // which telling changes
 		old := now.Sub(s.began)
 		if !s.sent && !s.released && old >= verdict.Patience {
 			s.released = true
@@ -98,13 +104,18 @@ func (p *plugin) lookAtTrials(now breaker.Time) {
 		}
 		a := &s.answer
 		if a.at != 0 && a.origin == verdict.Answered && a.status == 200 && old >= s.cluster.rules.Policy.HalfOpenPermitTimeout-2*tick {
+			bridge.SetEffectiveContext(s.id)
 			s.tell()
+			bridge.SetEffectiveContext(p.id)
 		}
 	}
 }
 
-// dropTrial does nothing for a trial that has been dropped.
+// dropTrial does nothing for what is not among the trials.
 func (p *plugin) dropTrial(s *stream) {
+	if len(p.trials) == 0 {
+		return
+	}
 	if i := slices.Index(p.trials, s); i >= 0 {
 		p.trials = slices.Delete(p.trials, i, i+1)
 	}

@@ -24,6 +24,10 @@ func Describe(p *breaker.Policy, m breaker.Transition) string {
 	case breaker.Consecutive:
 		fmt.Fprintf(&s, "%d failures in a row, threshold %d", m.Streak, p.ConsecutiveFailures)
 	case breaker.HalfOpenFailure:
+		if m.Expired > 0 {
+			fmt.Fprintf(&s, "%d trials in a row expired without an answer", m.Expired)
+			break
+		}
 		fmt.Fprintf(&s, "a trial failed after %d good of %d", m.Successes, p.HalfOpenSuccessThreshold)
 	case breaker.OpenElapsed:
 		s.WriteString("the open time is over, trying")

@@ -113,7 +113,9 @@ const (
 	onTick
 	onHTTPCallResponse
 	onRequestHeaders
+	onRequestBody
 	onResponseHeaders
+	onResponseBody
 	onResponseTrailers
 	onLog
 	onDone
@@ -132,7 +134,9 @@ var callbacks = [numCallbacks]struct {
 	onTick:             {"proxy_on_tick", 0},
 	onHTTPCallResponse: {"proxy_on_http_call_response", 0},
 	onRequestHeaders:   {"proxy_on_request_headers", actionContinue},
+	onRequestBody:      {"proxy_on_request_body", actionContinue},
 	onResponseHeaders:  {"proxy_on_response_headers", actionContinue},
+	onResponseBody:     {"proxy_on_response_body", actionContinue},
 	onResponseTrailers: {"proxy_on_response_trailers", actionContinue},
 	onLog:              {"proxy_on_log", 0},
 	onDone:             {"proxy_on_done", 1},

@@ -57,7 +57,8 @@ func (s *Stream) property(path, b []byte) (value []byte, found bool) {
 	case "upstream\x00address":
 		return text(s.upstream)
 	case "upstream\x00request_attempt_count":
-		return number(int64(max(s.attempts, 1)), s.upstream != "")
+		// Between callbacks a tick may ask: by then the router has the request.
+		return number(int64(max(s.attempts, 1)), s.upstream != "" || s.phase == between && s.state == continued)
 	case "response\x00code":
 		return number(int64(s.status), s.status != 0)
 	case "response\x00code_details":

@@ -18,7 +18,7 @@ type Req struct {
 	Route func(Headers) (cluster string)
 
 	Headers Headers // nil is a GET of http://example.com/
-	Body    bool    // the headers are not all of it
+	Body    bool    // the headers are not all of it: it comes to its end with Stream.EndRequest, or before an upstream's answer
 
 	// HoldEnd leaves a request that the plugin answers itself unfinished until Stream.End.
 	HoldEnd bool
@@ -37,6 +37,7 @@ type Stream struct {
 	state    streamState
 	phase    phase
 	reroute  bool // request headers have changed
+	sent     bool // the end of the request has been played
 	answered bool // response headers have been played
 	ended    bool
 
@@ -95,7 +96,7 @@ func (vm *VM) Request(r Req) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.phase = between
+	s.phase, s.sent = between, !r.Body
 	if s.state == paused && action == actionContinue {
 		s.state = continued
 	}
@@ -141,6 +142,23 @@ func (vm *VM) newStream(r Req) *Stream {
 }
 
 func (s *Stream) target() target { return target{s.root, s} }
+
+// EndRequest plays the last piece of the request's body. A second call does nothing.
+func (s *Stream) EndRequest() error {
+	s.vm.mu.Lock()
+	defer s.vm.mu.Unlock()
+	s.mustBeOpen("EndRequest")
+	return s.endRequest()
+}
+
+func (s *Stream) endRequest() error {
+	if s.sent {
+		return s.vm.dead
+	}
+	s.sent = true
+	_, err := s.vm.call(onRequestBody, s.target(), uint64(s.id), 0, 1)
+	return err
+}
 
 // Respond plays response headers from the upstream. headers come after ":status".
 func (s *Stream) Respond(status int, headers Headers) error {
@@ -196,6 +214,11 @@ func (s *Stream) respond(e End) error {
 	if s.state == paused {
 		panic(fmt.Sprintf("wasmhost: status %d for a stream that the plugin has paused", e.Status))
 	}
+	if e.Upstream != "" {
+		if err := s.endRequest(); err != nil {
+			return err
+		}
+	}
 	s.response = make(Headers, 0, 1+len(e.Headers))
 	s.response = append(s.response, Header{":status", strconv.Itoa(e.Status)})
 	s.response = append(s.response, e.Headers...)
@@ -224,6 +247,11 @@ func (s *Stream) end(e End) error {
 	}
 	s.ended = true
 	s.flags |= e.Flags
+	if s.answered && len(e.Trailers) == 0 && (e.Details == "" || e.Status != 0) { // not broken off
+		if _, err := vm.call(onResponseBody, s.target(), uint64(s.id), 0, 1); err != nil {
+			return err
+		}
+	}
 	if e.Details != "" {
 		s.details, s.hasDetails = e.Details, true
 	}
