@@ -22,6 +22,7 @@ type answer struct {
 	grpc       int
 	whole      bool          // it has come to its end
 	retryAfter time.Duration // the upstream's word on when to come back
+	deadline   bool          // it is Envoy's, at a deadline that the caller set
 }
 
 // onResponseHeaders reads the answer, and gives a trial its verdict where the headers say all, so that a long download does not hold
@@ -38,11 +39,17 @@ func onResponseHeaders(id, _, endOfStream uint32) uint32 {
 	if a.at = (clock{}).Coarse(); s.marked || s.cluster.queue != nil {
 		a.at = clock{}.Now()
 	}
-	a.origin = verdict.OriginOf(bridge.Property(codeDetails))
+	details := bridge.Property(codeDetails)
+	a.origin = verdict.OriginOf(details)
+	if a.origin != verdict.Answered {
+		// Envoy's own replies are rare, and what they tell of the upstream is how long it had.
+		why := string(details) // which the next call of the host may overwrite
+		a.at = clock{}.Now()
+		a.deadline = s.deadlines.Ended(why, a.at.Sub(s.sentAt))
+	}
 	a.status = verdict.ParseStatus(bridge.Header(bridge.ResponseHeaders, ":status"))
 	a.grpc = -1
 	if a.origin != verdict.Answered {
-		a.at = clock{}.Now() // Envoy's own replies are rare, and what they say of the upstream is how long it had
 		return uint32(types.ActionContinue)
 	}
 	if a.whole = endOfStream != 0; a.whole {

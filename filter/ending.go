@@ -49,8 +49,7 @@ func (s *stream) ending() verdict.Ending {
 			e.Origin = verdict.Elsewhere // it was a filter after this one that kept the client waiting
 		}
 	}
-	// Envoy counts the time of some deadlines from the beginning of the request, that of others from its end.
-	e.CallersDeadline = verdict.AtDeadline(end.Sub(s.began), s.deadline) || verdict.AtDeadline(e.Waited, s.deadline)
+	e.CallersDeadline = a.deadline
 	return e
 }
 

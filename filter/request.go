@@ -3,8 +3,6 @@
 package main
 
 import (
-	"time"
-
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"envoy-circuit-breaker/filter/internal/bridge"
@@ -14,28 +12,23 @@ import (
 // The upstream's time begins when the client has sent the whole request. That is known exactly: by the headers where they are
 // all of it, by the last piece of the body, or by the trailers.
 
-// start notes when a request was admitted, and which deadline its caller has chosen. The coarse clock is good enough for most.
+// start begins to follow a request that goes on to its cluster.
 func (s *stream) start() {
-	s.deadline = callersDeadline(s.bodied)
-	if s.began = (clock{}).Coarse(); s.deadline > 0 || s.permit.Trial() {
-		s.began = clock{}.Now()
-	}
+	s.readDeadlines()
 	if s.permit.Trial() {
+		s.began = clock{}.Now()
 		s.plugin.trials = append(s.plugin.trials, s)
 	}
 }
 
-// callersDeadline reads the deadline that a caller has chosen by a header; 0 if none. Envoy takes those headers off the request of
-// a caller that may not choose, and its router takes off all but grpc-timeout, so this is the only place to read them.
-func callersDeadline(bodied bool) time.Duration {
-	d := verdict.ParseTimeout(bridge.Header(bridge.RequestHeaders, "x-envoy-upstream-rq-timeout-ms"))
-	if try := verdict.ParseTimeout(bridge.Header(bridge.RequestHeaders, "x-envoy-upstream-rq-per-try-timeout-ms")); try > 0 && (d == 0 || try < d) {
-		d = try
+// readDeadlines reads the deadlines that a caller has set. Envoy's router takes off the headers of all but one, so this is the only
+// place to read them.
+func (s *stream) readDeadlines() {
+	s.deadlines.Request = verdict.ParseTimeout(bridge.Header(bridge.RequestHeaders, "x-envoy-upstream-rq-timeout-ms"))
+	s.deadlines.PerTry = verdict.ParseTimeout(bridge.Header(bridge.RequestHeaders, "x-envoy-upstream-rq-per-try-timeout-ms"))
+	if s.bodied {
+		s.deadlines.GRPC = verdict.ParseGRPCTimeout(bridge.Header(bridge.RequestHeaders, "grpc-timeout"))
 	}
-	if d == 0 && bodied {
-		d = verdict.ParseGRPCTimeout(bridge.Header(bridge.RequestHeaders, "grpc-timeout"))
-	}
-	return d
 }
 
 //go:wasmexport proxy_on_request_body
@@ -62,15 +55,12 @@ func requestEnds(id uint32) {
 func (s *stream) requestEnds() {
 	s.sent = true
 	q := s.cluster.queue
-	switch {
-	case s.marked || q == nil && s.deadline > 0:
-		s.sentAt = clock{}.Now()
-	case q == nil:
+	if q == nil && !s.marked && s.deadlines == (verdict.Deadlines{}) {
 		s.sentAt = clock{}.Coarse()
-	default:
-		s.sentAt = clock{}.Now()
-		if s.answer.at == 0 {
-			q.join(s)
-		}
+		return
+	}
+	s.sentAt = clock{}.Now()
+	if q != nil && !s.marked && s.answer.at == 0 {
+		q.join(s)
 	}
 }

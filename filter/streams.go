@@ -3,10 +3,9 @@
 package main
 
 import (
-	"time"
-
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
+	"envoy-circuit-breaker/filter/verdict"
 )
 
 // A stream is a request in flight. The callbacks of streams (those that are exported in streams.go, admission.go, request.go,
@@ -21,10 +20,10 @@ type stream struct {
 	marked  bool // sent to a fallback
 	told    bool // the breaker knows the verdict already
 
-	began    breaker.Time  // when it was admitted; coarse unless it is a trial or has a deadline
-	deadline time.Duration // that the caller chose; 0 if none
-	sent     bool          // the request has come to its end
-	sentAt   breaker.Time  // when; coarse where slow calls are off and there is no deadline
+	began     breaker.Time // when a trial was admitted
+	deadlines verdict.Deadlines
+	sent      bool         // the request has come to its end
+	sentAt    breaker.Time // when; coarse where slow calls are off
 
 	answer answer
 

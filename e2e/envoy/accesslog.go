@@ -21,6 +21,7 @@ type Entry struct {
 	Attempts   int    // requests sent upstream, retries included
 	GRPCStatus *int   `json:"grpc_status"` // nil when the request was not gRPC
 	DurationMS int    `json:"duration_ms"`
+	Breaker    string // what the breaker noted of it; empty for a plainly healthy request
 }
 
 // AccessLog returns the requests that have ended, oldest first. Envoy writes them down within 50 ms.

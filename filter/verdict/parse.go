@@ -60,13 +60,6 @@ func ParseGRPCTimeout(value []byte) time.Duration {
 	return max(0, duration(value[:len(value)-1], unit))
 }
 
-// AtDeadline reports whether what took so long ended at a deadline: not before it, and after it by no more than a tenth, and
-// what a busy machine may be late.
-func AtDeadline(took, deadline time.Duration) bool {
-	const late = 50 * time.Millisecond
-	return deadline > 0 && took >= deadline-deadline/10 && took-late <= deadline+deadline/10
-}
-
 // duration reads a number of units; -1 if it is none, the longest duration if it is too long for one.
 func duration(digits []byte, unit time.Duration) time.Duration {
 	if len(digits) == 0 {

@@ -1,0 +1,33 @@
+package verdict
+
+import "time"
+
+// Deadlines are what the caller of a request has set by its headers; 0 where it has not. Envoy leaves the first two to callers
+// that may set them, and then goes by them whatever the route says.
+type Deadlines struct {
+	Request time.Duration // x-envoy-upstream-rq-timeout-ms
+	PerTry  time.Duration // x-envoy-upstream-rq-per-try-timeout-ms
+	// GRPC is grpc-timeout. A route with max_stream_duration has Envoy write there what it goes by, so a limit of the route's
+	// own cannot be told from the caller's.
+	GRPC time.Duration
+}
+
+// Ended reports whether one of them ended a request that took so long since its end, by Envoy's response code details.
+func (d *Deadlines) Ended(details string, took time.Duration) bool {
+	switch details {
+	case "response_timeout":
+		return d.Request > 0 || d.GRPC > 0 && atDeadline(took, d.GRPC)
+	case "upstream_per_try_timeout":
+		return d.PerTry > 0
+	case "max_duration_timeout":
+		return d.GRPC > 0
+	}
+	return false
+}
+
+// atDeadline reports whether what took so long ended at a deadline: not before it, and after it by no more than a tenth, and what a
+// busy machine may be late. A route with max_grpc_timeout goes by grpc-timeout, and others do not.
+func atDeadline(took, deadline time.Duration) bool {
+	const late = 50 * time.Millisecond
+	return took >= deadline-deadline/10 && took <= deadline+deadline/10+late
+}
