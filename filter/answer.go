@@ -22,7 +22,10 @@ type answer struct {
 	grpc       int
 	whole      bool          // it has come to its end
 	retryAfter time.Duration // the upstream's word on when to come back
-	deadline   bool          // it is Envoy's, at a deadline that the caller set
+
+	// Where it is Envoy's at a deadline that the caller set: how long the upstream had at most.
+	deadline bool
+	had      time.Duration
 }
 
 // onResponseHeaders reads the answer, and gives a trial its verdict where the headers say all, so that a long download does not hold
@@ -45,7 +48,7 @@ func onResponseHeaders(id, _, endOfStream uint32) uint32 {
 		// Envoy's own replies are rare, and what they tell of the upstream is how long it had.
 		why := string(details) // which the next call of the host may overwrite
 		a.at = clock{}.Now()
-		a.deadline = s.deadlines.Ended(why, a.at.Sub(s.sentAt))
+		a.had, a.deadline = s.deadlines.Ended(why, a.at.Sub(s.sentAt))
 	}
 	a.status = verdict.ParseStatus(bridge.Header(bridge.ResponseHeaders, ":status"))
 	a.grpc = -1

@@ -49,7 +49,9 @@ func (s *stream) ending() verdict.Ending {
 			e.Origin = verdict.Elsewhere // it was a filter after this one that kept the client waiting
 		}
 	}
-	e.CallersDeadline = a.deadline
+	if e.CallersDeadline = a.deadline; a.deadline {
+		e.Waited = min(e.Waited, a.had)
+	}
 	return e
 }
 

@@ -12,17 +12,18 @@ type Deadlines struct {
 	GRPC time.Duration
 }
 
-// Ended reports whether one of them ended a request that took so long since its end, by Envoy's response code details.
-func (d *Deadlines) Ended(details string, took time.Duration) bool {
+// Ended reports whether one of them ended a request, by Envoy's response code details and the time since the request's end. had
+// is the most that the upstream had for an answer: of that time, what one try may take.
+func (d *Deadlines) Ended(details string, took time.Duration) (had time.Duration, ended bool) {
 	switch details {
 	case "response_timeout":
-		return d.Request > 0 || d.GRPC > 0 && atDeadline(took, d.GRPC)
+		return took, d.Request > 0 || d.GRPC > 0 && atDeadline(took, d.GRPC)
 	case "upstream_per_try_timeout":
-		return d.PerTry > 0
+		return min(took, d.PerTry), d.PerTry > 0
 	case "max_duration_timeout":
-		return d.GRPC > 0
+		return took, d.GRPC > 0
 	}
-	return false
+	return took, false
 }
 
 // atDeadline reports whether what took so long ended at a deadline: not before it, and after it by no more than a tenth, and what a
