@@ -13,7 +13,6 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
-	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/filter/internal/bridge"
 )
@@ -32,7 +31,7 @@ const gcPercent = 25
 type vm struct{ types.DefaultVMContext }
 
 func (*vm) NewPluginContext(id uint32) types.PluginContext {
-	p := &plugin{id: id, clusters: map[string]*cluster{}}
+	p := &plugin{id: id, round: round, clusters: map[string]*cluster{}}
 	plugins[id] = p
 	return p
 }
@@ -58,10 +57,10 @@ type plugin struct {
 	hash       uint64 // of its configuration
 	generation uint32 // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
 	clusters   map[string]*cluster
-	last       *cluster // the one that had the last request
-	full       bool     // max_breakers was reached, and said
-	warned     bool     // hidden stats were found, and said
-	lastTick   breaker.Time
+	last       *cluster   // the one that had the last request
+	full       bool       // max_breakers was reached, and said
+	warned     bool       // hidden stats were found, and said
+	round      uint64     // of its last tick
 	streams    int        // in flight
 	probed     []*cluster // those that have a probe
 	queues     []*queue   // of requests that wait for an answer
@@ -73,8 +72,9 @@ type plugin struct {
 const (
 	// tick is how far the coarse clock may lag: the bucket of the shortest window. So late a request that hangs is noticed.
 	tick = 100 * time.Millisecond
-	// silence is how long Envoy must have left a plugin's tick out before the plugin counts as removed.
-	silence = 60 * time.Second
+	// silence is for how many rounds a plugin has not ticked, while others have, when it counts as removed. Rounds stand still where
+	// the whole process does: a frozen container, a paused machine.
+	silence = 600
 )
 
 // OnPluginStart refuses a bad configuration, with one line that says what is wrong.
@@ -94,9 +94,7 @@ func (p *plugin) start() error {
 	if p.config, err = config.Parse(text); err != nil {
 		return err
 	}
-	if p.name = string(bridge.Property("plugin_name")); p.name == "" {
-		p.name = "default"
-	}
+	p.name = pluginName()
 	h := fnv.New64a()
 	h.Write(text)
 	p.hash = h.Sum64()
@@ -107,8 +105,20 @@ func (p *plugin) start() error {
 			return err
 		}
 	}
-	p.lastTick = clock{}.Now()
 	return proxywasm.SetTickPeriodMilliSeconds(uint32(tick.Milliseconds()))
+}
+
+// pluginName is what a plugin is called in stats and keys. A vm_id that differs from its name is part of it: plugins of one name and
+// two vm_ids have two shared datas, but would have one set of stats.
+func pluginName() string {
+	name := string(bridge.Property("plugin_name"))
+	if name == "" {
+		name = "default"
+	}
+	if vm := string(bridge.Property("plugin_vm_id")); vm != "" && vm != name {
+		name += "@" + vm
+	}
+	return name
 }
 
 // takeGeneration finds the place of a configuration in the order of loading, unless it has one. All workers keep that order under
@@ -138,19 +148,42 @@ func (p *plugin) takeGeneration() error {
 	return nil
 }
 
-// OnTick keeps the coarse clock, looks for requests that hang, probes, and forgets plugins that Envoy has removed: it tells of that only through a
-// callback that every stream would have to pay for as well.
+// round counts how often the plugins of this virtual machine have ticked: once for all of them in a tick's period.
+var round uint64
+
+// onTick ignores what is not known (any more): a tick must not be the end of all requests.
+//
+//go:wasmexport proxy_on_tick
+func onTick(id uint32) {
+	if plugins[id] != nil {
+		bridge.Tick(id)
+	}
+}
+
+//go:wasmexport proxy_on_http_call_response
+func onHTTPCallResponse(id, callID, numHeaders, bodySize, numTrailers uint32) {
+	if plugins[id] != nil {
+		bridge.HTTPCallResponse(id, callID, numHeaders, bodySize, numTrailers)
+	}
+}
+
+// OnTick keeps the coarse clock, looks for requests that hang, probes, and forgets plugins that Envoy has removed: it tells
+// of that only through a callback that every stream would have to pay for as well.
 func (p *plugin) OnTick() {
-	p.lastTick = clock{}.Now()
+	now := clock{}.Now()
+	if p.round == round {
+		round++
+	}
+	p.round = round
 	for id, other := range plugins {
-		if other.streams == 0 && p.lastTick.Sub(other.lastTick) > silence {
+		if other.streams == 0 && round-other.round > silence {
 			delete(plugins, id)
 			recent = nil
 			bridge.DeletePlugin(id)
 		}
 	}
-	p.lookAtWaiting(p.lastTick)
-	p.lookAtTrials(p.lastTick)
+	p.lookAtWaiting(now)
+	p.lookAtTrials(now)
 	for _, c := range p.probed {
 		c.probe()
 	}
