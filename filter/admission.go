@@ -3,6 +3,7 @@
 package main
 
 import (
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"envoy-circuit-breaker/breaker"
@@ -10,8 +11,11 @@ import (
 	"envoy-circuit-breaker/filter/reply"
 )
 
-// clusterName is the property that has the name of the upstream cluster, as the route has it.
-const clusterName = "xds\x00cluster_name"
+// Properties of a request.
+const (
+	clusterName = "xds\x00cluster_name"   // of the upstream cluster, as the route has it
+	trialOf     = "circuit_breaker_trial" // our own: the name of the plugin whose trial it is
+)
 
 // onRequestHeaders asks the breaker of the request's cluster. A request that is not admitted goes to the fallback, or gets a
 // reply here and now.
@@ -27,6 +31,10 @@ func onRequestHeaders(id, _, endOfStream uint32) uint32 {
 		forget(s)
 		return uint32(types.ActionPause)
 	}
+	if s.plugin.isMisplaced() {
+		forget(s)
+		return uint32(types.ActionContinue)
+	}
 	name := bridge.Property(clusterName)
 	if len(name) == 0 {
 		forget(s) // a direct response or redirect
@@ -39,6 +47,10 @@ func onRequestHeaders(id, _, endOfStream uint32) uint32 {
 	}
 	permit := c.breaker.TryAcquire()
 	if !permit.Admitted() {
+		if permit.State() == "half_open" && s.plugin.isTwice() {
+			forget(s)
+			return uint32(types.ActionContinue)
+		}
 		marked := fallBack(s, c)
 		if !marked {
 			c.breaker.Reject()
@@ -67,16 +79,43 @@ func fallBack(s *stream, c *cluster) bool {
 	}
 	s.marked, s.cluster = true, c
 	if f.Cluster != "" {
-		to := s.plugin.cluster([]byte(f.Cluster))
-		if to == nil {
-			return false
+		if to := s.plugin.cluster([]byte(f.Cluster)); to != nil { // or it has no breaker, and takes everything
+			if s.permit = to.breaker.TryAcquire(); !s.permit.Admitted() {
+				return false
+			}
+			s.cluster = to
 		}
-		if s.permit = to.breaker.TryAcquire(); !s.permit.Admitted() {
-			return false
-		}
-		s.cluster = to
 	}
-	return bridge.SetHeader(bridge.RequestHeaders, f.Header, f.Value) == bridge.OK
+	if bridge.SetHeader(bridge.RequestHeaders, f.Header, f.Value) == bridge.OK {
+		return true
+	}
+	s.cluster.breaker.Done(s.permit, breaker.Outcome{Result: breaker.Neutral})
+	return false
+}
+
+// isTwice reports whether another filter of the chain is a plugin of the same name, and has made a trial of the request. Each would
+// take the other's permits for its own, and no trial would ever get through.
+func (p *plugin) isTwice() bool {
+	if string(bridge.Property(trialOf)) != p.name {
+		return false
+	}
+	if !p.saidTwice {
+		p.saidTwice = true
+		proxywasm.LogWarnf("the plugin %q is twice in one filter chain, and counts each request twice: take one of the two out, or give it another name", p.name)
+	}
+	return true
+}
+
+// isMisplaced finds out, by the first request, whether the plugin is an upstream filter: there it is asked when the request is with the
+// upstream already, and never hears of its end.
+func (p *plugin) isMisplaced() bool {
+	if !p.placed {
+		p.placed = true
+		if p.misplaced = asked(); p.misplaced {
+			proxywasm.LogWarnf("the plugin %q is an upstream filter, where it can do nothing: put it among the filters of the listener, last before the router", p.name)
+		}
+	}
+	return p.misplaced
 }
 
 // reject answers a request in the upstream's place. One without a body is none of gRPC-Web.

@@ -58,8 +58,6 @@ type plugin struct {
 	generation uint32 // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
 	clusters   map[string]*cluster
 	last       *cluster   // the one that had the last request
-	full       bool       // max_breakers was reached, and said
-	warned     bool       // hidden stats were found, and said
 	round      uint64     // of its last tick
 	streams    int        // in flight
 	probed     []*cluster // those that have a probe
@@ -67,6 +65,12 @@ type plugin struct {
 	trials     []*stream  // without a verdict
 
 	shown map[string]*stats // stats of the clusters on the status page
+
+	placed, misplaced bool // the plugin's place is known; it can do nothing there
+
+	// What the log has been told, and is not to be told again: that max_breakers was reached, that stats are hidden, or that the plugin
+	// is twice in a chain.
+	full, warned, saidTwice bool
 }
 
 const (

@@ -16,6 +16,7 @@ import (
 func (s *stream) start() {
 	s.readDeadlines()
 	if s.permit.Trial() {
+		bridge.SetProperty(trialOf, []byte(s.plugin.name))
 		s.began = clock{}.Now()
 		s.plugin.trials = append(s.plugin.trials, s)
 	}
