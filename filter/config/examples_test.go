@@ -45,19 +45,25 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// structOfYAML returns what Envoy passes on of a filter's configuration that is given as a Struct.
+// structOfYAML returns what Envoy passes on of the configuration in an item of http_filters, which is a Struct.
 func structOfYAML(t *testing.T, text []byte) []byte {
 	t.Helper()
-	var filter struct {
-		Configuration struct {
-			Type  string         `json:"@type"`
-			Value map[string]any `json:"value"`
-		} `json:"configuration"`
+	var filters []struct {
+		TypedConfig struct {
+			Config struct {
+				Configuration struct {
+					Value map[string]any `json:"value"`
+				} `json:"configuration"`
+			} `json:"config"`
+		} `json:"typed_config"`
 	}
-	if err := yaml.UnmarshalStrict(text, &filter); err != nil {
+	if err := yaml.Unmarshal(text, &filters); err != nil {
 		t.Fatal(err)
 	}
-	s, err := structpb.NewStruct(filter.Configuration.Value)
+	if len(filters) != 1 || len(filters[0].TypedConfig.Config.Configuration.Value) == 0 {
+		t.Fatal("not one filter with a configuration")
+	}
+	s, err := structpb.NewStruct(filters[0].TypedConfig.Config.Configuration.Value)
 	if err != nil {
 		t.Fatal(err)
 	}
