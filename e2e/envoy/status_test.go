@@ -1,4 +1,4 @@
-package e2e
+package envoy_test
 
 import (
 	"encoding/json"
@@ -12,53 +12,52 @@ import (
 	"testing"
 	"time"
 
-	"envoy-circuit-breaker/e2e/envoy"
+	"envoy-circuit-breaker/internal/envoytest"
 )
 
 const statusPath = "/circuit-breakers"
 
 // board is an Envoy with a status page on a listener of its own.
 type board struct {
-	*envoy.Envoy
+	*envoytest.Envoy
 	t *testing.T
 }
 
 // openBoard starts an Envoy with these clusters, each under a prefix of its own in the main listener.
-func openBoard(t *testing.T, config string, clusters map[string]envoy.Cluster) *board {
+func openBoard(t *testing.T, config string, clusters map[string]envoytest.Cluster) *board {
 	t.Helper()
-	main := envoy.Listener{Plugin: &envoy.Plugin{Config: config}}
-	var all []envoy.Cluster
+	main := envoytest.Listener{Plugin: &envoytest.Plugin{Config: config}}
+	var all []envoytest.Cluster
 	for _, prefix := range slices.Sorted(maps.Keys(clusters)) {
 		c := clusters[prefix]
 		all = append(all, c)
-		main.Routes = append(main.Routes, envoy.Route{Prefix: prefix, Cluster: c.Name})
+		main.Routes = append(main.Routes, envoytest.Route{Prefix: prefix, Cluster: c.Name})
 	}
-	return &board{t: t, Envoy: envoy.Start(t, envoy.Options{
+	return &board{t: t, Envoy: envoytest.Start(t, envoytest.Options{
 		Clusters: all,
-		Listeners: []envoy.Listener{main, {
+		Listeners: []envoytest.Listener{main, {
 			Name:   "status",
-			Plugin: &envoy.Plugin{Config: fmt.Sprintf(`{"status": {"path": %q}}`, statusPath)},
-			Routes: []envoy.Route{{Prefix: "/elsewhere", Extra: `direct_response: { status: 200, body: { inline_string: "elsewhere" } }`}},
+			Plugin: &envoytest.Plugin{Config: fmt.Sprintf(`{"status": {"path": %q}}`, statusPath)},
+			Routes: []envoytest.Route{{Prefix: "/elsewhere", Extra: `direct_response: { status: 200, body: { inline_string: "elsewhere" } }`}},
 		}},
 	})}
 }
 
 // ask sends a request to the status listener.
-func (b *board) ask(method, path, accept string) envoy.Answer {
+func (b *board) ask(method, path, accept string) envoytest.Answer {
 	b.t.Helper()
 	request, err := http.NewRequest(method, "http://"+b.Address("status")+path, nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	request.Header.Set("accept", accept)
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
-	response, err := client.Do(request)
+	response, err := envoytest.Client.Do(request)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	return envoy.Answer{Status: response.StatusCode, Header: response.Header, Body: string(body), Err: err}
+	return envoytest.Answer{Status: response.StatusCode, Header: response.Header, Body: string(body), Err: err}
 }
 
 // shown is the JSON of the status page.
@@ -129,7 +128,7 @@ func (b *board) spread(path string, atLeast int) (n int) {
 		return counts
 	}
 	before := perWorker()
-	envoy.Eventually(b.t, 60*time.Second, func() error {
+	envoytest.Eventually(b.t, 60*time.Second, func() error {
 		if a := b.Get(path); a.Err != nil {
 			b.t.Fatal(a.Err)
 		}
@@ -145,12 +144,12 @@ func (b *board) spread(path string, atLeast int) (n int) {
 func TestStatusPage(t *testing.T) {
 	t.Parallel()
 	const istio, dots, markup = "outbound|443||api.example.com", "api.v1.example.com", `<b>bold</b>"'&<script>alert(1)</script>`
-	payments, search, catalog, other := envoy.NewUpstream(t), envoy.NewUpstream(t), envoy.NewUpstream(t), envoy.NewUpstream(t)
+	payments, search, catalog, other := envoytest.NewUpstream(t), envoytest.NewUpstream(t), envoytest.NewUpstream(t), envoytest.NewUpstream(t)
 	b := openBoard(t, `{"min_requests": 10, "window": {"duration": "1h"}, "open": {"duration": "1h", "max_duration": "1h", "jitter": 0}, "clusters": [
 			{"match": "search", "open": {"duration": "10ms", "multiplier": 1}, "half_open": {"max_requests": 2}},
 			{"match": "catalog", "slow_call": {"duration": "2s", "rate": 80}},
 			{"match": "shadow", "mode": "shadow"}, {"match": "forced", "mode": "force_open"}, {"match": "disabled", "mode": "disabled"}]}`,
-		map[string]envoy.Cluster{
+		map[string]envoytest.Cluster{
 			"/payments": {Name: "payments", Address: payments.Address}, "/search": {Name: "search", Address: search.Address},
 			"/catalog": {Name: "catalog", Address: catalog.Address}, "/shadow": {Name: "shadow", Address: payments.Address},
 			"/forced": {Name: "forced", Address: other.Address}, "/disabled": {Name: "disabled", Address: other.Address},
@@ -162,7 +161,7 @@ func TestStatusPage(t *testing.T) {
 		t.Errorf("before any request: %+v", s)
 	}
 
-	payments.Handle(envoy.Status(500))
+	payments.Handle(envoytest.Status(500))
 	requests := map[string]int{}
 	for _, path := range []string{"/payments", "/shadow", "/forced", "/disabled", "/istio", "/dots", "/markup"} {
 		requests[path] = b.spread(path, 20)
@@ -170,21 +169,21 @@ func TestStatusPage(t *testing.T) {
 
 	// Two of catalog's calls fail and one is slow.
 	calls := b.spread("/catalog", 17) + 3
-	catalog.Handle(envoy.Status(500))
+	catalog.Handle(envoytest.Status(500))
 	b.Get("/catalog")
 	b.Get("/catalog")
 	release := make(chan struct{})
-	catalog.Handle(envoy.Hang(release))
+	catalog.Handle(envoytest.Hang(release))
 	time.AfterFunc(2100*time.Millisecond, func() { close(release) })
 	b.Get("/catalog")
 
 	// Search opens, fails two trials, then has a good one, and one in flight.
-	search.Handle(envoy.Status(500))
+	search.Handle(envoytest.Status(500))
 	for range 10 {
 		b.Get("/search")
 	}
 	trial := func() {
-		envoy.Eventually(t, 30*time.Second, func() error {
+		envoytest.Eventually(t, 30*time.Second, func() error {
 			if a := b.Get("/search"); a.Header.Get("x-circuit-breaker") != "" {
 				return fmt.Errorf("rejected: %+v", a)
 			}
@@ -193,11 +192,11 @@ func TestStatusPage(t *testing.T) {
 	}
 	trial()
 	trial()
-	search.Handle(envoy.Status(200))
+	search.Handle(envoytest.Status(200))
 	trial()
-	search.Handle(envoy.Hang(nil))
+	search.Handle(envoytest.Hang(nil))
 	go b.Get("/search")
-	envoy.Eventually(t, 30*time.Second, func() error {
+	envoytest.Eventually(t, 30*time.Second, func() error {
 		if n := search.InFlight(); n != 1 {
 			return fmt.Errorf("%d trials in flight", n)
 		}
@@ -205,7 +204,7 @@ func TestStatusPage(t *testing.T) {
 	})
 
 	// What a request did shows when it has ended, which is a moment after its client has the answer.
-	envoy.Eventually(t, 10*time.Second, func() error {
+	envoytest.Eventually(t, 10*time.Second, func() error {
 		if n := b.Breaker("catalog").Calls; n != uint64(calls) {
 			return fmt.Errorf("catalog has %d calls, want %d", n, calls)
 		}
@@ -361,13 +360,13 @@ func TestStatusPage(t *testing.T) {
 // Without a path in the configuration there is no page, and what would be its path is like any other.
 func TestNoStatusPage(t *testing.T) {
 	t.Parallel()
-	upstream := envoy.NewUpstream(t)
+	upstream := envoytest.NewUpstream(t)
 	upstream.Handle(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "the upstream's own") })
-	b := openBoard(t, `{"failure_rate": 60}`, map[string]envoy.Cluster{statusPath: {Name: "pages", Address: upstream.Address}})
+	b := openBoard(t, `{"failure_rate": 60}`, map[string]envoytest.Cluster{statusPath: {Name: "pages", Address: upstream.Address}})
 	if a := b.Get(statusPath); a.Status != 200 || a.Body != "the upstream's own" {
 		t.Errorf("%+v", a)
 	}
-	envoy.Eventually(t, 10*time.Second, func() error {
+	envoytest.Eventually(t, 10*time.Second, func() error {
 		if c := b.read().cluster(t, "pages"); c.Calls != 1 || c.Policy["failure_rate"] != 60.0 {
 			return fmt.Errorf("%+v", c)
 		}

@@ -1,6 +1,6 @@
-// Package envoy runs a real Envoy and upstreams of any behaviour for end-to-end tests, on ports that are free. Envoy's
+// Package envoytest runs a real Envoy and upstreams of any behaviour for end-to-end tests, on ports that are free. Envoy's
 // binary comes from the environment variable ENVOY, which make sets.
-package envoy
+package envoytest
 
 import (
 	"errors"
@@ -181,11 +181,11 @@ type Answer struct {
 }
 
 // Get requests a path of the first listener, over a connection of its own, so that requests spread over Envoy's workers.
-func (e *Envoy) Get(path string) Answer { return answer(client.Get(e.URL(path))) }
+func (e *Envoy) Get(path string) Answer { return answer(Client.Get(e.URL(path))) }
 
 // Post sends a request with a body.
 func (e *Envoy) Post(path, contentType, body string) Answer {
-	return answer(client.Post(e.URL(path), contentType, strings.NewReader(body)))
+	return answer(Client.Post(e.URL(path), contentType, strings.NewReader(body)))
 }
 
 func answer(response *http.Response, err error) Answer {
@@ -197,9 +197,9 @@ func answer(response *http.Response, err error) Answer {
 	return Answer{Status: response.StatusCode, Header: response.Header, Body: string(body), Err: err}
 }
 
-// client opens a connection for each request. Its timeout makes a request that nobody answers fail its own test, not the
+// Client opens a connection for each request. Its timeout makes a request that nobody answers fail its own test, not the
 // whole run.
-var client = &http.Client{
+var Client = &http.Client{
 	Transport: &http.Transport{DisableKeepAlives: true},
 	Timeout:   time.Minute,
 }

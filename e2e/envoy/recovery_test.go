@@ -1,4 +1,4 @@
-package e2e
+package envoy_test
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"envoy-circuit-breaker/e2e/envoy"
+	"envoy-circuit-breaker/internal/envoytest"
 )
 
 // An upstream that comes back is in use again within interval + 1 s, and no request before that reached it but probes.
@@ -39,7 +39,7 @@ func TestProbe(t *testing.T) {
 				}
 			})
 			// Well beyond the open time, nothing but probes has come.
-			envoy.Eventually(t, 30*time.Second, func() error {
+			envoytest.Eventually(t, 30*time.Second, func() error {
 				if status, refused := s.pay(); status != 503 || refused != "open" {
 					t.Fatalf("while probes fail a request got %d %q", status, refused)
 				}
@@ -58,7 +58,7 @@ func TestProbe(t *testing.T) {
 
 			healthy.Store(true)
 			back := time.Now()
-			envoy.Eventually(t, 30*time.Second, func() error {
+			envoytest.Eventually(t, 30*time.Second, func() error {
 				if status, _ := s.pay(); status != 200 {
 					return fmt.Errorf("still %d", status)
 				}
@@ -77,16 +77,16 @@ func TestProbe(t *testing.T) {
 // A probe that cannot be made is a failure, logged once, and no crash.
 func TestProbeOfNothing(t *testing.T) {
 	t.Parallel()
-	up := envoy.NewUpstream(t)
-	up.Handle(envoy.Status(500))
-	e := envoy.Start(t, envoy.Options{
-		Clusters: []envoy.Cluster{{Name: "payments", Address: envoy.RefusingAddress(t)}},
-		Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{
+	up := envoytest.NewUpstream(t)
+	up.Handle(envoytest.Status(500))
+	e := envoytest.Start(t, envoytest.Options{
+		Clusters: []envoytest.Cluster{{Name: "payments", Address: envoytest.RefusingAddress(t)}},
+		Listeners: []envoytest.Listener{{Plugin: &envoytest.Plugin{
 			Config: `{"min_requests": 1, "open": {"duration": "1s"}, "probe": {"path": "/", "interval": "100ms", "timeout": "50ms"}}`,
 		}}},
 	})
 	e.Get("/payments")
-	envoy.Eventually(t, 20*time.Second, func() error {
+	envoytest.Eventually(t, 20*time.Second, func() error {
 		if b := e.Breaker("payments"); b.ProbeFailures < 3 {
 			return fmt.Errorf("%+v", b)
 		}
@@ -102,7 +102,7 @@ func TestRamp(t *testing.T) {
 	const ramp = 4 * time.Second
 	s := openShop(t, `{"min_requests": 10, "ramp": "4s", "open": {"duration": "200ms"}, "half_open": {"success_threshold": 1}}`)
 	s.trip(10)
-	s.payments.Handle(envoy.Status(200))
+	s.payments.Handle(envoytest.Status(200))
 	for s.Breaker("payments").State != states["closed"] {
 		s.pay()
 	}
@@ -163,7 +163,7 @@ func TestHonorRetryAfter(t *testing.T) {
 		}, 40},
 		"beyond max_duration":   {answer(503, "retry-after", "4000"), 60},
 		"not on a 500":          {answer(500, "retry-after", "40"), 1},
-		"no word":               {envoy.Status(503), 1},
+		"no word":               {envoytest.Status(503), 1},
 		"nonsense":              {answer(503, "retry-after", "soon"), 1},
 		"gRPC, trailers only":   {grpcPushback("40000", false), 40},
 		"gRPC, in its trailers": {grpcPushback("40000", true), 40},
@@ -171,11 +171,11 @@ func TestHonorRetryAfter(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			up := envoy.NewUpstream(t)
+			up := envoytest.NewUpstream(t)
 			up.Handle(c.upstream)
-			e := envoy.Start(t, envoy.Options{
-				Clusters: []envoy.Cluster{{Name: "payments", Address: up.Address, HTTP2: true}},
-				Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{Config: `{"min_requests": 3, "failure_on": ["500", "503", "429", "unavailable"],
+			e := envoytest.Start(t, envoytest.Options{
+				Clusters: []envoytest.Cluster{{Name: "payments", Address: up.Address, HTTP2: true}},
+				Listeners: []envoytest.Listener{{Plugin: &envoytest.Plugin{Config: `{"min_requests": 3, "failure_on": ["500", "503", "429", "unavailable"],
 					"open": {"duration": "1s", "max_duration": "1m", "jitter": 0, "honor_retry_after": true}}`}}},
 			})
 			for range 3 {
@@ -211,15 +211,15 @@ func grpcPushback(milliseconds string, afterBody bool) http.HandlerFunc {
 // disabled one never.
 func TestModes(t *testing.T) {
 	t.Parallel()
-	up := envoy.NewUpstream(t)
-	up.Handle(envoy.Status(500))
-	var clusters []envoy.Cluster
+	up := envoytest.NewUpstream(t)
+	up.Handle(envoytest.Status(500))
+	var clusters []envoytest.Cluster
 	for _, name := range []string{"shadow", "forced", "disabled"} {
-		clusters = append(clusters, envoy.Cluster{Name: name, Address: up.Address})
+		clusters = append(clusters, envoytest.Cluster{Name: name, Address: up.Address})
 	}
-	e := envoy.Start(t, envoy.Options{
+	e := envoytest.Start(t, envoytest.Options{
 		Clusters: clusters,
-		Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{Config: `{"min_requests": 10, "open": {"duration": "1h", "max_duration": "1h"}, "clusters": [
+		Listeners: []envoytest.Listener{{Plugin: &envoytest.Plugin{Config: `{"min_requests": 10, "open": {"duration": "1h", "max_duration": "1h"}, "clusters": [
 			{"match": "shadow", "mode": "shadow"}, {"match": "forced", "mode": "force_open"}, {"match": "disabled", "mode": "disabled"}]}`}}},
 	})
 	for range 30 {
@@ -235,7 +235,7 @@ func TestModes(t *testing.T) {
 	if b := e.Breaker("forced"); b.Rejected != 30 || b.Calls != 0 {
 		t.Errorf("forced: %+v", b)
 	}
-	if b := e.Breaker("disabled"); b != (envoy.Breaker{}) {
+	if b := e.Breaker("disabled"); b != (envoytest.Breaker{}) {
 		t.Errorf("disabled: %+v", b)
 	}
 	a := e.Get("/forced")

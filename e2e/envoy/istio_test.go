@@ -1,4 +1,4 @@
-package e2e
+package envoy_test
 
 import (
 	"encoding/json"
@@ -11,113 +11,19 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 	extensionsapi "istio.io/api/extensions/v1alpha1"
 	networkingapi "istio.io/api/networking/v1alpha3"
 	extensions "istio.io/client-go/pkg/apis/extensions/v1alpha1"
-	networking "istio.io/client-go/pkg/apis/networking/v1"
-	networkingv1alpha3 "istio.io/client-go/pkg/apis/networking/v1alpha3"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"envoy-circuit-breaker/e2e/envoy"
-	"envoy-circuit-breaker/internal/wasmhost"
+	"envoy-circuit-breaker/e2e/internal/istio"
+	"envoy-circuit-breaker/internal/envoytest"
 )
-
-// istioFiles are all the resources of deploy/istio.
-type istioFiles struct {
-	plugin         *extensions.WasmPlugin
-	bootstrap      *configMap
-	envoyFilter    *networkingv1alpha3.EnvoyFilter
-	virtualService *networking.VirtualService
-}
-
-type configMap struct {
-	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata"`
-	Data              map[string]string `json:"data"`
-}
-
-const istioFolder = "../deploy/istio"
-
-// readIstio decodes deploy/istio/*.yaml. A field that Istio does not know is an error.
-func readIstio(t *testing.T) istioFiles {
-	t.Helper()
-	files, err := filepath.Glob(istioFolder + "/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d files in %s: %v", len(files), istioFolder, err)
-	}
-	var all istioFiles
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for document := range strings.SplitSeq(string(text), "\n---\n") {
-			var meta metav1.TypeMeta
-			if err := yaml.Unmarshal([]byte(document), &meta); err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			switch kind := meta.APIVersion + " " + meta.Kind; kind {
-			case "extensions.istio.io/v1alpha1 WasmPlugin":
-				all.plugin = new(extensions.WasmPlugin)
-				decodeStrictly(t, file, document, all.plugin, &all.plugin.Spec)
-			case "networking.istio.io/v1alpha3 EnvoyFilter":
-				all.envoyFilter = new(networkingv1alpha3.EnvoyFilter)
-				decodeStrictly(t, file, document, all.envoyFilter, &all.envoyFilter.Spec)
-			case "networking.istio.io/v1 VirtualService":
-				all.virtualService = new(networking.VirtualService)
-				decodeStrictly(t, file, document, all.virtualService, &all.virtualService.Spec)
-			case "v1 ConfigMap":
-				all.bootstrap = new(configMap)
-				decodeStrictly(t, file, document, all.bootstrap, nil)
-			default:
-				t.Fatalf("%s: no test knows %q", file, kind)
-			}
-		}
-	}
-	if all.plugin == nil || all.bootstrap == nil || all.envoyFilter == nil || all.virtualService == nil {
-		t.Fatalf("a resource is missing: %+v", all)
-	}
-	return all
-}
-
-// decodeStrictly decodes a resource. Istio's types skip what they do not know in a spec, so that is decoded once more.
-func decodeStrictly(t *testing.T, file, document string, resource any, spec proto.Message) {
-	t.Helper()
-	if err := yaml.UnmarshalStrict([]byte(document), resource); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	if spec == nil {
-		return
-	}
-	var raw struct {
-		Spec json.RawMessage `json:"spec"`
-	}
-	if err := yaml.Unmarshal([]byte(document), &raw); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	strict := spec.ProtoReflect().New().Interface()
-	if err := protojson.Unmarshal(raw.Spec, strict); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	if !proto.Equal(spec, strict) {
-		t.Fatalf("%s: decoded in two ways as\n%v\n%v", file, spec, strict)
-	}
-}
 
 // A wasmFilter is what Istio makes of a WasmPlugin. It sets no vm_id.
 type wasmFilter struct {
 	name, rootID, failurePolicy, config string
-}
-
-// istioNames are what Istio names the plugin in Envoy: up to 1.29, and from 1.30 on, where it makes a TrafficExtension of a
-// WasmPlugin first.
-func istioNames(p *extensions.WasmPlugin) []string {
-	name := p.Namespace + "." + p.Name
-	return []string{name, name + "~istio-translated-wasmplugin"}
 }
 
 func istioFilter(t *testing.T, p *extensions.WasmPlugin, name string) wasmFilter {
@@ -130,11 +36,7 @@ func istioFilter(t *testing.T, p *extensions.WasmPlugin, name string) wasmFilter
 	if !known {
 		t.Fatalf("unknown failStrategy %v", p.Spec.FailStrategy)
 	}
-	config, err := protojson.Marshal(p.Spec.PluginConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return wasmFilter{name: name, rootID: p.Spec.PluginName, failurePolicy: policy, config: string(config)}
+	return wasmFilter{name: name, rootID: p.Spec.PluginName, failurePolicy: policy, config: istio.PluginConfig(t, p)}
 }
 
 // item returns the filter as one item of a list of HTTP filters. As with Istio its configuration comes by discovery (here
@@ -192,7 +94,7 @@ func toJSON(t *testing.T, v any) string {
 }
 
 // istioStats is the stats_config of a gateway: what Istio lets through by default, and the labels that deploy/istio adds.
-func istioStats(t *testing.T, override *configMap) string {
+func istioStats(t *testing.T, override *istio.ConfigMap) string {
 	t.Helper()
 	type tag struct {
 		Name  string `json:"tag_name"`
@@ -224,42 +126,36 @@ func istioStats(t *testing.T, override *configMap) string {
 }
 
 // istioCluster is a cluster as Istio names it, in its stats too.
-func istioCluster(name string, upstream *envoy.Upstream) envoy.Cluster {
-	return envoy.Cluster{Name: name, Address: upstream.Address, Extra: fmt.Sprintf("alt_stat_name: %q", name+";")}
+func istioCluster(name string, upstream *envoytest.Upstream) envoytest.Cluster {
+	return envoytest.Cluster{Name: name, Address: upstream.Address, Extra: fmt.Sprintf("alt_stat_name: %q", name+";")}
 }
-
-const (
-	istioPayments = "outbound|443||payments.shop.svc.cluster.local"
-	istioSearch   = "outbound|80|v2|search.shop.svc.cluster.local"
-	istioCatalog  = "outbound|80||catalog.cache.svc.cluster.local"
-)
 
 // The WasmPlugin works as Istio hands it to Envoy: its overrides hold for the clusters that they name, the base policy for
 // the others, and the stats come out whole, past Istio's stats matcher.
 func TestIstioGateway(t *testing.T) {
 	t.Parallel()
-	files := readIstio(t)
-	name := istioNames(files.plugin)[1]
-	filter := istioFilter(t, files.plugin, name)
+	files := istio.Read(t)
+	name := istio.PluginNames(files.Plugin)[1]
+	filter := istioFilter(t, files.Plugin, name)
 	discovery := filepath.Join(t.TempDir(), "discovery.json")
-	upstream := envoy.NewUpstream(t)
-	e := envoy.Start(t, envoy.Options{
-		Bootstrap: istioStats(t, files.bootstrap),
-		Clusters: []envoy.Cluster{
-			istioCluster(istioPayments, upstream), istioCluster(istioSearch, upstream), istioCluster(istioCatalog, upstream),
+	upstream := envoytest.NewUpstream(t)
+	e := envoytest.Start(t, envoytest.Options{
+		Bootstrap: istioStats(t, files.Bootstrap),
+		Clusters: []envoytest.Cluster{
+			istioCluster(istio.Payments, upstream), istioCluster(istio.Search, upstream), istioCluster(istio.Catalog, upstream),
 		},
-		Listeners: []envoy.Listener{{
+		Listeners: []envoytest.Listener{{
 			FiltersBefore: filter.item(t, discovery),
-			Routes: []envoy.Route{
-				{Prefix: "/payments", Cluster: istioPayments},
-				{Prefix: "/search", Cluster: istioSearch},
-				{Prefix: "/catalog", Cluster: istioCatalog},
+			Routes: []envoytest.Route{
+				{Prefix: "/payments", Cluster: istio.Payments},
+				{Prefix: "/search", Cluster: istio.Search},
+				{Prefix: "/catalog", Cluster: istio.Catalog},
 			},
 		}},
 	})
 	get := func(path string, status, times int) {
 		t.Helper()
-		upstream.Handle(envoy.Status(status))
+		upstream.Handle(envoytest.Status(status))
 		for i := range times {
 			if a := e.Get(path); a.Status != status || a.Err != nil {
 				t.Fatalf("%s, request %d of %d: %d %v, want the upstream's %d", path, i+1, times, a.Status, a.Err, status)
@@ -282,21 +178,21 @@ func TestIstioGateway(t *testing.T) {
 	// The override: 30 % of at least 10. The base policy would want 50 % of at least 20.
 	get("/payments", 200, 7)
 	get("/payments", 500, 2)
-	if b := e.BreakerOf(name, istioPayments); b.State != states["closed"] || b.Calls != 9 || b.Failures != 2 {
+	if b := e.BreakerOf(name, istio.Payments); b.State != states["closed"] || b.Calls != 9 || b.Failures != 2 {
 		t.Errorf("after 2 failures of 9: %+v", b)
 	}
 	get("/payments", 500, 1)
 	wantReject("/payments", `{"error": "payments are resting", "state": "open", "retry_after": %s}`)
 
 	get("/catalog", 500, 20)
-	wantReject("/catalog", `{"error": "unavailable", "service": "`+istioCatalog+`", "retry_after": %s}`)
+	wantReject("/catalog", `{"error": "unavailable", "service": "`+istio.Catalog+`", "retry_after": %s}`)
 
 	get("/search", 500, 25) // shadow: nothing is rejected
 
-	for cluster, want := range map[string]envoy.Breaker{
-		istioPayments: {Calls: 10, Failures: 3, Rejected: 1},
-		istioCatalog:  {Calls: 20, Failures: 20, Rejected: 1},
-		istioSearch:   {Calls: 20, Failures: 20, ShadowRejected: 5, Late: 5},
+	for cluster, want := range map[string]envoytest.Breaker{
+		istio.Payments: {Calls: 10, Failures: 3, Rejected: 1},
+		istio.Catalog:  {Calls: 20, Failures: 20, Rejected: 1},
+		istio.Search:   {Calls: 20, Failures: 20, ShadowRejected: 5, Late: 5},
 	} {
 		b := e.BreakerOf(name, cluster)
 		if b.State != states["open"] || b.Calls != want.Calls || b.Failures != want.Failures || b.Rejected != want.Rejected ||
@@ -310,20 +206,20 @@ func TestIstioGateway(t *testing.T) {
 	// A configuration that is refused leaves the one that there is in force.
 	filter.config = `{"min_request": 1}`
 	filter.write(t, discovery)
-	envoy.Eventually(t, time.Minute, func() error {
+	envoytest.Eventually(t, time.Minute, func() error {
 		if !strings.Contains(e.Log(), "configuration refused: min_request: unknown key") {
 			return errors.New("the log does not tell that the configuration was refused")
 		}
 		return nil
 	})
 	get("/search", 500, 5)
-	if b := e.BreakerOf(name, istioSearch); b.ShadowRejected == 5 && b.Late == 5 {
+	if b := e.BreakerOf(name, istio.Search); b.ShadowRejected == 5 && b.Late == 5 {
 		t.Errorf("the breakers are gone: %+v", b)
 	}
 }
 
 // wantMetric looks for a value with these labels, among others, in what Prometheus scrapes.
-func wantMetric(t *testing.T, e *envoy.Envoy, metric string, value uint64, labels map[string]string) {
+func wantMetric(t *testing.T, e *envoytest.Envoy, metric string, value uint64, labels map[string]string) {
 	t.Helper()
 	text := e.Admin(http.MethodGet, "/stats/prometheus?filter=circuit_breaker")
 lines:
@@ -341,51 +237,12 @@ lines:
 	t.Errorf("no %s %d with the labels %v in\n%s", metric, value, labels, text)
 }
 
-// The same configuration does the same on a host of ours.
-func TestIstioInProcess(t *testing.T) {
-	files := readIstio(t)
-	program, err := wasmhost.Compile(t.Context(), "../build/plugin.wasm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer program.Close(t.Context())
-	name := istioNames(files.plugin)[1]
-	h, err := wasmhost.New(program, wasmhost.Options{Workers: 2, Plugin: name, Config: istioFilter(t, files.plugin, name).config})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
-	for i, status := range []int{200, 200, 200, 200, 200, 200, 200, 500, 500, 500} {
-		s, err := h.VM(i % 2).Request(wasmhost.Req{Cluster: istioPayments})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !s.Continued() {
-			t.Fatalf("request %d was rejected", i+1)
-		}
-		if err := s.Status(status); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s, err := h.VM(0).Request(wasmhost.Req{Cluster: istioPayments})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.Continued() {
-		t.Fatal("request 11 was let through")
-	}
-	retryAfter := s.Reply().Headers.Get("retry-after")
-	if want := `{"error": "payments are resting", "state": "open", "retry_after": ` + retryAfter + `}`; s.Reply().Body != want {
-		t.Errorf("the reject: %q, want %q", s.Reply().Body, want)
-	}
-}
-
 // Where deploy/istio/fallback.yaml is applied too, a second service takes what the breaker would reject, and no client can
 // choose that service itself.
 func TestIstioFallback(t *testing.T) {
 	t.Parallel()
-	files := readIstio(t)
-	patch := files.envoyFilter.Spec.ConfigPatches[0]
+	files := istio.Read(t)
+	patch := files.EnvoyFilter.Spec.ConfigPatches[0]
 	if patch.ApplyTo != networkingapi.EnvoyFilter_NETWORK_FILTER || patch.Patch.Operation != networkingapi.EnvoyFilter_Patch_MERGE {
 		t.Fatalf("the patch: %v", patch)
 	}
@@ -397,16 +254,16 @@ func TestIstioFallback(t *testing.T) {
 	}
 
 	// The routes and clusters that Istio makes of the VirtualService.
-	upstreams := []*envoy.Upstream{envoy.NewUpstream(t), envoy.NewUpstream(t)}
+	upstreams := []*envoytest.Upstream{envoytest.NewUpstream(t), envoytest.NewUpstream(t)}
 	backup, payments := upstreams[0], upstreams[1]
-	var routes []envoy.Route
-	var clusters []envoy.Cluster
+	var routes []envoytest.Route
+	var clusters []envoytest.Cluster
 	var header, value string
-	for i, r := range files.virtualService.Spec.Http {
+	for i, r := range files.VirtualService.Spec.Http {
 		to := r.Route[0].Destination
 		cluster := fmt.Sprintf("outbound|%d||%s", to.Port.Number, to.Host)
 		clusters = append(clusters, istioCluster(cluster, upstreams[i]))
-		route := envoy.Route{Prefix: "/", Cluster: cluster}
+		route := envoytest.Route{Prefix: "/", Cluster: cluster}
 		for _, match := range r.Match {
 			for name, m := range match.Headers {
 				header, value = name, m.GetExact()
@@ -419,7 +276,7 @@ func TestIstioFallback(t *testing.T) {
 		t.Fatalf("the routes: %+v", routes)
 	}
 	fallback := map[string]any{"header": header, "cluster": clusters[0].Name}
-	text, err := os.ReadFile(istioFolder + "/fallback.yaml")
+	text, err := os.ReadFile(istio.Folder + "/fallback.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -428,17 +285,17 @@ func TestIstioFallback(t *testing.T) {
 			t.Errorf("fallback.yaml does not tell to write %q", line)
 		}
 	}
-	override := files.plugin.Spec.PluginConfig.Fields["clusters"].GetListValue().Values[0].GetStructValue()
+	override := files.Plugin.Spec.PluginConfig.Fields["clusters"].GetListValue().Values[0].GetStructValue()
 	if override.Fields["fallback"], err = structpb.NewValue(fallback); err != nil {
 		t.Fatal(err)
 	}
 
-	name := istioNames(files.plugin)[0]
-	e := envoy.Start(t, envoy.Options{
-		Bootstrap: istioStats(t, files.bootstrap),
+	name := istio.PluginNames(files.Plugin)[0]
+	e := envoytest.Start(t, envoytest.Options{
+		Bootstrap: istioStats(t, files.Bootstrap),
 		Clusters:  clusters,
-		Listeners: []envoy.Listener{{
-			FiltersBefore:     istioFilter(t, files.plugin, name).item(t, filepath.Join(t.TempDir(), "discovery.json")),
+		Listeners: []envoytest.Listener{{
+			FiltersBefore:     istioFilter(t, files.Plugin, name).item(t, filepath.Join(t.TempDir(), "discovery.json")),
 			ConnectionManager: string(manager),
 			Routes:            routes,
 		}},
@@ -459,7 +316,7 @@ func TestIstioFallback(t *testing.T) {
 			t.Fatalf("got %d, want %d", response.StatusCode, want)
 		}
 	}
-	payments.Handle(envoy.Status(500))
+	payments.Handle(envoytest.Status(500))
 	for range 10 {
 		get(500)
 	}
@@ -488,15 +345,15 @@ func TestIstioTwoPlugins(t *testing.T) {
 	t.Parallel()
 	const outer, inner = "istio-ingress.outer", "istio-ingress.inner"
 	dir := t.TempDir()
-	upstream := envoy.NewUpstream(t)
-	upstream.Handle(envoy.Status(500))
-	e := envoy.Start(t, envoy.Options{
-		Clusters: []envoy.Cluster{istioCluster(istioPayments, upstream), istioCluster(istioCatalog, upstream)},
-		Listeners: []envoy.Listener{{
+	upstream := envoytest.NewUpstream(t)
+	upstream.Handle(envoytest.Status(500))
+	e := envoytest.Start(t, envoytest.Options{
+		Clusters: []envoytest.Cluster{istioCluster(istio.Payments, upstream), istioCluster(istio.Catalog, upstream)},
+		Listeners: []envoytest.Listener{{
 			FiltersBefore: wasmFilter{outer, "cb", "FAIL_OPEN", `{"min_requests": 10, "reject": {"body": "outer"},
 				"clusters": [{"match": "*catalog*", "min_requests": 3}]}`}.item(t, filepath.Join(dir, "outer")) + "\n" +
 				wasmFilter{inner, "cb", "FAIL_OPEN", `{"min_requests": 5, "reject": {"body": "inner"}}`}.item(t, filepath.Join(dir, "inner")),
-			Routes: []envoy.Route{{Prefix: "/payments", Cluster: istioPayments}, {Prefix: "/catalog", Cluster: istioCatalog}},
+			Routes: []envoytest.Route{{Prefix: "/payments", Cluster: istio.Payments}, {Prefix: "/catalog", Cluster: istio.Catalog}},
 		}},
 	})
 	for path, want := range map[string]struct {
@@ -519,12 +376,12 @@ func TestIstioTwoPlugins(t *testing.T) {
 	}
 	for _, want := range []struct {
 		plugin, cluster string
-		envoy.Breaker
+		envoytest.Breaker
 	}{
-		{outer, istioPayments, envoy.Breaker{State: states["closed"], Calls: 5, Neutral: 10}},
-		{inner, istioPayments, envoy.Breaker{State: states["open"], Calls: 5, Rejected: 10}},
-		{outer, istioCatalog, envoy.Breaker{State: states["open"], Calls: 3, Rejected: 10}},
-		{inner, istioCatalog, envoy.Breaker{State: states["closed"], Calls: 3}},
+		{outer, istio.Payments, envoytest.Breaker{State: states["closed"], Calls: 5, Neutral: 10}},
+		{inner, istio.Payments, envoytest.Breaker{State: states["open"], Calls: 5, Rejected: 10}},
+		{outer, istio.Catalog, envoytest.Breaker{State: states["open"], Calls: 3, Rejected: 10}},
+		{inner, istio.Catalog, envoytest.Breaker{State: states["closed"], Calls: 3}},
 	} {
 		b := e.BreakerOf(want.plugin, want.cluster)
 		if b.State != want.State || b.Calls != want.Calls || b.Rejected != want.Rejected || b.Neutral != want.Neutral || b.Errors != 0 {

@@ -1,4 +1,4 @@
-package e2e
+package inprocess_test
 
 import (
 	"context"
@@ -11,12 +11,11 @@ import (
 	"envoy-circuit-breaker/internal/wasmhost"
 )
 
-// buildWithMeter compiles the plugin with the export that tells how many bytes it has allocated, and has the workers of this
-// test run it.
+// buildWithMeter compiles the plugin with the export that tells how many bytes it has allocated.
 func buildWithMeter(t *testing.T) *wasmhost.Program {
 	t.Helper()
 	wasm := filepath.Join(t.TempDir(), "plugin-allocs.wasm")
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-buildmode=c-shared", "-tags=allocs", "-o", wasm, "../filter")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-buildmode=c-shared", "-tags=allocs", "-o", wasm, "../../filter")
 	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -50,12 +49,7 @@ func (w *workers) garbage(n int, request func()) float64 {
 func TestGarbage(t *testing.T) {
 	metered := buildWithMeter(t)
 	start := func(t *testing.T, config string) *workers {
-		h, err := wasmhost.New(metered, wasmhost.Options{Workers: 2, Plugin: "breaker", Config: config})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { h.Close() })
-		w := &workers{h, t, 2}
+		w := startWorkersOf(t, metered, wasmhost.Options{Config: config})
 		w.warm()
 		return w
 	}

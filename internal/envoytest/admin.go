@@ -1,4 +1,4 @@
-package envoy
+package envoytest
 
 import (
 	"encoding/json"
@@ -29,7 +29,7 @@ func (e *Envoy) request(method, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	response, err := client.Do(request)
+	response, err := Client.Do(request)
 	if err != nil {
 		return "", err
 	}

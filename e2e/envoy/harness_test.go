@@ -1,4 +1,4 @@
-package envoy
+package envoy_test
 
 import (
 	"context"
@@ -7,26 +7,28 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"envoy-circuit-breaker/internal/envoytest"
 )
 
 // One Envoy, and an end of each kind that upstreams of the harness can bring about.
 func TestEnds(t *testing.T) {
-	upstream, overHTTP2 := NewUpstream(t), NewUpstream(t)
-	e := Start(t, Options{
-		Clusters: []Cluster{
+	upstream, overHTTP2 := envoytest.NewUpstream(t), envoytest.NewUpstream(t)
+	e := envoytest.Start(t, envoytest.Options{
+		Clusters: []envoytest.Cluster{
 			{Name: "http1", Address: upstream.Address},
 			{Name: "http2", Address: overHTTP2.Address, HTTP2: true},
-			{Name: "refusing", Address: RefusingAddress(t)},
+			{Name: "refusing", Address: envoytest.RefusingAddress(t)},
 			{Name: "empty"},
 		},
-		Listeners: []Listener{{
+		Listeners: []envoytest.Listener{{
 			FiltersBefore: `
 				- name: envoy.filters.http.fault
 				  typed_config:
 				    "@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault
 				    abort: { http_status: 418, percentage: { numerator: 100 } }
 				    headers: [{ name: x-abort, present_match: true }]`,
-			Routes: []Route{
+			Routes: []envoytest.Route{
 				{Prefix: "/http1/hang", Cluster: "http1", Action: "timeout: 0.1s"},
 				{Prefix: "/http1/retried", Cluster: "http1", Action: "retry_policy: { retry_on: 5xx, num_retries: 2 }"},
 				{Prefix: "/http1", Cluster: "http1"},
@@ -41,27 +43,27 @@ func TestEnds(t *testing.T) {
 	tests := []struct {
 		path    string
 		handler http.HandlerFunc // of both upstreams
-		want    Entry            // Method and Path are filled in below
+		want    envoytest.Entry  // Method and Path are filled in below
 		details string           // how the details start
 	}{
-		{"/http1/ok", Status(200), Entry{Status: 200, Flags: "-", Cluster: "http1", Attempts: 1}, "via_upstream"},
-		{"/http2/ok", Status(200), Entry{Status: 200, Flags: "-", Cluster: "http2", Attempts: 1}, "via_upstream"},
-		{"/http1/fail", Status(500), Entry{Status: 500, Flags: "-", Cluster: "http1", Attempts: 1}, "via_upstream"},
-		{"/http1/retried", Status(503), Entry{Status: 503, Flags: "URX", Cluster: "http1", Attempts: 3}, "via_upstream"},
-		{"/http1/hang", Hang(nil), Entry{Status: 504, Flags: "UT", Cluster: "http1", Attempts: 1}, "response_timeout"},
-		{"/http1/abort", Abort, Entry{Status: 503, Flags: "UC", Cluster: "http1", Attempts: 1},
+		{"/http1/ok", envoytest.Status(200), envoytest.Entry{Status: 200, Flags: "-", Cluster: "http1", Attempts: 1}, "via_upstream"},
+		{"/http2/ok", envoytest.Status(200), envoytest.Entry{Status: 200, Flags: "-", Cluster: "http2", Attempts: 1}, "via_upstream"},
+		{"/http1/fail", envoytest.Status(500), envoytest.Entry{Status: 500, Flags: "-", Cluster: "http1", Attempts: 1}, "via_upstream"},
+		{"/http1/retried", envoytest.Status(503), envoytest.Entry{Status: 503, Flags: "URX", Cluster: "http1", Attempts: 3}, "via_upstream"},
+		{"/http1/hang", envoytest.Hang(nil), envoytest.Entry{Status: 504, Flags: "UT", Cluster: "http1", Attempts: 1}, "response_timeout"},
+		{"/http1/abort", envoytest.Abort, envoytest.Entry{Status: 503, Flags: "UC", Cluster: "http1", Attempts: 1},
 			"upstream_reset_before_response_started{connection_termination}"},
-		{"/http2/abort", Abort, Entry{Status: 503, Flags: "UR", Cluster: "http2", Attempts: 1},
+		{"/http2/abort", envoytest.Abort, envoytest.Entry{Status: 503, Flags: "UR", Cluster: "http2", Attempts: 1},
 			"upstream_reset_before_response_started{remote_reset}"},
-		{"/http1/broken", BreakOff, Entry{Status: 200, Flags: "UPE", Cluster: "http1", Attempts: 1},
+		{"/http1/broken", envoytest.BreakOff, envoytest.Entry{Status: 200, Flags: "UPE", Cluster: "http1", Attempts: 1},
 			"upstream_reset_after_response_started{"},
-		{"/http2/broken", BreakOff, Entry{Status: 200, Flags: "UR", Cluster: "http2", Attempts: 1},
+		{"/http2/broken", envoytest.BreakOff, envoytest.Entry{Status: 200, Flags: "UR", Cluster: "http2", Attempts: 1},
 			"upstream_reset_after_response_started{"},
-		{"/refusing", nil, Entry{Status: 503, Flags: "UF", Cluster: "refusing", Attempts: 1},
+		{"/refusing", nil, envoytest.Entry{Status: 503, Flags: "UF", Cluster: "refusing", Attempts: 1},
 			"upstream_reset_before_response_started{remote_connection_failure|"},
-		{"/empty", nil, Entry{Status: 503, Flags: "UH", Cluster: "empty", Attempts: 1}, "no_healthy_upstream"},
-		{"/direct", nil, Entry{Status: 202, Flags: "-"}, "direct_response"},
-		{"/nowhere", nil, Entry{Status: 404, Flags: "NR"}, "route_not_found"},
+		{"/empty", nil, envoytest.Entry{Status: 503, Flags: "UH", Cluster: "empty", Attempts: 1}, "no_healthy_upstream"},
+		{"/direct", nil, envoytest.Entry{Status: 202, Flags: "-"}, "direct_response"},
+		{"/nowhere", nil, envoytest.Entry{Status: 404, Flags: "NR"}, "route_not_found"},
 	}
 	for _, test := range tests {
 		t.Run(strings.TrimPrefix(test.path, "/"), func(t *testing.T) {
@@ -91,7 +93,7 @@ func TestEnds(t *testing.T) {
 	t.Run("filter", func(t *testing.T) {
 		request, _ := http.NewRequest(http.MethodGet, e.URL("/http1/filter"), nil)
 		request.Header.Set("x-abort", "1")
-		response, err := client.Do(request)
+		response, err := envoytest.Client.Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,17 +106,17 @@ func TestEnds(t *testing.T) {
 	if got := e.Stat("cluster.http1.upstream_rq_timeout"); got != 1 {
 		t.Errorf("Envoy counted %d timeouts, want 1", got)
 	}
-	if got := e.Breaker("http1"); got != (Breaker{}) {
+	if got := e.Breaker("http1"); got != (envoytest.Breaker{}) {
 		t.Errorf("there is no breaker, but it has stats: %+v", got)
 	}
 }
 
 func TestRequestsInFlight(t *testing.T) {
-	upstream := NewUpstream(t)
-	e := Start(t, Options{Clusters: []Cluster{{Name: "a", Address: upstream.Address}}})
+	upstream := envoytest.NewUpstream(t)
+	e := envoytest.Start(t, envoytest.Options{Clusters: []envoytest.Cluster{{Name: "a", Address: upstream.Address}}})
 	inFlight := func(want int) {
 		t.Helper()
-		Eventually(t, 10*time.Second, func() error {
+		envoytest.Eventually(t, 10*time.Second, func() error {
 			if got := upstream.InFlight(); got != want {
 				return fmt.Errorf("%d requests in flight, want %d", got, want)
 			}
@@ -124,8 +126,8 @@ func TestRequestsInFlight(t *testing.T) {
 
 	// Three are answered once they are all there.
 	release := make(chan struct{})
-	upstream.Handle(Hang(release))
-	answers := make(chan Answer)
+	upstream.Handle(envoytest.Hang(release))
+	answers := make(chan envoytest.Answer)
 	for range 3 {
 		go func() { answers <- e.Get("/a") }()
 	}
@@ -145,12 +147,12 @@ func TestRequestsInFlight(t *testing.T) {
 
 	// A client that gives up.
 	upstream.Reset()
-	upstream.Handle(Hang(nil))
+	upstream.Handle(envoytest.Hang(nil))
 	ctx, giveUp := context.WithCancel(t.Context())
 	request, _ := http.NewRequestWithContext(ctx, http.MethodGet, e.URL("/a?gone"), nil)
 	go func() {
-		_, err := client.Do(request)
-		answers <- Answer{Err: err}
+		_, err := envoytest.Client.Do(request)
+		answers <- envoytest.Answer{Err: err}
 	}()
 	inFlight(1)
 	giveUp()
@@ -166,15 +168,15 @@ func TestRequestsInFlight(t *testing.T) {
 
 // A request passes two Envoys, and on the way two listeners of the first.
 func TestEnvoysInARow(t *testing.T) {
-	upstream := NewUpstream(t)
-	back := Start(t, Options{
-		Clusters:  []Cluster{{Name: "a", Address: upstream.Address}},
-		Listeners: []Listener{{}, {Name: "other"}},
+	upstream := envoytest.NewUpstream(t)
+	back := envoytest.Start(t, envoytest.Options{
+		Clusters:  []envoytest.Cluster{{Name: "a", Address: upstream.Address}},
+		Listeners: []envoytest.Listener{{}, {Name: "other"}},
 	})
-	front := Start(t, Options{
+	front := envoytest.Start(t, envoytest.Options{
 		Concurrency: 1,
-		Clusters:    []Cluster{{Name: "a", Address: back.Address("main")}, {Name: "b", Address: back.Address("other")}},
-		Listeners:   []Listener{{Routes: []Route{{Prefix: "/a", Cluster: "a"}, {Prefix: "/b", Cluster: "b", Action: "prefix_rewrite: /a"}}}},
+		Clusters:    []envoytest.Cluster{{Name: "a", Address: back.Address("main")}, {Name: "b", Address: back.Address("other")}},
+		Listeners:   []envoytest.Listener{{Routes: []envoytest.Route{{Prefix: "/a", Cluster: "a"}, {Prefix: "/b", Cluster: "b", Action: "prefix_rewrite: /a"}}}},
 	})
 	for _, path := range []string{"/a", "/b"} {
 		if answer := front.Get(path); answer.Status != 200 {
@@ -187,7 +189,7 @@ func TestEnvoysInARow(t *testing.T) {
 }
 
 func TestStartExpectFailure(t *testing.T) {
-	log := StartExpectFailure(t, Options{Bootstrap: "no_such_field: 1"})
+	log := envoytest.StartExpectFailure(t, envoytest.Options{Bootstrap: "no_such_field: 1"})
 	if !strings.Contains(log, "no_such_field") {
 		t.Errorf("Envoy's log does not name the field:\n%s", log)
 	}

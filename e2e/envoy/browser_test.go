@@ -1,6 +1,6 @@
 //go:build browser
 
-package e2e
+package envoy_test
 
 import (
 	"context"
@@ -24,7 +24,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
-	"envoy-circuit-breaker/e2e/envoy"
+	"envoy-circuit-breaker/internal/envoytest"
 )
 
 const (
@@ -115,7 +115,7 @@ func (b *browser) open(url string) {
 // evaluate finds out about the page by an expression. The page may just be about to refresh, and then it is asked again.
 func evaluate[T any](b *browser, expression string) (value T) {
 	b.t.Helper()
-	envoy.Eventually(b.t, browserPatience, func() (err error) {
+	envoytest.Eventually(b.t, browserPatience, func() (err error) {
 		value, err = inTab(b, chromedp.Evaluate[T](expression))
 		return err
 	})
@@ -146,14 +146,14 @@ func (b *browser) screenshot(name string, width int64) {
 	height := evaluate[float64](b, "document.documentElement.offsetHeight")
 	clip := page.Viewport{Width: float64(width), Height: min(height, 2000), Scale: 1}
 	beyond := true
-	envoy.Eventually(b.t, browserPatience, func() error {
+	envoytest.Eventually(b.t, browserPatience, func() error {
 		picture, err := inTab(b, func(ctx context.Context, tab *chromedp.Target) (page.CaptureScreenshotResult, error) {
 			return cdp.Call(ctx, tab, page.CaptureScreenshot, page.CaptureScreenshotParams{Clip: &clip, CaptureBeyondViewport: &beyond})
 		})
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join("..", "build", name+".png"), picture.Data, 0o644)
+		return os.WriteFile(filepath.Join("../../build", name+".png"), picture.Data, 0o644)
 	})
 }
 
@@ -218,17 +218,17 @@ func (b *browser) wantQuiet(origin string) {
 
 // The page in a browser: what it shows of an open breaker, a half-open one and a closed one, and that it keeps up.
 func TestBrowser(t *testing.T) {
-	payments, search, catalog := envoy.NewUpstream(t), envoy.NewUpstream(t), envoy.NewUpstream(t)
+	payments, search, catalog := envoytest.NewUpstream(t), envoytest.NewUpstream(t), envoytest.NewUpstream(t)
 	e := openBoard(t, `{"min_requests": 10, "slow_call": {"duration": "30s", "rate": 80}, "clusters": [
 			{"match": "payments", "open": {"duration": "200ms", "multiplier": 1, "max_duration": "1h", "honor_retry_after": true}},
 			{"match": "search", "open": {"duration": "200ms"}, "half_open": {"max_requests": 2, "permit_timeout": "1h"}}]}`,
-		map[string]envoy.Cluster{
+		map[string]envoytest.Cluster{
 			"/payments": {Name: "payments", Address: payments.Address}, "/search": {Name: "search", Address: search.Address},
 			"/catalog": {Name: "catalog", Address: catalog.Address},
 		})
 	trial := func(path string) {
 		t.Helper()
-		envoy.Eventually(t, browserPatience, func() error {
+		envoytest.Eventually(t, browserPatience, func() error {
 			if a := e.Get(path); a.Header.Get("x-circuit-breaker") != "" {
 				return errors.New("rejected")
 			}
@@ -237,7 +237,7 @@ func TestBrowser(t *testing.T) {
 	}
 
 	// Payments fails its first trial, and says at the second when to come back.
-	payments.Handle(envoy.Status(500))
+	payments.Handle(envoytest.Status(500))
 	for range 10 {
 		e.Get("/payments")
 	}
@@ -249,18 +249,18 @@ func TestBrowser(t *testing.T) {
 	trial("/payments")
 
 	// Search has had a good trial, and two hang.
-	search.Handle(envoy.Status(500))
+	search.Handle(envoytest.Status(500))
 	for range 10 {
 		e.Get("/search")
 	}
-	search.Handle(envoy.Status(200))
+	search.Handle(envoytest.Status(200))
 	trial("/search")
 	release := make(chan struct{})
-	search.Handle(envoy.Hang(release))
+	search.Handle(envoytest.Hang(release))
 	for range 2 {
 		go e.Get("/search")
 	}
-	envoy.Eventually(t, browserPatience, func() error {
+	envoytest.Eventually(t, browserPatience, func() error {
 		if n := search.InFlight(); n != 2 {
 			return fmt.Errorf("%d trials in flight", n)
 		}
@@ -319,7 +319,7 @@ func TestBrowser(t *testing.T) {
 		t.Errorf("the title is %q", title)
 	}
 	// The client's calls fill the window first, for a picture worth looking at.
-	envoy.Eventually(t, browserPatience, func() error {
+	envoytest.Eventually(t, browserPatience, func() error {
 		if c := e.read().cluster(t, "catalog"); c.Calls < 40 {
 			return fmt.Errorf("%+v", c)
 		}
@@ -329,9 +329,9 @@ func TestBrowser(t *testing.T) {
 
 	// Search recovers. The page shows it, and nobody has touched it.
 	before, _ := b.recorded()
-	search.Handle(envoy.Status(200))
+	search.Handle(envoytest.Status(200))
 	close(release)
-	envoy.Eventually(t, browserPatience, func() error {
+	envoytest.Eventually(t, browserPatience, func() error {
 		text := b.text()
 		if !strings.Contains(text, "2 closed") || !strings.Contains(text, "half-open → closed") {
 			return fmt.Errorf("the page still shows:\n%s", text)
@@ -346,15 +346,15 @@ func TestBrowser(t *testing.T) {
 
 // However many clusters there are, and whatever their names, the page can be read, and stays where its reader is.
 func TestBrowserManyClusters(t *testing.T) {
-	upstream, failing := envoy.NewUpstream(t), envoy.NewUpstream(t)
-	failing.Handle(envoy.Status(500))
-	clusters := map[string]envoy.Cluster{
+	upstream, failing := envoytest.NewUpstream(t), envoytest.NewUpstream(t)
+	failing.Handle(envoytest.Status(500))
+	clusters := map[string]envoytest.Cluster{
 		"/markup": {Name: `<script>alert(1)</script><img src="http://example.com/x" onerror="alert(2)">`, Address: failing.Address},
 		"/long":   {Name: "outbound|8443|canary-with-a-rather-long-subset-name|recommendations.production.svc.cluster.local", Address: failing.Address},
 		"/word":   {Name: strings.Repeat("w", 200), Address: upstream.Address},
 	}
 	for i := range 37 {
-		c := envoy.Cluster{Name: fmt.Sprintf("outbound|443||service-%d.example.com", i), Address: upstream.Address}
+		c := envoytest.Cluster{Name: fmt.Sprintf("outbound|443||service-%d.example.com", i), Address: upstream.Address}
 		if i == 20 {
 			c.Address = failing.Address
 		}
@@ -377,7 +377,7 @@ func TestBrowserManyClusters(t *testing.T) {
 			e.Get(path)
 		}
 	}
-	envoy.Eventually(t, browserPatience, func() error {
+	envoytest.Eventually(t, browserPatience, func() error {
 		if title := evaluate[string](b, "document.title"); title != "breaker: 3 open, 1 forced open, 35 closed, 1 disabled" {
 			return fmt.Errorf("the title is %q", title)
 		}
@@ -391,13 +391,13 @@ func TestBrowserManyClusters(t *testing.T) {
 
 	evaluate[bool](b, "scrollTo(0, 700), true")
 	before, _ := b.recorded()
-	envoy.Eventually(t, browserPatience, func() error {
+	envoytest.Eventually(t, browserPatience, func() error {
 		if now, _ := b.recorded(); now < before+2 {
 			return errors.New("the page has not refreshed itself")
 		}
 		return nil
 	})
-	envoy.Eventually(t, 10*time.Second, func() error {
+	envoytest.Eventually(t, 10*time.Second, func() error {
 		if y := evaluate[float64](b, "scrollY"); y != 700 {
 			return fmt.Errorf("after a refresh the page is scrolled to %v, want 700", y)
 		}
@@ -420,7 +420,7 @@ func TestBrowserFinds(t *testing.T) {
 	defer server.Close()
 	b := openBrowser(t)
 	b.open(server.URL)
-	envoy.Eventually(t, browserPatience, func() error {
+	envoytest.Eventually(t, browserPatience, func() error {
 		_, record := b.recorded()
 		for _, want := range []string{other.URL + "/image", fmt.Sprintf("scripts of [%q]", server.URL+"/"), "font-src"} {
 			if !strings.Contains(record, want) {

@@ -1,4 +1,4 @@
-package e2e
+package envoy_test
 
 import (
 	"encoding/json"
@@ -20,7 +20,7 @@ var promQL = parser.NewParser(parser.Options{})
 // alertExpressions returns the expressions of all alert rules, which are valid to Prometheus.
 func alertExpressions(t *testing.T) (expressions []string) {
 	t.Helper()
-	files, err := filepath.Glob("../deploy/prometheus/*.rules.yaml")
+	files, err := filepath.Glob("../../deploy/prometheus/*.rules.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no rule files: %v", err)
 	}
@@ -48,7 +48,7 @@ func alertExpressions(t *testing.T) (expressions []string) {
 // variables.
 func dashboardExpressions(t *testing.T) (expressions []string) {
 	t.Helper()
-	text, err := os.ReadFile("../deploy/grafana/circuit-breaker.json")
+	text, err := os.ReadFile("../../deploy/grafana/circuit-breaker.json")
 	if err != nil {
 		t.Fatal(err)
 	}

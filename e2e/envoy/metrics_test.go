@@ -1,4 +1,4 @@
-package e2e
+package envoy_test
 
 import (
 	"fmt"
@@ -16,13 +16,13 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"envoy-circuit-breaker/breaker"
-	"envoy-circuit-breaker/e2e/envoy"
+	"envoy-circuit-breaker/internal/envoytest"
 )
 
 // A scrape is what Prometheus reads from an Envoy: metrics by name.
 type scrape map[string]*dto.MetricFamily
 
-func scrapeOf(t *testing.T, e *envoy.Envoy) scrape {
+func scrapeOf(t *testing.T, e *envoytest.Envoy) scrape {
 	t.Helper()
 	text := e.Admin(http.MethodGet, "/stats/prometheus")
 	p := expfmt.NewTextParser(model.UTF8Validation)
@@ -52,7 +52,7 @@ func (s scrape) value(t *testing.T, name, cluster string) float64 {
 // shippedStatsConfig is that of envoy.yaml, as a part of a bootstrap.
 func shippedStatsConfig(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../envoy.yaml")
+	text, err := os.ReadFile("../../envoy.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,20 +75,20 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	// payments opens; the others' names have every character that a rule for labels could trip over.
 	clusters := []string{"payments", "outbound|443||api.example.com", "a/b:c.d"}
-	sick, well := envoy.NewUpstream(t), envoy.NewUpstream(t)
-	sick.Handle(envoy.Status(500))
-	options := envoy.Options{Bootstrap: shippedStatsConfig(t)}
-	listener := envoy.Listener{Plugin: &envoy.Plugin{Config: `{"min_requests": 10, "consecutive_failures": 1000, "open": {"duration": "1h", "max_duration": "1h"}}`}}
+	sick, well := envoytest.NewUpstream(t), envoytest.NewUpstream(t)
+	sick.Handle(envoytest.Status(500))
+	options := envoytest.Options{Bootstrap: shippedStatsConfig(t)}
+	listener := envoytest.Listener{Plugin: &envoytest.Plugin{Config: `{"min_requests": 10, "consecutive_failures": 1000, "open": {"duration": "1h", "max_duration": "1h"}}`}}
 	for i, name := range clusters {
 		address := well.Address
 		if name == "payments" {
 			address = sick.Address
 		}
-		options.Clusters = append(options.Clusters, envoy.Cluster{Name: name, Address: address})
-		listener.Routes = append(listener.Routes, envoy.Route{Prefix: fmt.Sprintf("/%d", i), Cluster: name})
+		options.Clusters = append(options.Clusters, envoytest.Cluster{Name: name, Address: address})
+		listener.Routes = append(listener.Routes, envoytest.Route{Prefix: fmt.Sprintf("/%d", i), Cluster: name})
 	}
-	options.Listeners = []envoy.Listener{listener}
-	e := envoy.Start(t, options)
+	options.Listeners = []envoytest.Listener{listener}
+	e := envoytest.Start(t, options)
 	const requests = 25
 	for range requests {
 		for i := range clusters {
@@ -158,7 +158,7 @@ func TestMetrics(t *testing.T) {
 // documentedStats returns the names in the README's table of stats: those in its first column, and the reasons of opening.
 func documentedStats(t *testing.T) (names []string) {
 	t.Helper()
-	text, err := os.ReadFile("../README.md")
+	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package e2e
+package envoy_test
 
 import (
 	"context"
@@ -12,19 +12,19 @@ import (
 	"testing"
 	"time"
 
-	"envoy-circuit-breaker/e2e/envoy"
+	"envoy-circuit-breaker/internal/envoytest"
 )
 
 // Clients that give up, in crowds and at the worst moment.
 func TestEndingsCancelled(t *testing.T) {
-	silent, prompt := envoy.NewUpstream(t), envoy.NewUpstream(t)
-	e := envoy.Start(t, envoy.Options{
-		Clusters: []envoy.Cluster{
+	silent, prompt := envoytest.NewUpstream(t), envoytest.NewUpstream(t)
+	e := envoytest.Start(t, envoytest.Options{
+		Clusters: []envoytest.Cluster{
 			{Name: "silent1", Address: silent.Address}, {Name: "silent2", Address: silent.Address, HTTP2: true},
 			{Name: "prompt1", Address: prompt.Address}, {Name: "prompt2", Address: prompt.Address, HTTP2: true},
 			{Name: "trials", Address: prompt.Address},
 		},
-		Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{Config: `{"clusters": [
+		Listeners: []envoytest.Listener{{Plugin: &envoytest.Plugin{Config: `{"clusters": [
 			{"match": "silent*", "min_requests": 1, "failure_rate": 1, "consecutive_failures": 1, "slow_call": {"duration": "1h", "rate": 1}},
 			{"match": "trials", "consecutive_failures": 1, "open": {"duration": "10ms"},
 				"half_open": {"max_requests": 20, "success_threshold": 1000, "permit_timeout": "1h"}}
@@ -36,7 +36,7 @@ func TestEndingsCancelled(t *testing.T) {
 
 // allCancelled has clients that all give up, before the headers or in the body: they do not move even the most nervous
 // breaker.
-func allCancelled(t *testing.T, e *envoy.Envoy, upstream *envoy.Upstream) {
+func allCancelled(t *testing.T, e *envoytest.Envoy, upstream *envoytest.Upstream) {
 	const clients = 200
 	var waiting atomic.Int32
 	upstream.Handle(func(w http.ResponseWriter, r *http.Request) {
@@ -63,7 +63,7 @@ func allCancelled(t *testing.T, e *envoy.Envoy, upstream *envoy.Upstream) {
 	}
 	await := func(want int32) {
 		t.Helper()
-		envoy.Eventually(t, patience, func() error {
+		envoytest.Eventually(t, patience, func() error {
 			if n := waiting.Load(); n != want {
 				return fmt.Errorf("%d requests are with the upstream, want %d", n, want)
 			}
@@ -75,8 +75,8 @@ func allCancelled(t *testing.T, e *envoy.Envoy, upstream *envoy.Upstream) {
 	wg.Wait()
 	await(0)
 	for _, cluster := range []string{"silent1", "silent2"} {
-		want := envoy.Breaker{Neutral: clients / 2}
-		envoy.Eventually(t, patience, func() error {
+		want := envoytest.Breaker{Neutral: clients / 2}
+		envoytest.Eventually(t, patience, func() error {
 			got := e.Breaker(cluster)
 			got.Changes = 0 // some, for the record's creation
 			if got != want {
@@ -90,9 +90,9 @@ func allCancelled(t *testing.T, e *envoy.Envoy, upstream *envoy.Upstream) {
 // cancelledAtTheAnswer has clients that give up at the very moment the answer comes: each request is counted once, as one
 // or the other. A client homes in on that moment: it waits longer when it gave up before the answer, and shorter when the
 // answer was there.
-func cancelledAtTheAnswer(t *testing.T, e *envoy.Envoy, upstream *envoy.Upstream) {
+func cancelledAtTheAnswer(t *testing.T, e *envoytest.Envoy, upstream *envoytest.Upstream) {
 	const clients, each = 8, 120 // which is less than would close the trials' breaker
-	upstream.Handle(envoy.Status(500))
+	upstream.Handle(envoytest.Status(500))
 	if a := e.Get("/trials"); a.Status != 500 {
 		t.Fatalf("tripping: %+v", a)
 	}
@@ -151,7 +151,7 @@ func cancelledAtTheAnswer(t *testing.T, e *envoy.Envoy, upstream *envoy.Upstream
 		t.Fatalf("the state of the trials' breaker is %d, want half-open", state)
 	}
 	upstream.Reset()
-	upstream.Handle(envoy.Hang(nil))
+	upstream.Handle(envoytest.Hang(nil))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for range 20 {
@@ -163,7 +163,7 @@ func cancelledAtTheAnswer(t *testing.T, e *envoy.Envoy, upstream *envoy.Upstream
 			}
 		})
 	}
-	envoy.Eventually(t, patience, func() error {
+	envoytest.Eventually(t, patience, func() error {
 		if n := upstream.InFlight(); n != 20 {
 			return fmt.Errorf("%d trials in flight, want 20", n)
 		}
@@ -175,10 +175,10 @@ func cancelledAtTheAnswer(t *testing.T, e *envoy.Envoy, upstream *envoy.Upstream
 
 // wantSumOfLog checks that each request of a cluster in the access log was counted once, and returns the counts. Requests
 // that a filter before the breaker answered have a path that ends in "before".
-func wantSumOfLog(t *testing.T, e *envoy.Envoy, cluster string) envoy.Breaker {
+func wantSumOfLog(t *testing.T, e *envoytest.Envoy, cluster string) envoytest.Breaker {
 	t.Helper()
-	var b envoy.Breaker
-	envoy.Eventually(t, patience, func() error {
+	var b envoytest.Breaker
+	envoytest.Eventually(t, patience, func() error {
 		logged := uint64(0)
 		for _, entry := range e.AccessLog() {
 			if entry.Cluster == cluster && !strings.HasSuffix(entry.Path, "before") {
@@ -198,25 +198,25 @@ func wantSumOfLog(t *testing.T, e *envoy.Envoy, cluster string) envoy.Breaker {
 func TestEndingsAddUp(t *testing.T) {
 	t.Parallel()
 	const clients, each, weather = 50, 400, 500
-	upstream := envoy.NewUpstream(t)
+	upstream := envoytest.NewUpstream(t)
 	const fault = `
 		- name: %s
 		  typed_config:
 		    "@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault
 		    abort: { http_status: 418, percentage: { numerator: 100 } }
 		    headers: [{ name: %s, present_match: true }]`
-	options := envoy.Options{Clusters: []envoy.Cluster{{Name: "empty"}, {Name: "refusing", Address: envoy.RefusingAddress(t)}}}
-	main := envoy.Listener{
+	options := envoytest.Options{Clusters: []envoytest.Cluster{{Name: "empty"}, {Name: "refusing", Address: envoytest.RefusingAddress(t)}}}
+	main := envoytest.Listener{
 		FiltersBefore: fmt.Sprintf(fault, "before", "x-before"),
 		FiltersAfter:  fmt.Sprintf(fault, "after", "x-after"),
-		Plugin: &envoy.Plugin{Config: `{
+		Plugin: &envoytest.Plugin{Config: `{
 			"window": {"duration": "1s"}, "min_requests": 10, "slow_call": {"duration": "100ms", "rate": 90},
 			"open": {"duration": "20ms", "multiplier": 1.5, "max_duration": "60ms", "jitter": 0.5},
 			"clusters": [
 				{"match": "c", "fallback": {"header": "x-fallback"}},
 				{"match": "d", "fallback": {"header": "x-fallback", "cluster": "c"}}
 			]}`},
-		Routes: []envoy.Route{
+		Routes: []envoytest.Route{
 			{Prefix: "/empty", Cluster: "empty"},
 			{Prefix: "/refusing", Cluster: "refusing"},
 			{Prefix: "/direct", Extra: "direct_response: { status: 202 }"},
@@ -225,28 +225,28 @@ func TestEndingsAddUp(t *testing.T) {
 		},
 	}
 	for i, name := range []string{"a", "b", "c", "d"} {
-		options.Clusters = append(options.Clusters, envoy.Cluster{Name: name, Address: upstream.Address, HTTP2: i%2 == 1})
+		options.Clusters = append(options.Clusters, envoytest.Cluster{Name: name, Address: upstream.Address, HTTP2: i%2 == 1})
 		main.Routes = append(main.Routes,
-			envoy.Route{Prefix: "/" + name + "/hang", Cluster: name, Action: "timeout: 0.02s"},
-			envoy.Route{Prefix: "/" + name + "/retried", Cluster: name, Action: "retry_policy: { retry_on: 5xx, num_retries: 2 }"},
-			envoy.Route{Prefix: "/" + name + "/redirected", Cluster: name, Action: "internal_redirect_policy: { max_internal_redirects: 1 }"},
-			envoy.Route{Prefix: "/" + name, Cluster: name})
+			envoytest.Route{Prefix: "/" + name + "/hang", Cluster: name, Action: "timeout: 0.02s"},
+			envoytest.Route{Prefix: "/" + name + "/retried", Cluster: name, Action: "retry_policy: { retry_on: 5xx, num_retries: 2 }"},
+			envoytest.Route{Prefix: "/" + name + "/redirected", Cluster: name, Action: "internal_redirect_policy: { max_internal_redirects: 1 }"},
+			envoytest.Route{Prefix: "/" + name, Cluster: name})
 	}
-	options.Listeners = []envoy.Listener{main}
+	options.Listeners = []envoytest.Listener{main}
 
 	// Every so many requests the upstream turns from good to bad and back.
 	var requests atomic.Int32
 	bad := func() bool { return requests.Load()/weather%2 == 1 }
 	kinds := map[string]http.HandlerFunc{
-		"ok":         envoy.Status(200),
-		"missing":    envoy.Status(404),
-		"failing":    envoy.Status(500),
+		"ok":         envoytest.Status(200),
+		"missing":    envoytest.Status(404),
+		"failing":    envoytest.Status(500),
 		"grpc":       failsGRPC,
 		"chunked":    chunks(3, 100),
-		"hang":       envoy.Hang(nil),
-		"cancelled":  envoy.Hang(nil),
-		"closed":     envoy.Abort,
-		"broken":     envoy.BreakOff,
+		"hang":       envoytest.Hang(nil),
+		"cancelled":  envoytest.Hang(nil),
+		"closed":     envoytest.Abort,
+		"broken":     envoytest.BreakOff,
 		"redirected": redirects,
 		"retried":    everyOther(503),
 	}
@@ -259,7 +259,7 @@ func TestEndingsAddUp(t *testing.T) {
 			handle(w, r)
 		}
 	})
-	e := envoy.Start(t, options)
+	e := envoytest.Start(t, options)
 
 	// The mix, by weight.
 	var mix []string

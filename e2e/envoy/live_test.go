@@ -1,4 +1,4 @@
-package e2e
+package envoy_test
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"envoy-circuit-breaker/e2e/envoy"
+	"envoy-circuit-breaker/internal/envoytest"
 )
 
 // A liveFilter is a plugin configuration that Envoy watches in a file, as Istio's proxy gets it from the control plane.
@@ -28,7 +28,7 @@ func (l *liveFilter) push(config string) {
 	l.t.Helper()
 	l.n++
 	resource := fmt.Sprintf(`{"version_info": "%d", "resources": [{"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
-		"name": "live", "typed_config": %s}]}`, l.n, yamlToJSON(l.t, envoy.Plugin{Config: config}.TypedConfig()))
+		"name": "live", "typed_config": %s}]}`, l.n, yamlToJSON(l.t, envoytest.Plugin{Config: config}.TypedConfig()))
 	// Envoy watches for a file that is moved into place, so that it never reads half of one.
 	next := l.file + ".next"
 	if err := os.WriteFile(next, []byte(resource), 0o644); err != nil {
@@ -44,10 +44,10 @@ func liveShop(t *testing.T, config string) (*shop, *liveFilter) {
 	t.Helper()
 	l := &liveFilter{t: t, file: filepath.Join(t.TempDir(), "ecds.json")}
 	l.push(config)
-	s := &shop{t: t, payments: envoy.NewUpstream(t), catalog: envoy.NewUpstream(t)}
-	s.Envoy = envoy.Start(t, envoy.Options{
-		Clusters: []envoy.Cluster{{Name: "payments", Address: s.payments.Address}, {Name: "catalog", Address: s.catalog.Address}},
-		Listeners: []envoy.Listener{{FiltersBefore: fmt.Sprintf(`
+	s := &shop{t: t, payments: envoytest.NewUpstream(t), catalog: envoytest.NewUpstream(t)}
+	s.Envoy = envoytest.Start(t, envoytest.Options{
+		Clusters: []envoytest.Cluster{{Name: "payments", Address: s.payments.Address}, {Name: "catalog", Address: s.catalog.Address}},
+		Listeners: []envoytest.Listener{{FiltersBefore: fmt.Sprintf(`
 			- name: live
 			  config_discovery:
 			    config_source:
@@ -74,7 +74,7 @@ func (s *shop) updates() (taken, refused uint64) {
 
 func (s *shop) awaitUpdates(atLeast uint64) {
 	s.t.Helper()
-	envoy.Eventually(s.t, 60*time.Second, func() error {
+	envoytest.Eventually(s.t, 60*time.Second, func() error {
 		if taken, refused := s.updates(); taken < atLeast {
 			return fmt.Errorf("%d updates taken, %d refused, want %d", taken, refused, atLeast)
 		}
@@ -129,7 +129,7 @@ func TestConfigurationWhileOpen(t *testing.T) {
 
 	live.push(`{"min_requests": 6, "reject": {"status": 429}, "open": {"duration": "20s", "max_duration": "30s", "jitter": 0}}`)
 	s.awaitUpdates(taken + 1)
-	envoy.Eventually(t, 20*time.Second, func() error {
+	envoytest.Eventually(t, 20*time.Second, func() error {
 		a := s.Get("/payments")
 		if a.Header.Get("x-circuit-breaker") != "open" {
 			t.Fatalf("the breaker did not stay open: %+v", a)
@@ -141,13 +141,13 @@ func TestConfigurationWhileOpen(t *testing.T) {
 	})
 
 	live.push(`{"min_requests": "few"}`)
-	envoy.Eventually(t, 20*time.Second, func() error {
+	envoytest.Eventually(t, 20*time.Second, func() error {
 		if _, refused := s.updates(); refused == refusedBefore {
 			return fmt.Errorf("not refused yet: %v", s.Stats("extension_config_discovery."))
 		}
 		return nil
 	})
-	envoy.Eventually(t, 20*time.Second, func() error { // what Envoy logs comes through a pipe
+	envoytest.Eventually(t, 20*time.Second, func() error { // what Envoy logs comes through a pipe
 		if !strings.Contains(s.Log(), `configuration refused: min_requests: "few" is not allowed: must be a whole number`) {
 			return errors.New("the log does not say why the configuration was refused")
 		}
@@ -160,11 +160,11 @@ func TestConfigurationWhileOpen(t *testing.T) {
 	}
 
 	// And by hand, live: disabled lets everything through at once.
-	s.payments.Handle(envoy.Status(200))
+	s.payments.Handle(envoytest.Status(200))
 	taken, _ = s.updates()
 	live.push(`{"clusters": [{"match": "payments", "mode": "disabled"}]}`)
 	s.awaitUpdates(taken + 1)
-	envoy.Eventually(t, 20*time.Second, func() error {
+	envoytest.Eventually(t, 20*time.Second, func() error {
 		if status, refused := s.pay(); status != 200 {
 			return fmt.Errorf("disabled, but %d %q", status, refused)
 		}
@@ -175,11 +175,11 @@ func TestConfigurationWhileOpen(t *testing.T) {
 // A Struct, as people write in an Envoy configuration, is as good as JSON text.
 func TestStructConfiguration(t *testing.T) {
 	t.Parallel()
-	up := envoy.NewUpstream(t)
-	up.Handle(envoy.Status(500))
-	e := envoy.Start(t, envoy.Options{
-		Clusters: []envoy.Cluster{{Name: "payments", Address: up.Address}},
-		Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{RawConfig: `
+	up := envoytest.NewUpstream(t)
+	up.Handle(envoytest.Status(500))
+	e := envoytest.Start(t, envoytest.Options{
+		Clusters: []envoytest.Cluster{{Name: "payments", Address: up.Address}},
+		Listeners: []envoytest.Listener{{Plugin: &envoytest.Plugin{RawConfig: `
 			"@type": type.googleapis.com/google.protobuf.Struct
 			value:
 			  failure_rate: 60

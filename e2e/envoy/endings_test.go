@@ -1,4 +1,4 @@
-package e2e
+package envoy_test
 
 import (
 	"encoding/json"
@@ -10,36 +10,36 @@ import (
 	"testing"
 	"time"
 
-	"envoy-circuit-breaker/e2e/envoy"
+	"envoy-circuit-breaker/internal/envoytest"
 )
 
 // A row is one way for a request to end: who does what, what the client sees, how Envoy logs it, and what is counted for
 // it. Each has a cluster and a route of its own, named like it, so that all run at once on one Envoy.
 type row struct {
 	name     string
-	rules    string           // of the cluster's breaker: JSON members
-	cluster  envoy.Cluster    // the upstream of all rows unless it says otherwise
-	route    envoy.Route      // from the row's path to its cluster unless it says otherwise
-	upstream http.HandlerFunc // nil answers 200
+	rules    string            // of the cluster's breaker: JSON members
+	cluster  envoytest.Cluster // the upstream of all rows unless it says otherwise
+	route    envoytest.Route   // from the row's path to its cluster unless it says otherwise
+	upstream http.HandlerFunc  // nil answers 200
 	client   func(*caller) string
 	logged   string // rest of the path in the access log, where that is another one than the client's
 
 	sees    string // by the client
 	details string // response code details; only their beginning if they end in "*"
 	flags   string // response flags, "" for none
-	counts  envoy.Breaker
-	other   envoy.Breaker // for the cluster NAME-other, where the row's route has one
+	counts  envoytest.Breaker
+	other   envoytest.Breaker // for the cluster NAME-other, where the row's route has one
 }
 
 // What one request can be counted as.
 var (
-	success     = envoy.Breaker{Calls: 1}
-	failure     = envoy.Breaker{Calls: 1, Failures: 1}
-	slow        = envoy.Breaker{Calls: 1, SlowCalls: 1}
-	slowFailure = envoy.Breaker{Calls: 1, Failures: 1, SlowCalls: 1}
-	neutral     = envoy.Breaker{Neutral: 1}
-	rejected    = envoy.Breaker{Rejected: 1}
-	nothing     = envoy.Breaker{}
+	success     = envoytest.Breaker{Calls: 1}
+	failure     = envoytest.Breaker{Calls: 1, Failures: 1}
+	slow        = envoytest.Breaker{Calls: 1, SlowCalls: 1}
+	slowFailure = envoytest.Breaker{Calls: 1, Failures: 1, SlowCalls: 1}
+	neutral     = envoytest.Breaker{Neutral: 1}
+	rejected    = envoytest.Breaker{Rejected: 1}
+	nothing     = envoytest.Breaker{}
 )
 
 // endings returns the table, for clients that will be among callers. Where a rule turns on a time, the times on either side
@@ -52,88 +52,88 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 		longTime  = 3500 * time.Millisecond
 		neverSlow = `"slow_call": {"duration": "1h"}`
 	)
-	http2 := envoy.Cluster{HTTP2: true}
-	overGRPC := envoy.Cluster{HTTP2: true, Address: serveGRPC(t, callers)}
-	silent := envoy.SilentAddress(t)
-	refusing := envoy.Cluster{Address: envoy.RefusingAddress(t)}
-	action := func(raw string) envoy.Route { return envoy.Route{Action: raw} }
+	http2 := envoytest.Cluster{HTTP2: true}
+	overGRPC := envoytest.Cluster{HTTP2: true, Address: serveGRPC(t, callers)}
+	silent := envoytest.SilentAddress(t)
+	refusing := envoytest.Cluster{Address: envoytest.RefusingAddress(t)}
+	action := func(raw string) envoytest.Route { return envoytest.Route{Action: raw} }
 
 	rows := []row{
 		// The upstream answers.
 		{name: "200", sees: "200", details: "via_upstream", counts: success},
-		{name: "204", upstream: envoy.Status(204), sees: "204", details: "via_upstream", counts: success},
-		{name: "304", upstream: envoy.Status(304), sees: "304", details: "via_upstream", counts: success},
-		{name: "404", upstream: envoy.Status(404), sees: "404", details: "via_upstream", counts: success},
-		{name: "429", upstream: envoy.Status(429), sees: "429", details: "via_upstream", counts: success},
-		{name: "500", upstream: envoy.Status(500), sees: "500", details: "via_upstream", counts: failure},
-		{name: "503", upstream: envoy.Status(503), sees: "503", details: "via_upstream", counts: failure},
-		{name: "599", upstream: envoy.Status(599), sees: "599", details: "via_upstream", counts: failure},
+		{name: "204", upstream: envoytest.Status(204), sees: "204", details: "via_upstream", counts: success},
+		{name: "304", upstream: envoytest.Status(304), sees: "304", details: "via_upstream", counts: success},
+		{name: "404", upstream: envoytest.Status(404), sees: "404", details: "via_upstream", counts: success},
+		{name: "429", upstream: envoytest.Status(429), sees: "429", details: "via_upstream", counts: success},
+		{name: "500", upstream: envoytest.Status(500), sees: "500", details: "via_upstream", counts: failure},
+		{name: "503", upstream: envoytest.Status(503), sees: "503", details: "via_upstream", counts: failure},
+		{name: "599", upstream: envoytest.Status(599), sees: "599", details: "via_upstream", counts: failure},
 		{name: "h2-200", cluster: http2, sees: "200", details: "via_upstream", counts: success},
-		{name: "h2-404", cluster: http2, upstream: envoy.Status(404), sees: "404", details: "via_upstream", counts: success},
-		{name: "h2-500", cluster: http2, upstream: envoy.Status(500), sees: "500", details: "via_upstream", counts: failure},
-		{name: "h2-503", cluster: http2, upstream: envoy.Status(503), client: getHTTP2, sees: "503", details: "via_upstream", counts: failure},
+		{name: "h2-404", cluster: http2, upstream: envoytest.Status(404), sees: "404", details: "via_upstream", counts: success},
+		{name: "h2-500", cluster: http2, upstream: envoytest.Status(500), sees: "500", details: "via_upstream", counts: failure},
+		{name: "h2-503", cluster: http2, upstream: envoytest.Status(503), client: getHTTP2, sees: "503", details: "via_upstream", counts: failure},
 
 		// The same by another failure_on.
-		{name: "429-listed", rules: `"failure_on": ["429"]`, upstream: envoy.Status(429), sees: "429", details: "via_upstream", counts: failure},
-		{name: "500-unlisted", rules: `"failure_on": ["429"]`, upstream: envoy.Status(500), sees: "500", details: "via_upstream", counts: success},
-		{name: "504-in-range", rules: `"failure_on": ["500-504"]`, upstream: envoy.Status(504), sees: "504", details: "via_upstream", counts: failure},
-		{name: "505-out-of-range", rules: `"failure_on": ["500-504"]`, upstream: envoy.Status(505), sees: "505", details: "via_upstream", counts: success},
-		{name: "503-gateway-error", rules: `"failure_on": ["gateway-error"]`, upstream: envoy.Status(503), sees: "503", details: "via_upstream", counts: failure},
-		{name: "500-gateway-error", rules: `"failure_on": ["gateway-error"]`, upstream: envoy.Status(500), sees: "500", details: "via_upstream", counts: success},
-		{name: "504-of-its-own", rules: `"failure_on": ["timeout"]`, upstream: envoy.Status(504), sees: "504", details: "via_upstream", counts: success},
+		{name: "429-listed", rules: `"failure_on": ["429"]`, upstream: envoytest.Status(429), sees: "429", details: "via_upstream", counts: failure},
+		{name: "500-unlisted", rules: `"failure_on": ["429"]`, upstream: envoytest.Status(500), sees: "500", details: "via_upstream", counts: success},
+		{name: "504-in-range", rules: `"failure_on": ["500-504"]`, upstream: envoytest.Status(504), sees: "504", details: "via_upstream", counts: failure},
+		{name: "505-out-of-range", rules: `"failure_on": ["500-504"]`, upstream: envoytest.Status(505), sees: "505", details: "via_upstream", counts: success},
+		{name: "503-gateway-error", rules: `"failure_on": ["gateway-error"]`, upstream: envoytest.Status(503), sees: "503", details: "via_upstream", counts: failure},
+		{name: "500-gateway-error", rules: `"failure_on": ["gateway-error"]`, upstream: envoytest.Status(500), sees: "500", details: "via_upstream", counts: success},
+		{name: "504-of-its-own", rules: `"failure_on": ["timeout"]`, upstream: envoytest.Status(504), sees: "504", details: "via_upstream", counts: success},
 
 		// Answers of many shapes.
-		{name: "empty", upstream: envoy.Status(200), sees: "200", details: "via_upstream", counts: success},
+		{name: "empty", upstream: envoytest.Status(200), sees: "200", details: "via_upstream", counts: success},
 		{name: "chunked", upstream: chunks(3, 10), sees: "200", details: "via_upstream", counts: success},
 		{name: "large", upstream: chunks(100, 100_000), sees: "200", details: "via_upstream", counts: success},
 		{name: "h2-large", cluster: http2, upstream: chunks(100, 100_000), client: getHTTP2, sees: "200", details: "via_upstream", counts: success},
 		{name: "trailers", cluster: http2, upstream: trailers, client: getHTTP2, sees: "200", details: "via_upstream", counts: success},
-		{name: "head", upstream: envoy.Status(200), client: head, sees: "200", details: "via_upstream", counts: success},
-		{name: "head-500", upstream: envoy.Status(500), client: head, sees: "500", details: "via_upstream", counts: failure},
+		{name: "head", upstream: envoytest.Status(200), client: head, sees: "200", details: "via_upstream", counts: success},
+		{name: "head-500", upstream: envoytest.Status(500), client: head, sees: "500", details: "via_upstream", counts: failure},
 		{name: "upload", upstream: readAll, client: post(5_000_000), sees: "200", details: "via_upstream", counts: success},
-		{name: "upload-refused", upstream: envoy.Status(413), client: post(100_000), sees: "413", details: "via_upstream", counts: success},
+		{name: "upload-refused", upstream: envoytest.Status(413), client: post(100_000), sees: "413", details: "via_upstream", counts: success},
 		{name: "100-continue", upstream: readAll, client: post(10, "Expect", "100-continue"), sees: "200", details: "via_upstream", counts: success},
 		{name: "103", upstream: earlyHints(200), sees: "200", details: "via_upstream", counts: success},
 		{name: "103-and-500", cluster: http2, upstream: earlyHints(500), client: getHTTP2, sees: "500", details: "via_upstream", counts: failure},
 
 		// No connection, or one that breaks.
 		{name: "refused", cluster: refusing, sees: "503", details: "upstream_reset_before_response_started{remote_connection_failure|*", flags: "UF", counts: failure},
-		{name: "h2-refused", cluster: envoy.Cluster{HTTP2: true, Address: refusing.Address}, sees: "503", details: "upstream_reset_before_response_started{remote_connection_failure|*", flags: "UF", counts: failure},
+		{name: "h2-refused", cluster: envoytest.Cluster{HTTP2: true, Address: refusing.Address}, sees: "503", details: "upstream_reset_before_response_started{remote_connection_failure|*", flags: "UF", counts: failure},
 		{name: "refused-unlisted", rules: `"failure_on": ["5xx"]`, cluster: refusing, sees: "503", details: "upstream_reset_before_response_started{remote_connection_failure|*", flags: "UF", counts: neutral},
-		{name: "connect-timeout", cluster: envoy.Cluster{Address: silent, Extra: "connect_timeout: 0.3s"}, sees: "503", details: "upstream_reset_before_response_started{connection_timeout}", flags: "UF", counts: failure},
-		{name: "closed", upstream: envoy.Abort, sees: "503", details: "upstream_reset_before_response_started{connection_termination}", flags: "UC", counts: failure},
-		{name: "h2-reset", cluster: http2, upstream: envoy.Abort, sees: "503", details: "upstream_reset_before_response_started{remote_reset}", flags: "UR", counts: failure},
-		{name: "closed-unlisted", rules: `"failure_on": ["5xx"]`, upstream: envoy.Abort, sees: "503", details: "upstream_reset_before_response_started{connection_termination}", flags: "UC", counts: neutral},
+		{name: "connect-timeout", cluster: envoytest.Cluster{Address: silent, Extra: "connect_timeout: 0.3s"}, sees: "503", details: "upstream_reset_before_response_started{connection_timeout}", flags: "UF", counts: failure},
+		{name: "closed", upstream: envoytest.Abort, sees: "503", details: "upstream_reset_before_response_started{connection_termination}", flags: "UC", counts: failure},
+		{name: "h2-reset", cluster: http2, upstream: envoytest.Abort, sees: "503", details: "upstream_reset_before_response_started{remote_reset}", flags: "UR", counts: failure},
+		{name: "closed-unlisted", rules: `"failure_on": ["5xx"]`, upstream: envoytest.Abort, sees: "503", details: "upstream_reset_before_response_started{connection_termination}", flags: "UC", counts: neutral},
 		{name: "closed-in-headers", upstream: says("HTTP/1.1 200 OK\r\ncontent-le"), sees: "502", details: "upstream_reset_before_response_started{protocol_error}", flags: "UPE", counts: failure},
 		{name: "garbage", upstream: says("garbage\r\n\r\n"), sees: "502", details: "upstream_reset_before_response_started{protocol_error}", flags: "UPE", counts: failure},
-		{name: "broken", upstream: envoy.BreakOff, sees: "200 broken", details: "upstream_reset_after_response_started{*", flags: "UPE", counts: failure},
+		{name: "broken", upstream: envoytest.BreakOff, sees: "200 broken", details: "upstream_reset_after_response_started{*", flags: "UPE", counts: failure},
 		{name: "broken-chunks", upstream: breaksChunks, sees: "200 broken", details: "upstream_reset_after_response_started{*", flags: "UPE", counts: failure},
-		{name: "h2-broken", cluster: http2, upstream: envoy.BreakOff, client: getHTTP2, sees: "200 broken", details: "upstream_reset_after_response_started{remote_reset}", flags: "UR", counts: failure},
-		{name: "broken-unlisted", rules: `"failure_on": ["5xx"]`, upstream: envoy.BreakOff, sees: "200 broken", details: "upstream_reset_after_response_started{*", flags: "UPE", counts: neutral},
+		{name: "h2-broken", cluster: http2, upstream: envoytest.BreakOff, client: getHTTP2, sees: "200 broken", details: "upstream_reset_after_response_started{remote_reset}", flags: "UR", counts: failure},
+		{name: "broken-unlisted", rules: `"failure_on": ["5xx"]`, upstream: envoytest.BreakOff, sees: "200 broken", details: "upstream_reset_after_response_started{*", flags: "UPE", counts: neutral},
 		{name: "broken-100-mb", upstream: breaksDownload, sees: "200 broken", details: "upstream_reset_after_response_started{*", flags: "UPE", counts: failure},
 		{name: "h2-broken-100-mb", cluster: http2, upstream: breaksDownload, sees: "200 broken", details: "upstream_reset_after_response_started{remote_reset}", flags: "UR", counts: failure},
 
 		// Envoy gives up waiting.
-		{name: "timeout", route: action("timeout: 0.3s"), upstream: envoy.Hang(nil), sees: "504", details: "response_timeout", flags: "UT", counts: failure},
-		{name: "h2-timeout", cluster: http2, route: action("timeout: 0.3s"), upstream: envoy.Hang(nil), sees: "504", details: "response_timeout", flags: "UT", counts: failure},
-		{name: "timeout-only", rules: `"failure_on": ["timeout"]`, route: action("timeout: 0.3s"), upstream: envoy.Hang(nil), sees: "504", details: "response_timeout", flags: "UT", counts: failure},
-		{name: "timeout-unlisted", rules: `"failure_on": ["5xx"]`, route: action("timeout: 0.3s"), upstream: envoy.Hang(nil), sees: "504", details: "response_timeout", flags: "UT", counts: neutral},
+		{name: "timeout", route: action("timeout: 0.3s"), upstream: envoytest.Hang(nil), sees: "504", details: "response_timeout", flags: "UT", counts: failure},
+		{name: "h2-timeout", cluster: http2, route: action("timeout: 0.3s"), upstream: envoytest.Hang(nil), sees: "504", details: "response_timeout", flags: "UT", counts: failure},
+		{name: "timeout-only", rules: `"failure_on": ["timeout"]`, route: action("timeout: 0.3s"), upstream: envoytest.Hang(nil), sees: "504", details: "response_timeout", flags: "UT", counts: failure},
+		{name: "timeout-unlisted", rules: `"failure_on": ["5xx"]`, route: action("timeout: 0.3s"), upstream: envoytest.Hang(nil), sees: "504", details: "response_timeout", flags: "UT", counts: neutral},
 		{name: "timeout-in-body", route: action("timeout: 1.5s"), upstream: stalls, sees: "200 broken", details: "response_timeout", flags: "UT", counts: failure},
-		{name: "per-try-timeout", route: action("retry_policy: { retry_on: 5xx, num_retries: 1, per_try_timeout: 0.2s }"), upstream: envoy.Hang(nil), sees: "504", details: "upstream_per_try_timeout", flags: "URX,UT", counts: failure},
-		{name: "per-try-idle-timeout", route: action("retry_policy: { retry_on: 5xx, num_retries: 1, per_try_idle_timeout: 0.2s }"), upstream: envoy.Hang(nil), sees: "504", details: "upstream_per_try_idle_timeout", flags: "URX,UT", counts: failure},
+		{name: "per-try-timeout", route: action("retry_policy: { retry_on: 5xx, num_retries: 1, per_try_timeout: 0.2s }"), upstream: envoytest.Hang(nil), sees: "504", details: "upstream_per_try_timeout", flags: "URX,UT", counts: failure},
+		{name: "per-try-idle-timeout", route: action("retry_policy: { retry_on: 5xx, num_retries: 1, per_try_idle_timeout: 0.2s }"), upstream: envoytest.Hang(nil), sees: "504", details: "upstream_per_try_idle_timeout", flags: "URX,UT", counts: failure},
 		{name: "per-try-idle-in-body", route: action("retry_policy: { retry_on: 5xx, num_retries: 1, per_try_idle_timeout: 1.5s }"), upstream: stalls, sees: "200 broken", details: "upstream_per_try_idle_timeout", flags: "UT", counts: failure},
-		{name: "idle", route: action("idle_timeout: 0.3s"), upstream: envoy.Hang(nil), sees: "504", details: "stream_idle_timeout", flags: "SI", counts: failure},
+		{name: "idle", route: action("idle_timeout: 0.3s"), upstream: envoytest.Hang(nil), sees: "504", details: "stream_idle_timeout", flags: "SI", counts: failure},
 		{name: "idle-in-body", route: action("idle_timeout: 1.5s"), upstream: stalls, sees: "200 broken", details: "stream_idle_timeout", flags: "SI", counts: neutral},
-		{name: "idle-in-upload", route: action("idle_timeout: 0.3s"), upstream: envoy.Hang(nil), client: stallsUpload, sees: "408", details: "stream_idle_timeout", flags: "SI", counts: neutral},
-		{name: "max-stream", route: action("max_stream_duration: { max_stream_duration: 0.3s }"), upstream: envoy.Hang(nil), sees: "504", details: "max_duration_timeout", counts: failure},
+		{name: "idle-in-upload", route: action("idle_timeout: 0.3s"), upstream: envoytest.Hang(nil), client: stallsUpload, sees: "408", details: "stream_idle_timeout", flags: "SI", counts: neutral},
+		{name: "max-stream", route: action("max_stream_duration: { max_stream_duration: 0.3s }"), upstream: envoytest.Hang(nil), sees: "504", details: "max_duration_timeout", counts: failure},
 		{name: "max-stream-in-body", route: action("max_stream_duration: { max_stream_duration: 1.5s }"), upstream: stalls, sees: "200 broken", details: "max_duration_timeout", counts: neutral},
-		{name: "max-stream-in-upload", route: action("max_stream_duration: { max_stream_duration: 0.3s }"), upstream: envoy.Hang(nil), client: stallsUpload, sees: "408", details: "max_duration_timeout", counts: neutral},
-		{name: "max-upstream", cluster: maxUpstream("0.3s"), upstream: envoy.Hang(nil), sees: "504", details: "upstream_max_stream_duration_reached", flags: "UMSDR", counts: failure},
+		{name: "max-stream-in-upload", route: action("max_stream_duration: { max_stream_duration: 0.3s }"), upstream: envoytest.Hang(nil), client: stallsUpload, sees: "408", details: "max_duration_timeout", counts: neutral},
+		{name: "max-upstream", cluster: maxUpstream("0.3s"), upstream: envoytest.Hang(nil), sees: "504", details: "upstream_max_stream_duration_reached", flags: "UMSDR", counts: failure},
 		{name: "max-upstream-in-body", cluster: maxUpstream("1.5s"), upstream: stalls, sees: "200 broken", details: "upstream_max_stream_duration_reached", flags: "UMSDR", counts: neutral},
 
 		// Nobody to ask.
-		{name: "no-endpoints", cluster: envoy.Cluster{Address: "none"}, sees: "503", details: "no_healthy_upstream", flags: "UH", counts: failure},
-		{name: "no-endpoints-unlisted", rules: `"failure_on": ["5xx"]`, cluster: envoy.Cluster{Address: "none"}, sees: "503", details: "no_healthy_upstream", flags: "UH", counts: neutral},
+		{name: "no-endpoints", cluster: envoytest.Cluster{Address: "none"}, sees: "503", details: "no_healthy_upstream", flags: "UH", counts: failure},
+		{name: "no-endpoints-unlisted", rules: `"failure_on": ["5xx"]`, cluster: envoytest.Cluster{Address: "none"}, sees: "503", details: "no_healthy_upstream", flags: "UH", counts: neutral},
 		{name: "overflow", cluster: thresholds(false), sees: "503", details: "upstream_reset_before_response_started{overflow}", flags: "UO", counts: neutral},
 		{name: "overflow-listed", rules: `"failure_on": ["overflow"]`, cluster: thresholds(false), sees: "503", details: "upstream_reset_before_response_started{overflow}", flags: "UO", counts: failure},
 		{name: "h2-overflow", cluster: thresholds(true), sees: "503", details: "upstream_reset_before_response_started{overflow}", flags: "UO", counts: neutral},
@@ -141,49 +141,49 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 		{name: "maintenance", sees: "503", details: "maintenance_mode", flags: "UO", counts: neutral},
 
 		// The client gives up.
-		{name: "client-gone", upstream: envoy.Hang(nil), client: givesUp(false, 0), sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: neutral},
-		{name: "h2-client-gone", cluster: http2, upstream: envoy.Hang(nil), client: givesUp(true, 0), sees: "gone", details: "http2.remote_reset", flags: "DR", counts: neutral},
+		{name: "client-gone", upstream: envoytest.Hang(nil), client: givesUp(false, 0), sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: neutral},
+		{name: "h2-client-gone", cluster: http2, upstream: envoytest.Hang(nil), client: givesUp(true, 0), sees: "gone", details: "http2.remote_reset", flags: "DR", counts: neutral},
 		{name: "client-gone-in-body", upstream: stalls, client: leavesBody(false), sees: "200 gone", details: "downstream_remote_disconnect", flags: "DC", counts: neutral},
 		{name: "h2-client-gone-in-body", cluster: http2, upstream: stalls, client: leavesBody(true), sees: "200 gone", details: "http2.remote_reset", flags: "DR", counts: neutral},
 		{name: "client-gone-in-upload", upstream: readAll, client: leavesUpload, sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: neutral},
 
 		// The route answers, or there is none.
-		{name: "direct", route: envoy.Route{Cluster: noCluster, Extra: "direct_response: { status: 202 }"}, sees: "202", details: "direct_response", counts: nothing},
-		{name: "redirect", route: envoy.Route{Cluster: noCluster, Extra: "redirect: { path_redirect: /200/ }"}, sees: "301", details: "direct_response", counts: nothing},
-		{name: "no-cluster", route: envoy.Route{Cluster: noCluster, Action: "cluster_header: row"}, sees: "503", details: "cluster_not_found", flags: "NC", counts: nothing},
-		{name: "no-route", route: envoy.Route{Match: "headers: [{ name: none, present_match: true }]"}, sees: "404", details: "route_not_found", flags: "NR", counts: nothing},
+		{name: "direct", route: envoytest.Route{Cluster: noCluster, Extra: "direct_response: { status: 202 }"}, sees: "202", details: "direct_response", counts: nothing},
+		{name: "redirect", route: envoytest.Route{Cluster: noCluster, Extra: "redirect: { path_redirect: /200/ }"}, sees: "301", details: "direct_response", counts: nothing},
+		{name: "no-cluster", route: envoytest.Route{Cluster: noCluster, Action: "cluster_header: row"}, sees: "503", details: "cluster_not_found", flags: "NC", counts: nothing},
+		{name: "no-route", route: envoytest.Route{Match: "headers: [{ name: none, present_match: true }]"}, sees: "404", details: "route_not_found", flags: "NR", counts: nothing},
 		{name: "bad-request", client: noHost, sees: "400", details: "missing_host_header", counts: nothing},
-		{name: "internal-redirect", route: action("internal_redirect_policy: { max_internal_redirects: 1 }"), upstream: redirects, logged: "target", sees: "200", details: "internal_redirect", counts: envoy.Breaker{Calls: 2}},
+		{name: "internal-redirect", route: action("internal_redirect_policy: { max_internal_redirects: 1 }"), upstream: redirects, logged: "target", sees: "200", details: "internal_redirect", counts: envoytest.Breaker{Calls: 2}},
 
 		// Retries.
-		{name: "retried-in-vain", route: action("retry_policy: { retry_on: 5xx, num_retries: 2 }"), upstream: envoy.Status(503), sees: "503", details: "via_upstream", flags: "URX", counts: failure},
+		{name: "retried-in-vain", route: action("retry_policy: { retry_on: 5xx, num_retries: 2 }"), upstream: envoytest.Status(503), sees: "503", details: "via_upstream", flags: "URX", counts: failure},
 		{name: "retried-well", route: action("retry_policy: { retry_on: 5xx, num_retries: 2 }"), upstream: failsFirst(2), sees: "200", details: "via_upstream", counts: success},
-		{name: "retried-resets", route: action("retry_policy: { retry_on: reset, num_retries: 2 }"), upstream: envoy.Abort, sees: "503", details: "upstream_reset_before_response_started{connection_termination}", flags: "URX,UC", counts: failure},
+		{name: "retried-resets", route: action("retry_policy: { retry_on: reset, num_retries: 2 }"), upstream: envoytest.Abort, sees: "503", details: "upstream_reset_before_response_started{connection_termination}", flags: "URX,UC", counts: failure},
 
 		// The breaker itself.
 		{name: "rejected", rules: `"mode": "force_open"`, sees: "503", details: "circuit_breaker_forced_open", counts: rejected},
-		{name: "disabled", rules: `"mode": "disabled"`, upstream: envoy.Status(500), sees: "500", details: "via_upstream", counts: nothing},
+		{name: "disabled", rules: `"mode": "disabled"`, upstream: envoytest.Status(500), sees: "500", details: "via_upstream", counts: nothing},
 		{name: "fallback", rules: `"mode": "force_open", "fallback": {"header": "x-other"}`, route: otherwise("x-other"), sees: "200", details: "via_upstream",
-			counts: envoy.Breaker{Fallback: 1}, other: success},
+			counts: envoytest.Breaker{Fallback: 1}, other: success},
 		{name: "fallback-fails", rules: `"mode": "force_open", "fallback": {"header": "x-other", "cluster": "fallback-fails-other"}`, route: otherwise("x-other"),
-			upstream: envoy.Status(500), sees: "500", details: "via_upstream", counts: envoy.Breaker{Fallback: 1}, other: failure},
+			upstream: envoytest.Status(500), sees: "500", details: "via_upstream", counts: envoytest.Breaker{Fallback: 1}, other: failure},
 		{name: "fallback-client-gone", rules: `"mode": "force_open", "fallback": {"header": "x-other", "cluster": "fallback-client-gone-other"}`, route: otherwise("x-other"),
-			upstream: envoy.Hang(nil), client: givesUp(false, 0), sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: envoy.Breaker{Fallback: 1}, other: neutral},
+			upstream: envoytest.Hang(nil), client: givesUp(false, 0), sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: envoytest.Breaker{Fallback: 1}, other: neutral},
 		// A filter after the breaker changes the route: the outcome is still of the cluster that was asked.
-		{name: "rerouted", route: reroutedAfter, upstream: envoy.Status(500), sees: "500", details: "via_upstream", counts: failure, other: nothing},
+		{name: "rerouted", route: reroutedAfter, upstream: envoytest.Status(500), sees: "500", details: "via_upstream", counts: failure, other: nothing},
 
 		// Slow calls, by the time to response headers.
 		{name: "slow", rules: slowFrom, upstream: waits(slowTime, 200), sees: "200", details: "via_upstream", counts: slow},
 		{name: "slow-and-fails", rules: slowFrom, upstream: waits(slowTime, 500), sees: "500", details: "via_upstream", counts: slowFailure},
 		{name: "slow-off", upstream: waits(slowTime, 200), sees: "200", details: "via_upstream", counts: success},
-		{name: "slow-timeout", rules: slowFrom, route: action("timeout: 0.5s"), upstream: envoy.Hang(nil), sees: "504", details: "response_timeout", flags: "UT", counts: slowFailure},
-		{name: "slow-timeout-unlisted", rules: slowFrom + `, "failure_on": ["5xx"]`, route: action("timeout: 0.5s"), upstream: envoy.Hang(nil), sees: "504", details: "response_timeout", flags: "UT", counts: slow},
+		{name: "slow-timeout", rules: slowFrom, route: action("timeout: 0.5s"), upstream: envoytest.Hang(nil), sees: "504", details: "response_timeout", flags: "UT", counts: slowFailure},
+		{name: "slow-timeout-unlisted", rules: slowFrom + `, "failure_on": ["5xx"]`, route: action("timeout: 0.5s"), upstream: envoytest.Hang(nil), sees: "504", details: "response_timeout", flags: "UT", counts: slow},
 		{name: "slow-then-closed", rules: slowFrom, upstream: waits(slowTime, 0), sees: "503", details: "upstream_reset_before_response_started{connection_termination}", flags: "UC", counts: slowFailure},
 		{name: "slow-retries", rules: slowFrom, route: action("retry_policy: { retry_on: 5xx, num_retries: 1, retry_back_off: { base_interval: 0.001s } }"),
 			upstream: waits(slowTime/4, 503), sees: "503", details: "via_upstream", flags: "URX", counts: slowFailure},
-		{name: "slow-client-gone", rules: slowFrom, upstream: envoy.Hang(nil), client: givesUp(false, slowTime), sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: slow},
-		{name: "h2-slow-client-gone", rules: slowFrom, cluster: http2, upstream: envoy.Hang(nil), client: givesUp(true, slowTime), sees: "gone", details: "http2.remote_reset", flags: "DR", counts: slow},
-		{name: "impatient-client", rules: neverSlow, upstream: envoy.Hang(nil), client: givesUp(false, 0), sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: neutral},
+		{name: "slow-client-gone", rules: slowFrom, upstream: envoytest.Hang(nil), client: givesUp(false, slowTime), sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: slow},
+		{name: "h2-slow-client-gone", rules: slowFrom, cluster: http2, upstream: envoytest.Hang(nil), client: givesUp(true, slowTime), sees: "gone", details: "http2.remote_reset", flags: "DR", counts: slow},
+		{name: "impatient-client", rules: neverSlow, upstream: envoytest.Hang(nil), client: givesUp(false, 0), sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: neutral},
 		{name: "slow-client-gone-in-body", rules: slowFrom, upstream: waitsAndStalls(slowTime), client: leavesBody(false), sees: "200 gone", details: "downstream_remote_disconnect", flags: "DC", counts: slow},
 		{name: "slow-filter", rules: slowFrom, route: filter("fault-after", `
 			"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault
@@ -193,7 +193,7 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 			"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault
 			delay: { fixed_delay: 3600s, percentage: { numerator: 100 } }`),
 			client: waitsFor(slowTime), sees: "gone", details: "downstream_remote_disconnect", flags: "DI,DC", counts: neutral},
-		{name: "slow-connect-client-gone", rules: slowFrom, cluster: envoy.Cluster{Address: silent, Extra: "connect_timeout: 60s"}, client: waitsFor(slowTime),
+		{name: "slow-connect-client-gone", rules: slowFrom, cluster: envoytest.Cluster{Address: silent, Extra: "connect_timeout: 60s"}, client: waitsFor(slowTime),
 			sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: slow},
 
 		// What is long without being slow.
@@ -202,11 +202,11 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 		{name: "websocket", rules: neverSlow, route: upgrade, upstream: echoWebSocket, client: webSocket(0), sees: "101", details: "downstream_remote_disconnect", flags: "DC", counts: success},
 		{name: "websocket-long", rules: fastUntil, route: upgrade, upstream: echoWebSocket, client: webSocket(longTime), sees: "101", details: "downstream_remote_disconnect", flags: "DC", counts: success},
 		{name: "websocket-idle", route: action("upgrade_configs: [{ upgrade_type: websocket }]\nidle_timeout: 1.5s"), upstream: echoWebSocket, client: webSocket(time.Hour), sees: "101 broken", details: "stream_idle_timeout", flags: "SI", counts: success},
-		{name: "websocket-refused", route: upgrade, upstream: envoy.Status(403), client: webSocket(0), sees: "403", details: "via_upstream", counts: success},
-		{name: "websocket-fails", route: upgrade, upstream: envoy.Status(503), client: webSocket(0), sees: "503", details: "via_upstream", counts: failure},
+		{name: "websocket-refused", route: upgrade, upstream: envoytest.Status(403), client: webSocket(0), sees: "403", details: "via_upstream", counts: success},
+		{name: "websocket-fails", route: upgrade, upstream: envoytest.Status(503), client: webSocket(0), sees: "503", details: "via_upstream", counts: failure},
 		{name: "websocket-dropped", route: upgrade, upstream: dropsWebSocket, client: webSocket(time.Hour), sees: "101 broken", details: "upstream_reset_after_response_started{connection_termination}", flags: "UC", counts: success},
 		{name: "websocket-not-allowed", upstream: echoWebSocket, client: webSocket(0), sees: "403", details: "upgrade_failed", counts: nothing},
-		{name: "connect", rules: fastUntil, cluster: envoy.Cluster{Address: echoTCP(t)}, route: connect, client: tunnel(longTime), sees: "200", details: "downstream_remote_disconnect", flags: "DC", counts: success},
+		{name: "connect", rules: fastUntil, cluster: envoytest.Cluster{Address: echoTCP(t)}, route: connect, client: tunnel(longTime), sees: "200", details: "downstream_remote_disconnect", flags: "DC", counts: success},
 
 		// gRPC.
 		{name: "grpc-unary", rules: neverSlow, cluster: overGRPC, client: unary(0), sees: "OK", details: "via_upstream", counts: success},
@@ -230,18 +230,18 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 		{name: "grpc-bidi-fails-at-once", cluster: overGRPC, client: bidi(0, 14), sees: "0 Unavailable", details: "via_upstream", counts: failure},
 		{name: "grpc-bidi-left", cluster: overGRPC, client: bidi(3, -1), sees: "3 Canceled", details: "http2.remote_reset", flags: "DR", counts: neutral},
 		// Not by the gRPC server: Envoy tells it of the limit, and it would end the call at the same moment.
-		{name: "grpc-route-timeout", cluster: http2, route: action("timeout: 0.3s"), upstream: envoy.Hang(nil), client: unary(0), sees: "Unavailable", details: "response_timeout", flags: "UT", counts: failure},
+		{name: "grpc-route-timeout", cluster: http2, route: action("timeout: 0.3s"), upstream: envoytest.Hang(nil), client: unary(0), sees: "Unavailable", details: "response_timeout", flags: "UT", counts: failure},
 		{name: "grpc-slow", rules: slowFrom, cluster: overGRPC, client: unary(0, "do", "wait"), sees: "OK", details: "via_upstream", counts: slow},
-		{name: "grpc-slow-timeout", rules: slowFrom, cluster: http2, route: action("timeout: 0.5s"), upstream: envoy.Hang(nil), client: unary(0), sees: "Unavailable", details: "response_timeout", flags: "UT", counts: slowFailure},
-		{name: "grpc-idle", cluster: http2, route: action("idle_timeout: 0.3s"), upstream: envoy.Hang(nil), client: unary(0), sees: "Unavailable", details: "stream_idle_timeout", flags: "SI", counts: failure},
+		{name: "grpc-slow-timeout", rules: slowFrom, cluster: http2, route: action("timeout: 0.5s"), upstream: envoytest.Hang(nil), client: unary(0), sees: "Unavailable", details: "response_timeout", flags: "UT", counts: slowFailure},
+		{name: "grpc-idle", cluster: http2, route: action("idle_timeout: 0.3s"), upstream: envoytest.Hang(nil), client: unary(0), sees: "Unavailable", details: "stream_idle_timeout", flags: "SI", counts: failure},
 		{name: "grpc-idle-in-stream", cluster: http2, route: action("idle_timeout: 1.5s"), upstream: stallsGRPC, client: bidi(0, -2), sees: "0 broken", details: "stream_idle_timeout", flags: "SI", counts: neutral},
-		{name: "grpc-max-stream", cluster: http2, route: action("max_stream_duration: { max_stream_duration: 0.3s }"), upstream: envoy.Hang(nil), client: unary(0), sees: "DeadlineExceeded", details: "max_duration_timeout", counts: failure},
+		{name: "grpc-max-stream", cluster: http2, route: action("max_stream_duration: { max_stream_duration: 0.3s }"), upstream: envoytest.Hang(nil), client: unary(0), sees: "DeadlineExceeded", details: "max_duration_timeout", counts: failure},
 		{name: "grpc-max-stream-in-stream", cluster: http2, route: action("max_stream_duration: { max_stream_duration: 1.5s }"), upstream: stallsGRPC, client: bidi(0, -2), sees: "0 broken", details: "max_duration_timeout", counts: neutral},
 		{name: "grpc-client-gone", cluster: overGRPC, client: cancelsUnary(0), sees: "Canceled", details: "http2.remote_reset", flags: "DR", counts: neutral},
 		{name: "grpc-slow-client-gone", rules: slowFrom, cluster: overGRPC, client: cancelsUnary(slowTime), sees: "Canceled", details: "http2.remote_reset", flags: "DR", counts: slow},
-		{name: "grpc-refused", cluster: envoy.Cluster{HTTP2: true, Address: refusing.Address}, client: unary(0), sees: "Unavailable", details: "upstream_reset_before_response_started{remote_connection_failure|*", flags: "UF", counts: failure},
-		{name: "grpc-503", cluster: http2, upstream: envoy.Status(503), client: unary(0), sees: "Unavailable", details: "via_upstream", counts: failure},
-		{name: "grpc-404", cluster: http2, upstream: envoy.Status(404), client: unary(0), sees: "Unimplemented", details: "via_upstream", counts: success},
+		{name: "grpc-refused", cluster: envoytest.Cluster{HTTP2: true, Address: refusing.Address}, client: unary(0), sees: "Unavailable", details: "upstream_reset_before_response_started{remote_connection_failure|*", flags: "UF", counts: failure},
+		{name: "grpc-503", cluster: http2, upstream: envoytest.Status(503), client: unary(0), sees: "Unavailable", details: "via_upstream", counts: failure},
+		{name: "grpc-404", cluster: http2, upstream: envoytest.Status(404), client: unary(0), sees: "Unimplemented", details: "via_upstream", counts: success},
 		{name: "grpc-reset", cluster: http2, upstream: resetsGRPC, client: unary(0), sees: "Internal", details: "upstream_reset_after_response_started{remote_reset}", flags: "UR", counts: failure},
 		{name: "grpc-fault", cluster: overGRPC, route: filter("fault-after", abort403), client: unary(0), sees: "PermissionDenied", details: "fault_filter_abort", flags: "FI", counts: neutral},
 		{name: "grpc-rejected", rules: `"mode": "force_open"`, cluster: overGRPC, client: unary(0), sees: "Unavailable", details: "circuit_breaker_forced_open", counts: rejected},
@@ -271,14 +271,14 @@ func TestEndings(t *testing.T) {
 	t.Parallel()
 	callers := make(map[string]*caller)
 	rows := endings(t, callers)
-	upstream := envoy.NewUpstream(t)
-	options := envoy.Options{
-		Clusters: []envoy.Cluster{{Name: "authz", Address: upstream.Address}},
+	upstream := envoytest.NewUpstream(t)
+	options := envoytest.Options{
+		Clusters: []envoytest.Cluster{{Name: "authz", Address: upstream.Address}},
 		Bootstrap: `
 			layered_runtime:
 			  layers: [{ name: static, static_layer: { upstream.maintenance_mode.maintenance: 100 } }]`,
 	}
-	main := envoy.Listener{FiltersBefore: filterChain("before"), FiltersAfter: filterChain("after")}
+	main := envoytest.Listener{FiltersBefore: filterChain("before"), FiltersAfter: filterChain("after")}
 	var rules []json.RawMessage
 	for i := range rows {
 		r := &rows[i]
@@ -308,11 +308,11 @@ func TestEndings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	main.Plugin = &envoy.Plugin{Config: string(config)}
-	options.Listeners = []envoy.Listener{main}
+	main.Plugin = &envoytest.Plugin{Config: string(config)}
+	options.Listeners = []envoytest.Listener{main}
 
 	upstream.Handle(func(w http.ResponseWriter, r *http.Request) { serveRow(callers, w, r) })
-	e := envoy.Start(t, options)
+	e := envoytest.Start(t, options)
 
 	// All clients at once, but not so many that a busy machine would make requests slow.
 	var clients sync.WaitGroup
@@ -367,7 +367,7 @@ const (
 )
 
 // routes returns the routes of a row. gRPC's have a header to tell them apart, as the paths are given.
-func (r *row) routes() []envoy.Route {
+func (r *row) routes() []envoytest.Route {
 	route := r.route
 	switch {
 	case strings.HasPrefix(r.name, "grpc-"):
@@ -380,22 +380,22 @@ func (r *row) routes() []envoy.Route {
 	case noCluster:
 		route.Cluster = ""
 	case theOther:
-		other := envoy.Route{Prefix: route.Prefix, Match: route.Match, Cluster: r.name + "-other"}
+		other := envoytest.Route{Prefix: route.Prefix, Match: route.Match, Cluster: r.name + "-other"}
 		route.Match, route.Cluster = "", r.name
-		return []envoy.Route{other, route}
+		return []envoytest.Route{other, route}
 	default:
 		route.Cluster = r.name
 	}
-	return []envoy.Route{route}
+	return []envoytest.Route{route}
 }
 
 // loggedRows waits until the requests of all rows have ended, and returns their entries in the access log.
-func loggedRows(e *envoy.Envoy, rows []row) map[string]envoy.Entry {
+func loggedRows(e *envoytest.Envoy, rows []row) map[string]envoytest.Entry {
 	paths := make(map[string]string)
 	for _, r := range rows {
 		paths[r.name] = r.logged
 	}
-	logged := make(map[string]envoy.Entry)
+	logged := make(map[string]envoytest.Entry)
 	for deadline := time.Now().Add(patience); len(logged) < len(rows) && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		for _, entry := range e.AccessLog() {
 			name, rest, _ := strings.Cut(strings.TrimPrefix(entry.Path, "/"), "/")
@@ -411,9 +411,9 @@ func loggedRows(e *envoy.Envoy, rows []row) map[string]envoy.Entry {
 }
 
 // breakers returns what was counted for each cluster, without what tells of the breaker's own doings.
-func breakers(e *envoy.Envoy) map[string]envoy.Breaker {
+func breakers(e *envoytest.Envoy) map[string]envoytest.Breaker {
 	const prefix = "wasmcustom.circuit_breaker.breaker.cluster."
-	all := make(map[string]envoy.Breaker)
+	all := make(map[string]envoytest.Breaker)
 	byCluster := make(map[string]map[string]uint64)
 	for stat, value := range e.Stats(prefix) {
 		cluster, name, _ := strings.Cut(strings.TrimPrefix(stat, prefix), ".")
@@ -426,9 +426,9 @@ func breakers(e *envoy.Envoy) map[string]envoy.Breaker {
 	}
 	for cluster, values := range byCluster {
 		text, _ := json.Marshal(values)
-		var b envoy.Breaker
+		var b envoytest.Breaker
 		_ = json.Unmarshal(text, &b)
-		if b != (envoy.Breaker{}) {
+		if b != (envoytest.Breaker{}) {
 			all[cluster] = b
 		}
 	}

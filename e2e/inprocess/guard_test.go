@@ -1,4 +1,4 @@
-package e2e
+package inprocess_test
 
 import (
 	"bytes"
@@ -30,12 +30,11 @@ func functions(t *testing.T, module string, names ...string) (found []string) {
 
 // Nothing compiled into the plugin can arm a timer.
 func TestNoTimersInPlugin(t *testing.T) {
-	const plugin = "../build/plugin.wasm"
-	if found := functions(t, plugin, deadly...); len(found) != 0 {
+	if found := functions(t, pluginFile, deadly...); len(found) != 0 {
 		t.Errorf("the plugin has %v", found)
 	}
 	// The check would find them: it finds a function of ours, and timers in a program that has them.
-	if found := functions(t, plugin, "main.onLog"); len(found) != 1 {
+	if found := functions(t, pluginFile, "main.onLog"); len(found) != 1 {
 		t.Error("the plugin's functions cannot be found by name any more")
 	}
 	dir := t.TempDir()

@@ -1,4 +1,4 @@
-package e2e
+package envoy_test
 
 import (
 	"context"
@@ -13,22 +13,22 @@ import (
 	"golang.org/x/net/websocket"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 
-	"envoy-circuit-breaker/e2e/envoy"
+	"envoy-circuit-breaker/internal/envoytest"
 )
 
 // A trialRow is a cluster whose breaker one failure opens for a moment, and which admits one trial at a time then. Two good
 // ones close it.
 type trialRow struct {
 	*caller
-	*envoy.Upstream
+	*envoytest.Upstream
 	t *testing.T
-	e *envoy.Envoy
+	e *envoytest.Envoy
 }
 
 // trip opens the breaker.
 func (r *trialRow) trip() {
 	r.t.Helper()
-	r.Handle(envoy.Status(500))
+	r.Handle(envoytest.Status(500))
 	if saw := get(r.caller); saw != "500" {
 		r.t.Fatalf("tripping: %s", saw)
 	}
@@ -39,7 +39,7 @@ func (r *trialRow) trip() {
 func (r *trialRow) admitted(client *http.Client, ctx context.Context, header string) *http.Response {
 	r.t.Helper()
 	var response *http.Response
-	envoy.Eventually(r.t, patience, func() error {
+	envoytest.Eventually(r.t, patience, func() error {
 		request, _ := http.NewRequestWithContext(ctx, http.MethodGet, r.url(), nil)
 		if header != "" {
 			request.Header.Set(header, "1")
@@ -59,12 +59,12 @@ func (r *trialRow) admitted(client *http.Client, ctx context.Context, header str
 }
 
 // want checks the state and what has been counted so far, rejects aside.
-func (r *trialRow) want(state string, counts envoy.Breaker) {
+func (r *trialRow) want(state string, counts envoytest.Breaker) {
 	r.t.Helper()
 	counts.State = states[state]
-	envoy.Eventually(r.t, patience, func() error {
+	envoytest.Eventually(r.t, patience, func() error {
 		b := r.e.Breaker(r.row.name)
-		got := envoy.Breaker{State: b.State, Calls: b.Calls, Failures: b.Failures, SlowCalls: b.SlowCalls, Late: b.Late, Neutral: b.Neutral,
+		got := envoytest.Breaker{State: b.State, Calls: b.Calls, Failures: b.Failures, SlowCalls: b.SlowCalls, Late: b.Late, Neutral: b.Neutral,
 			PermitsExpired: b.PermitsExpired, Errors: b.Errors}
 		if got != counts {
 			return fmt.Errorf("counted %+v\n   want %+v", got, counts)
@@ -84,7 +84,7 @@ func (r *trialRow) rejects() {
 // succeeds sends a request that the upstream answers well, at once.
 func (r *trialRow) succeeds() {
 	r.t.Helper()
-	r.Handle(envoy.Status(200))
+	r.Handle(envoytest.Status(200))
 	if saw := get(r.caller); saw != "200" {
 		r.t.Errorf("the next request got %s, want 200", saw)
 	}
@@ -96,7 +96,7 @@ func TestEndingsOfTrials(t *testing.T) {
 	tests := []struct {
 		name  string
 		rules string
-		route envoy.Route
+		route envoytest.Route
 		run   func(*trialRow)
 	}{
 		{name: "download", run: func(r *trialRow) {
@@ -108,15 +108,15 @@ func TestEndingsOfTrials(t *testing.T) {
 			})
 			response := r.admitted(overHTTP1, r.t.Context(), "")
 			// The body is flowing still, and the next trial is welcome.
-			r.want("half_open", envoy.Breaker{Calls: 2, Failures: 1})
+			r.want("half_open", envoytest.Breaker{Calls: 2, Failures: 1})
 			r.succeeds()
-			r.want("closed", envoy.Breaker{Calls: 3, Failures: 1})
+			r.want("closed", envoytest.Breaker{Calls: 3, Failures: 1})
 			close(cut)
 			if _, err := io.Copy(io.Discard, response.Body); err == nil {
 				r.t.Error("the body did not break off")
 			}
 			r.wantLogged("upstream_reset_after_response_started{")
-			r.want("closed", envoy.Breaker{Calls: 3, Failures: 1})
+			r.want("closed", envoytest.Breaker{Calls: 3, Failures: 1})
 		}},
 		{name: "failing-download", run: func(r *trialRow) {
 			r.Handle(func(w http.ResponseWriter, q *http.Request) {
@@ -124,26 +124,26 @@ func TestEndingsOfTrials(t *testing.T) {
 				stalls(w, q)
 			})
 			response := r.admitted(overHTTP1, r.t.Context(), "")
-			r.want("open", envoy.Breaker{Calls: 2, Failures: 2})
+			r.want("open", envoytest.Breaker{Calls: 2, Failures: 2})
 			response.Body.Close()
 			r.wantLogged("downstream_remote_disconnect")
-			r.want("open", envoy.Breaker{Calls: 2, Failures: 2})
+			r.want("open", envoytest.Breaker{Calls: 2, Failures: 2})
 		}},
 		{name: "early-hints", run: func(r *trialRow) {
 			r.Handle(earlyHints(500))
 			r.admitted(overHTTP1, r.t.Context(), "")
-			r.want("open", envoy.Breaker{Calls: 2, Failures: 2})
+			r.want("open", envoytest.Breaker{Calls: 2, Failures: 2})
 		}},
 		{name: "other-filter", run: func(r *trialRow) {
 			if response := r.admitted(overHTTP1, r.t.Context(), "x-abort"); response.StatusCode != 418 {
 				r.t.Errorf("the filter's reply: %s", response.Status)
 			}
-			r.want("half_open", envoy.Breaker{Calls: 1, Failures: 1, Neutral: 1})
+			r.want("half_open", envoytest.Breaker{Calls: 1, Failures: 1, Neutral: 1})
 			r.succeeds()
-			r.want("half_open", envoy.Breaker{Calls: 2, Failures: 1, Neutral: 1})
+			r.want("half_open", envoytest.Breaker{Calls: 2, Failures: 1, Neutral: 1})
 		}},
 		{name: "client-gone", run: func(r *trialRow) {
-			r.Handle(envoy.Hang(nil))
+			r.Handle(envoytest.Hang(nil))
 			r.Reset()
 			ctx, cancel := context.WithCancel(r.t.Context())
 			defer cancel()
@@ -155,7 +155,7 @@ func TestEndingsOfTrials(t *testing.T) {
 					}
 				}
 			}()
-			envoy.Eventually(r.t, patience, func() error {
+			envoytest.Eventually(r.t, patience, func() error {
 				if n := r.InFlight(); n != 1 {
 					return fmt.Errorf("%d trials in flight, want 1", n)
 				}
@@ -163,39 +163,39 @@ func TestEndingsOfTrials(t *testing.T) {
 			})
 			r.rejects()
 			cancel()
-			r.want("half_open", envoy.Breaker{Calls: 1, Failures: 1, Neutral: 1})
+			r.want("half_open", envoytest.Breaker{Calls: 1, Failures: 1, Neutral: 1})
 			r.succeeds()
-			r.want("half_open", envoy.Breaker{Calls: 2, Failures: 1, Neutral: 1})
+			r.want("half_open", envoytest.Breaker{Calls: 2, Failures: 1, Neutral: 1})
 		}},
-		{name: "timeout", route: envoy.Route{Action: "timeout: 1.5s"}, run: func(r *trialRow) {
-			r.Handle(envoy.Hang(nil))
+		{name: "timeout", route: envoytest.Route{Action: "timeout: 1.5s"}, run: func(r *trialRow) {
+			r.Handle(envoytest.Hang(nil))
 			r.admitted(overHTTP1, r.t.Context(), "")
-			r.want("open", envoy.Breaker{Calls: 2, Failures: 2})
+			r.want("open", envoytest.Breaker{Calls: 2, Failures: 2})
 		}},
 		{name: "slow", rules: `, "slow_call": {"duration": "2s"}`, run: func(r *trialRow) {
 			r.Handle(waits(2500*time.Millisecond, 200))
 			r.admitted(overHTTP1, r.t.Context(), "")
-			r.want("open", envoy.Breaker{Calls: 2, Failures: 1, SlowCalls: 1})
+			r.want("open", envoytest.Breaker{Calls: 2, Failures: 1, SlowCalls: 1})
 		}},
-		{name: "retried", route: envoy.Route{Action: "retry_policy: { retry_on: reset, num_retries: 2 }"}, run: func(r *trialRow) {
-			r.Handle(envoy.Abort)
+		{name: "retried", route: envoytest.Route{Action: "retry_policy: { retry_on: reset, num_retries: 2 }"}, run: func(r *trialRow) {
+			r.Handle(envoytest.Abort)
 			r.Reset()
 			r.admitted(overHTTP1, r.t.Context(), "")
-			r.want("open", envoy.Breaker{Calls: 2, Failures: 2})
+			r.want("open", envoytest.Breaker{Calls: 2, Failures: 2})
 			if n := r.Requests(); n != 3 {
 				r.t.Errorf("%d tries, want 3", n)
 			}
 		}},
-		{name: "internal-redirect", route: envoy.Route{Action: "internal_redirect_policy: { max_internal_redirects: 1 }"}, run: func(r *trialRow) {
+		{name: "internal-redirect", route: envoytest.Route{Action: "internal_redirect_policy: { max_internal_redirects: 1 }"}, run: func(r *trialRow) {
 			r.Handle(redirects)
 			r.admitted(overHTTP1, r.t.Context(), "") // and where that leads is the second trial
-			r.want("closed", envoy.Breaker{Calls: 3, Failures: 1})
+			r.want("closed", envoytest.Breaker{Calls: 3, Failures: 1})
 		}},
 		{name: "websocket", route: upgrade, run: func(r *trialRow) {
 			r.Handle(echoWebSocket)
 			var ws *websocket.Conn
 			var conn net.Conn
-			envoy.Eventually(r.t, patience, func() error {
+			envoytest.Eventually(r.t, patience, func() error {
 				var saw string
 				if ws, conn, saw = r.dialWebSocket(); ws != nil {
 					return nil
@@ -206,63 +206,63 @@ func TestEndingsOfTrials(t *testing.T) {
 				return fmt.Errorf("the handshake got %s", saw)
 			})
 			defer conn.Close()
-			r.want("half_open", envoy.Breaker{Calls: 2, Failures: 1})
+			r.want("half_open", envoytest.Breaker{Calls: 2, Failures: 1})
 			r.succeeds()
-			r.want("closed", envoy.Breaker{Calls: 3, Failures: 1})
+			r.want("closed", envoytest.Breaker{Calls: 3, Failures: 1})
 			if broken := converse(ws, 0); broken != "" {
 				r.t.Error("the WebSocket does not echo")
 			}
 			conn.Close()
 			r.wantLogged("downstream_remote_disconnect")
-			r.want("closed", envoy.Breaker{Calls: 3, Failures: 1})
+			r.want("closed", envoytest.Breaker{Calls: 3, Failures: 1})
 		}},
 		{name: "grpc-succeeds", run: func(r *trialRow) {
 			r.stream(0)
-			r.want("half_open", envoy.Breaker{Calls: 2, Failures: 1})
+			r.want("half_open", envoytest.Breaker{Calls: 2, Failures: 1})
 		}},
 		{name: "grpc-fails", run: func(r *trialRow) {
 			r.stream(14)
-			r.want("open", envoy.Breaker{Calls: 2, Failures: 2})
+			r.want("open", envoytest.Breaker{Calls: 2, Failures: 2})
 		}},
 		{name: "grpc-left", run: func(r *trialRow) {
 			r.stream(-1)
-			r.want("half_open", envoy.Breaker{Calls: 1, Failures: 1, Neutral: 1})
+			r.want("half_open", envoytest.Breaker{Calls: 1, Failures: 1, Neutral: 1})
 			if saw := unary(0)(r.caller); saw != "OK" {
 				r.t.Errorf("the next call: %s", saw)
 			}
-			r.want("half_open", envoy.Breaker{Calls: 2, Failures: 1, Neutral: 1})
+			r.want("half_open", envoytest.Breaker{Calls: 2, Failures: 1, Neutral: 1})
 		}},
 	}
 
 	rows := make([]*trialRow, len(tests))
 	grpcServer := serveGRPC(t, nil)
-	var options envoy.Options
-	var routes []envoy.Route
+	var options envoytest.Options
+	var routes []envoytest.Route
 	config := `{"clusters": [`
 	for i, test := range tests {
-		r := &trialRow{caller: newCaller(&row{name: test.name}), Upstream: envoy.NewUpstream(t)}
+		r := &trialRow{caller: newCaller(&row{name: test.name}), Upstream: envoytest.NewUpstream(t)}
 		rows[i] = r
 		if i > 0 {
 			config += ","
 		}
 		config += fmt.Sprintf(`{"match": %q, "consecutive_failures": 1, "open": {"duration": "10ms", "multiplier": 1, "jitter": 0},
 			"half_open": {"max_requests": 1, "success_threshold": 2, "permit_timeout": "1h"}%s}`, test.name, test.rules)
-		cluster := envoy.Cluster{Name: test.name, Address: r.Address}
+		cluster := envoytest.Cluster{Name: test.name, Address: r.Address}
 		if strings.HasPrefix(test.name, "grpc-") {
 			cluster.Address, cluster.HTTP2 = grpcServer, true
 		}
 		options.Clusters = append(options.Clusters, cluster)
 		routes = append(routes, (&row{name: test.name, route: test.route}).routes()...)
 	}
-	options.Listeners = []envoy.Listener{{
-		Plugin: &envoy.Plugin{Config: config + `]}`}, Routes: routes, FiltersAfter: `
+	options.Listeners = []envoytest.Listener{{
+		Plugin: &envoytest.Plugin{Config: config + `]}`}, Routes: routes, FiltersAfter: `
 			- name: envoy.filters.http.fault
 			  typed_config:
 			    "@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault
 			    abort: { http_status: 418, percentage: { numerator: 100 } }
 			    headers: [{ name: x-abort, present_match: true }]`,
 	}}
-	e := envoy.Start(t, options)
+	e := envoytest.Start(t, options)
 	for i, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			r := rows[i]
@@ -283,7 +283,7 @@ func TestEndingsOfTrials(t *testing.T) {
 // wantLogged waits until a request of the row has ended so.
 func (r *trialRow) wantLogged(details string) {
 	r.t.Helper()
-	envoy.Eventually(r.t, patience, func() error {
+	envoytest.Eventually(r.t, patience, func() error {
 		for _, entry := range r.e.AccessLog() {
 			if entry.Cluster == r.row.name && strings.HasPrefix(entry.Details, details) {
 				return nil
@@ -300,7 +300,7 @@ func (r *trialRow) stream(code int32) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		var stream testpb.TestService_FullDuplexCallClient
-		envoy.Eventually(r.t, patience, func() (err error) {
+		envoytest.Eventually(r.t, patience, func() (err error) {
 			if stream, err = client.FullDuplexCall(ctx); err != nil {
 				return err
 			}

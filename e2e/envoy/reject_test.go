@@ -1,4 +1,4 @@
-package e2e
+package envoy_test
 
 import (
 	"encoding/base64"
@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
-	"envoy-circuit-breaker/e2e/envoy"
+	"envoy-circuit-breaker/internal/envoytest"
 )
 
 // do sends a request of any kind and returns its answer, body read.
@@ -32,8 +32,7 @@ func do(t *testing.T, method, url string, header http.Header) (*http.Response, s
 	if header != nil {
 		request.Header = header
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
-	response, err := client.Do(request)
+	response, err := envoytest.Client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,9 +104,9 @@ func TestFrontEnvoyDoesNotRetry(t *testing.T) {
 	t.Parallel()
 	back := openShop(t, `{"min_requests": 5, "open": {"duration": "1h", "max_duration": "1h"}}`)
 	back.trip(5)
-	front := envoy.Start(t, envoy.Options{
-		Clusters: []envoy.Cluster{{Name: "back", Address: back.Address("main")}},
-		Listeners: []envoy.Listener{{Routes: []envoy.Route{
+	front := envoytest.Start(t, envoytest.Options{
+		Clusters: []envoytest.Cluster{{Name: "back", Address: back.Address("main")}},
+		Listeners: []envoytest.Listener{{Routes: []envoytest.Route{
 			{Prefix: "/", Cluster: "back", Action: `retry_policy: { retry_on: 5xx, num_retries: 3 }`},
 		}}},
 	})
@@ -123,17 +122,17 @@ func TestFrontEnvoyDoesNotRetry(t *testing.T) {
 }
 
 // fallbackShop has payments with a fallback to the cluster backup, and search with a static one.
-func fallbackShop(t *testing.T) (e *envoy.Envoy, payments, search, backup *envoy.Upstream) {
+func fallbackShop(t *testing.T) (e *envoytest.Envoy, payments, search, backup *envoytest.Upstream) {
 	t.Helper()
-	payments, search, backup = envoy.NewUpstream(t), envoy.NewUpstream(t), envoy.NewUpstream(t)
+	payments, search, backup = envoytest.NewUpstream(t), envoytest.NewUpstream(t), envoytest.NewUpstream(t)
 	backup.Handle(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "from backup") })
 	const marked = `headers: [{ name: x-fallback, string_match: { exact: "true" } }]`
-	e = envoy.Start(t, envoy.Options{
-		Clusters: []envoy.Cluster{
+	e = envoytest.Start(t, envoytest.Options{
+		Clusters: []envoytest.Cluster{
 			{Name: "payments", Address: payments.Address}, {Name: "search", Address: search.Address}, {Name: "backup", Address: backup.Address},
 		},
-		Listeners: []envoy.Listener{{
-			Plugin: &envoy.Plugin{Config: `{"min_requests": 5, "open": {"duration": "1h", "max_duration": "1h"}, "clusters": [
+		Listeners: []envoytest.Listener{{
+			Plugin: &envoytest.Plugin{Config: `{"min_requests": 5, "open": {"duration": "1h", "max_duration": "1h"}, "clusters": [
 				{"match": "payments", "fallback": {"header": "x-fallback", "cluster": "backup"}},
 				{"match": "search", "fallback": {"header": "x-fallback"}}]}`},
 			ConnectionManager: `
@@ -142,7 +141,7 @@ func fallbackShop(t *testing.T) (e *envoy.Envoy, payments, search, backup *envoy
 				  typed_config:
 				    "@type": type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation
 				    mutations: [{ remove: x-fallback }]`,
-			Routes: []envoy.Route{
+			Routes: []envoytest.Route{
 				{Prefix: "/payments", Match: marked, Cluster: "backup"},
 				{Prefix: "/payments", Cluster: "payments"},
 				{Prefix: "/search", Match: marked, Extra: `direct_response: { status: 200, body: { inline_string: "nothing found" } }`},
@@ -163,8 +162,8 @@ func TestFallback(t *testing.T) {
 	if r, body := do(t, "GET", e.URL("/payments"), marked); r.StatusCode != 200 || body != "" {
 		t.Errorf("closed, with a header of the client's own: %d %q", r.StatusCode, body)
 	}
-	payments.Handle(envoy.Status(500))
-	search.Handle(envoy.Status(500))
+	payments.Handle(envoytest.Status(500))
+	search.Handle(envoytest.Status(500))
 	for range 4 {
 		e.Get("/payments")
 		e.Get("/search")
@@ -199,8 +198,8 @@ func TestFallback(t *testing.T) {
 	}
 
 	// The fallback fails as well: its breaker opens by its own count, and then the client gets the reject of the first.
-	backup.Handle(envoy.Status(500))
-	envoy.Eventually(t, 20*time.Second, func() error {
+	backup.Handle(envoytest.Status(500))
+	envoytest.Eventually(t, 20*time.Second, func() error {
 		e.Get("/payments")
 		if b := e.Breaker("backup"); b.State != states["open"] {
 			return fmt.Errorf("backup: %+v", b)
