@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
@@ -79,7 +81,7 @@ func TestOpenRejectRecover(t *testing.T) {
 	if status, refused := pay(); status != 200 || refused != "" {
 		t.Errorf("the second trial: %d %q", status, refused)
 	}
-	s.wantState("closed")
+	s.wantState(breaker.Closed)
 	for range 20 {
 		if status, _ := pay(); status != 200 {
 			t.Fatalf("closed again, but a request got %d", status)
@@ -89,10 +91,10 @@ func TestOpenRejectRecover(t *testing.T) {
 	customers.Wait()
 
 	b := s.Breaker("payments")
-	if b.Transitions != 7 || b.Opened != 3 || b.OpenedFailureRate != 1 || b.OpenedHalfOpenFailure != 2 {
+	if b[breaker.Transitions] != 7 || b[breaker.Opened] != 3 || b[breaker.OpenedFailureRate] != 1 || b[breaker.OpenedHalfOpenFailure] != 2 {
 		t.Errorf("transitions: %+v", b)
 	}
-	if c := s.Breaker("catalog"); c.Calls == 0 || c.Failures != 0 || c.Transitions != 0 {
+	if c := s.Breaker("catalog"); c[breaker.Calls] == 0 || c[breaker.Failures] != 0 || c[breaker.Transitions] != 0 {
 		t.Errorf("catalog's breaker: %+v", c)
 	}
 	s.wantSum(int(requests.Load()))
@@ -121,10 +123,10 @@ func TestRejectReply(t *testing.T) {
 // A request that goes to no cluster passes and moves no stat.
 func TestNoCluster(t *testing.T) {
 	t.Parallel()
-	e := envoytest.Start(t, envoytest.Options{
-		Listeners: []envoytest.Listener{{
-			Plugin: &envoytest.Plugin{Config: `{"mode": "force_open"}`},
-			Routes: []envoytest.Route{
+	e := envoytest.Start(t, envoy.Bootstrap{
+		Listeners: []envoy.Listener{{
+			Plugin: &envoy.Plugin{Config: `{"mode": "force_open"}`},
+			Routes: []envoy.Route{
 				{Prefix: "/hello", Extra: `direct_response: { status: 200, body: { inline_string: "hello" } }`},
 				{Prefix: "/old", Extra: `redirect: { path_redirect: /hello }`},
 			},
@@ -155,9 +157,9 @@ func TestBadConfiguration(t *testing.T) {
 	} {
 		t.Run(config, func(t *testing.T) {
 			t.Parallel()
-			log := envoytest.StartExpectFailure(t, envoytest.Options{
-				Clusters:  []envoytest.Cluster{{Name: "payments"}},
-				Listeners: []envoytest.Listener{{Plugin: &envoytest.Plugin{Config: config}}},
+			log := envoytest.StartExpectFailure(t, envoy.Bootstrap{
+				Clusters:  []envoy.Cluster{{Name: "payments"}},
+				Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{Config: config}}},
 			})
 			if n := strings.Count(log, want); n != 1 {
 				t.Errorf("%d lines of the log say %q:\n%s", n, want, log)
@@ -206,8 +208,8 @@ func TestSoak(t *testing.T) {
 	}
 	s.wantSum(clients * each)
 	b := s.Breaker("payments")
-	if b.Failures != clients*each/10 {
-		t.Errorf("%d failures of %d calls", b.Failures, b.Calls)
+	if b[breaker.Failures] != clients*each/10 {
+		t.Errorf("%d failures of %d calls", b[breaker.Failures], b[breaker.Calls])
 	}
-	t.Logf("%d requests, %d failures", b.Calls, b.Failures)
+	t.Logf("%d requests, %d failures", b[breaker.Calls], b[breaker.Failures])
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
+	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
@@ -222,7 +223,7 @@ func TestBrowser(t *testing.T) {
 	e := openBoard(t, `{"min_requests": 10, "slow_call": {"duration": "30s", "rate": 80}, "clusters": [
 			{"match": "payments", "open": {"duration": "200ms", "multiplier": 1, "max_duration": "1h", "honor_retry_after": true}},
 			{"match": "search", "open": {"duration": "200ms"}, "half_open": {"max_requests": 2, "permit_timeout": "1h"}}]}`,
-		map[string]envoytest.Cluster{
+		map[string]envoy.Cluster{
 			"/payments": {Name: "payments", Address: payments.Address}, "/search": {Name: "search", Address: search.Address},
 			"/catalog": {Name: "catalog", Address: catalog.Address},
 		})
@@ -348,13 +349,13 @@ func TestBrowser(t *testing.T) {
 func TestBrowserManyClusters(t *testing.T) {
 	upstream, failing := envoytest.NewUpstream(t), envoytest.NewUpstream(t)
 	failing.Handle(envoytest.Status(500))
-	clusters := map[string]envoytest.Cluster{
+	clusters := map[string]envoy.Cluster{
 		"/markup": {Name: `<script>alert(1)</script><img src="http://example.com/x" onerror="alert(2)">`, Address: failing.Address},
 		"/long":   {Name: "outbound|8443|canary-with-a-rather-long-subset-name|recommendations.production.svc.cluster.local", Address: failing.Address},
 		"/word":   {Name: strings.Repeat("w", 200), Address: upstream.Address},
 	}
 	for i := range 37 {
-		c := envoytest.Cluster{Name: fmt.Sprintf("outbound|443||service-%d.example.com", i), Address: upstream.Address}
+		c := envoy.Cluster{Name: fmt.Sprintf("outbound|443||service-%d.example.com", i), Address: upstream.Address}
 		if i == 20 {
 			c.Address = failing.Address
 		}

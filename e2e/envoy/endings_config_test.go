@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"strings"
 
-	"envoy-circuit-breaker/internal/envoytest"
+	"envoy-circuit-breaker/internal/envoy"
 )
 
 // maxUpstream is a cluster that limits how long requests may take.
-func maxUpstream(duration string) envoytest.Cluster {
-	return envoytest.Cluster{Extra: `
+func maxUpstream(duration string) envoy.Cluster {
+	return envoy.Cluster{Extra: `
 		typed_extension_protocol_options:
 		  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
 		    "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
@@ -18,22 +18,22 @@ func maxUpstream(duration string) envoytest.Cluster {
 }
 
 // thresholds is a cluster whose Envoy thresholds nothing passes.
-func thresholds(http2 bool) envoytest.Cluster {
-	return envoytest.Cluster{HTTP2: http2, Extra: "circuit_breakers: { thresholds: [{ max_pending_requests: 0, max_requests: 0 }] }"}
+func thresholds(http2 bool) envoy.Cluster {
+	return envoy.Cluster{HTTP2: http2, Extra: "circuit_breakers: { thresholds: [{ max_pending_requests: 0, max_requests: 0 }] }"}
 }
 
 // otherwise is a route that a request with that header does not take.
-func otherwise(header string) envoytest.Route {
-	return envoytest.Route{Cluster: theOther, Match: "headers: [{ name: " + header + ", present_match: true }]"}
+func otherwise(header string) envoy.Route {
+	return envoy.Route{Cluster: theOther, Match: "headers: [{ name: " + header + ", present_match: true }]"}
 }
 
 var (
-	upgrade = envoytest.Route{Action: "upgrade_configs: [{ upgrade_type: websocket }]"}
-	connect = envoytest.Route{Match: "connect_matcher: {}", Action: "upgrade_configs: [{ upgrade_type: CONNECT, connect_config: {} }]"}
+	upgrade = envoy.Route{Action: "upgrade_configs: [{ upgrade_type: websocket }]"}
+	connect = envoy.Route{Match: "connect_matcher: {}", Action: "upgrade_configs: [{ upgrade_type: CONNECT, connect_config: {} }]"}
 )
 
 // reroutedAfter is a route that a filter after the breaker leaves for the other cluster.
-var reroutedAfter = func() envoytest.Route {
+var reroutedAfter = func() envoy.Route {
 	r := otherwise("x-rerouted")
 	r.Extra = filter("lua-after", `
 		"@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute
@@ -135,24 +135,12 @@ func filterChain(place string) string {
 		if f.name == "ext-authz" { // which lets nothing pass by itself
 			b.WriteString("  disabled: true\n")
 		}
-		b.WriteString("  typed_config:\n" + shift("    ", f.filter))
+		b.WriteString("  typed_config:" + envoy.Indent(4, f.filter) + "\n")
 	}
 	return b.String()
 }
 
 // filter is a route on which a filter has a configuration of its own.
-func filter(name, config string) envoytest.Route {
-	return envoytest.Route{Extra: "typed_per_filter_config:\n  " + name + ":\n" + shift("    ", config)}
-}
-
-// shift indents raw YAML as a whole.
-func shift(by, raw string) string {
-	raw = strings.Trim(raw, "\n")
-	text := strings.TrimLeft(raw, "\t")
-	margin := raw[:len(raw)-len(text)]
-	var b strings.Builder
-	for line := range strings.Lines(raw) {
-		b.WriteString(by + strings.TrimSuffix(strings.TrimPrefix(line, margin), "\n") + "\n")
-	}
-	return b.String()
+func filter(name, config string) envoy.Route {
+	return envoy.Route{Extra: "typed_per_filter_config:\n  " + name + ":" + envoy.Indent(4, config)}
 }

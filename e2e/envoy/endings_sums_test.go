@@ -12,19 +12,21 @@ import (
 	"testing"
 	"time"
 
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
 // Clients that give up, in crowds and at the worst moment.
 func TestEndingsCancelled(t *testing.T) {
 	silent, prompt := envoytest.NewUpstream(t), envoytest.NewUpstream(t)
-	e := envoytest.Start(t, envoytest.Options{
-		Clusters: []envoytest.Cluster{
+	e := envoytest.Start(t, envoy.Bootstrap{
+		Clusters: []envoy.Cluster{
 			{Name: "silent1", Address: silent.Address}, {Name: "silent2", Address: silent.Address, HTTP2: true},
 			{Name: "prompt1", Address: prompt.Address}, {Name: "prompt2", Address: prompt.Address, HTTP2: true},
 			{Name: "trials", Address: prompt.Address},
 		},
-		Listeners: []envoytest.Listener{{Plugin: &envoytest.Plugin{Config: `{"clusters": [
+		Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{Config: `{"clusters": [
 			{"match": "silent*", "min_requests": 1, "failure_rate": 1, "consecutive_failures": 1, "slow_call": {"duration": "1h", "rate": 1}},
 			{"match": "trials", "consecutive_failures": 1, "open": {"duration": "10ms"},
 				"half_open": {"max_requests": 20, "success_threshold": 1000, "permit_timeout": "1h"}}
@@ -75,10 +77,10 @@ func allCancelled(t *testing.T, e *envoytest.Envoy, upstream *envoytest.Upstream
 	wg.Wait()
 	await(0)
 	for _, cluster := range []string{"silent1", "silent2"} {
-		want := envoytest.Breaker{Neutral: clients / 2}
+		want := envoy.BreakerStats{breaker.Neutrals: clients / 2}
 		envoytest.Eventually(t, patience, func() error {
 			got := e.Breaker(cluster)
-			got.Changes = 0 // some, for the record's creation
+			got[breaker.Changes] = 0 // some, for the record's creation
 			if got != want {
 				return fmt.Errorf("%s: counted %+v\n   want %+v", cluster, got, want)
 			}
@@ -137,17 +139,17 @@ func cancelledAtTheAnswer(t *testing.T, e *envoytest.Envoy, upstream *envoytest.
 		b := wantSumOfLog(t, e, cluster)
 		got := answered.Load()
 		t.Logf("%s: of %d requests %d got there and %d were answered in full; %d calls, %d neutral, %d late, %d rejected", cluster,
-			clients*each, b.Calls+b.Neutral+b.Late+b.Rejected, got, b.Calls, b.Neutral, b.Late, b.Rejected)
-		if got < clients*each/10 || got > clients*each*9/10 || b.Neutral == 0 {
+			clients*each, b.Sum(), got, b[breaker.Calls], b[breaker.Neutrals], b[breaker.Late], b[breaker.Rejected])
+		if got < clients*each/10 || got > clients*each*9/10 || b[breaker.Neutrals] == 0 {
 			t.Errorf("%s: the moment was missed", cluster)
 		}
-		if b.PermitsExpired != 0 {
-			t.Errorf("%s: %d permits expired", cluster, b.PermitsExpired)
+		if b[breaker.PermitsExpired] != 0 {
+			t.Errorf("%s: %d permits expired", cluster, b[breaker.PermitsExpired])
 		}
 	}
 
 	// No permit was lost: there is room for as many trials as ever.
-	if state := e.Breaker("trials").State; state != states["half_open"] {
+	if state := e.Breaker("trials").State(); state != breaker.HalfOpen {
 		t.Fatalf("the state of the trials' breaker is %d, want half-open", state)
 	}
 	upstream.Reset()
@@ -175,9 +177,9 @@ func cancelledAtTheAnswer(t *testing.T, e *envoytest.Envoy, upstream *envoytest.
 
 // wantSumOfLog checks that each request of a cluster in the access log was counted once, and returns the counts. Requests
 // that a filter before the breaker answered have a path that ends in "before".
-func wantSumOfLog(t *testing.T, e *envoytest.Envoy, cluster string) envoytest.Breaker {
+func wantSumOfLog(t *testing.T, e *envoytest.Envoy, cluster string) envoy.BreakerStats {
 	t.Helper()
-	var b envoytest.Breaker
+	var b envoy.BreakerStats
 	envoytest.Eventually(t, patience, func() error {
 		logged := uint64(0)
 		for _, entry := range e.AccessLog() {
@@ -186,7 +188,7 @@ func wantSumOfLog(t *testing.T, e *envoytest.Envoy, cluster string) envoytest.Br
 			}
 		}
 		b = e.Breaker(cluster)
-		if sum := b.Calls + b.Late + b.Neutral + b.Rejected; sum != logged || b.Errors != 0 {
+		if sum := b.Sum(); sum != logged || b[breaker.Errors] != 0 {
 			return fmt.Errorf("%s: calls + late + neutral + rejected = %d, but %d requests in the access log: %+v", cluster, sum, logged, b)
 		}
 		return nil
@@ -205,18 +207,18 @@ func TestEndingsAddUp(t *testing.T) {
 		    "@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault
 		    abort: { http_status: 418, percentage: { numerator: 100 } }
 		    headers: [{ name: %s, present_match: true }]`
-	options := envoytest.Options{Clusters: []envoytest.Cluster{{Name: "empty"}, {Name: "refusing", Address: envoytest.RefusingAddress(t)}}}
-	main := envoytest.Listener{
+	bootstrap := envoy.Bootstrap{Clusters: []envoy.Cluster{{Name: "empty"}, {Name: "refusing", Address: envoytest.RefusingAddress(t)}}}
+	main := envoy.Listener{
 		FiltersBefore: fmt.Sprintf(fault, "before", "x-before"),
 		FiltersAfter:  fmt.Sprintf(fault, "after", "x-after"),
-		Plugin: &envoytest.Plugin{Config: `{
+		Plugin: &envoy.Plugin{Config: `{
 			"window": {"duration": "1s"}, "min_requests": 10, "slow_call": {"duration": "100ms", "rate": 90},
 			"open": {"duration": "20ms", "multiplier": 1.5, "max_duration": "60ms", "jitter": 0.5},
 			"clusters": [
 				{"match": "c", "fallback": {"header": "x-fallback"}},
 				{"match": "d", "fallback": {"header": "x-fallback", "cluster": "c"}}
 			]}`},
-		Routes: []envoytest.Route{
+		Routes: []envoy.Route{
 			{Prefix: "/empty", Cluster: "empty"},
 			{Prefix: "/refusing", Cluster: "refusing"},
 			{Prefix: "/direct", Extra: "direct_response: { status: 202 }"},
@@ -225,14 +227,14 @@ func TestEndingsAddUp(t *testing.T) {
 		},
 	}
 	for i, name := range []string{"a", "b", "c", "d"} {
-		options.Clusters = append(options.Clusters, envoytest.Cluster{Name: name, Address: upstream.Address, HTTP2: i%2 == 1})
+		bootstrap.Clusters = append(bootstrap.Clusters, envoy.Cluster{Name: name, Address: upstream.Address, HTTP2: i%2 == 1})
 		main.Routes = append(main.Routes,
-			envoytest.Route{Prefix: "/" + name + "/hang", Cluster: name, Action: "timeout: 0.02s"},
-			envoytest.Route{Prefix: "/" + name + "/retried", Cluster: name, Action: "retry_policy: { retry_on: 5xx, num_retries: 2 }"},
-			envoytest.Route{Prefix: "/" + name + "/redirected", Cluster: name, Action: "internal_redirect_policy: { max_internal_redirects: 1 }"},
-			envoytest.Route{Prefix: "/" + name, Cluster: name})
+			envoy.Route{Prefix: "/" + name + "/hang", Cluster: name, Action: "timeout: 0.02s"},
+			envoy.Route{Prefix: "/" + name + "/retried", Cluster: name, Action: "retry_policy: { retry_on: 5xx, num_retries: 2 }"},
+			envoy.Route{Prefix: "/" + name + "/redirected", Cluster: name, Action: "internal_redirect_policy: { max_internal_redirects: 1 }"},
+			envoy.Route{Prefix: "/" + name, Cluster: name})
 	}
-	options.Listeners = []envoytest.Listener{main}
+	bootstrap.Listeners = []envoy.Listener{main}
 
 	// Every so many requests the upstream turns from good to bad and back.
 	var requests atomic.Int32
@@ -259,7 +261,7 @@ func TestEndingsAddUp(t *testing.T) {
 			handle(w, r)
 		}
 	})
-	e := envoytest.Start(t, options)
+	e := envoytest.Start(t, bootstrap)
 
 	// The mix, by weight.
 	var mix []string
@@ -315,10 +317,10 @@ func TestEndingsAddUp(t *testing.T) {
 	total := 0
 	for _, cluster := range []string{"a", "b", "c", "d", "empty", "refusing"} {
 		b := wantSumOfLog(t, e, cluster)
-		total += int(b.Calls + b.Late + b.Neutral + b.Rejected)
+		total += int(b.Sum())
 		t.Logf("%-8s %5d calls, %4d failures, %3d slow, %4d neutral, %4d rejected, %3d late; %4d to the fallback; opened %d times", cluster,
-			b.Calls, b.Failures, b.SlowCalls, b.Neutral, b.Rejected, b.Late, b.Fallback, b.Opened)
-		if b.Opened < 2 || b.Calls == 0 || b.Failures > b.Calls || b.SlowCalls > b.Calls {
+			b[breaker.Calls], b[breaker.Failures], b[breaker.SlowCalls], b[breaker.Neutrals], b[breaker.Rejected], b[breaker.Late], b[breaker.FellBack], b[breaker.Opened])
+		if b[breaker.Opened] < 2 || b[breaker.Calls] == 0 || b[breaker.Failures] > b[breaker.Calls] || b[breaker.SlowCalls] > b[breaker.Calls] {
 			t.Errorf("%s: %+v", cluster, b)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
@@ -17,29 +19,29 @@ import (
 // it. Each has a cluster and a route of its own, named like it, so that all run at once on one Envoy.
 type row struct {
 	name     string
-	rules    string            // of the cluster's breaker: JSON members
-	cluster  envoytest.Cluster // the upstream of all rows unless it says otherwise
-	route    envoytest.Route   // from the row's path to its cluster unless it says otherwise
-	upstream http.HandlerFunc  // nil answers 200
+	rules    string           // of the cluster's breaker: JSON members
+	cluster  envoy.Cluster    // the upstream of all rows unless it says otherwise
+	route    envoy.Route      // from the row's path to its cluster unless it says otherwise
+	upstream http.HandlerFunc // nil answers 200
 	client   func(*caller) string
 	logged   string // rest of the path in the access log, where that is another one than the client's
 
 	sees    string // by the client
 	details string // response code details; only their beginning if they end in "*"
 	flags   string // response flags, "" for none
-	counts  envoytest.Breaker
-	other   envoytest.Breaker // for the cluster NAME-other, where the row's route has one
+	counts  envoy.BreakerStats
+	other   envoy.BreakerStats // for the cluster NAME-other, where the row's route has one
 }
 
 // What one request can be counted as.
 var (
-	success     = envoytest.Breaker{Calls: 1}
-	failure     = envoytest.Breaker{Calls: 1, Failures: 1}
-	slow        = envoytest.Breaker{Calls: 1, SlowCalls: 1}
-	slowFailure = envoytest.Breaker{Calls: 1, Failures: 1, SlowCalls: 1}
-	neutral     = envoytest.Breaker{Neutral: 1}
-	rejected    = envoytest.Breaker{Rejected: 1}
-	nothing     = envoytest.Breaker{}
+	success     = envoy.BreakerStats{breaker.Calls: 1}
+	failure     = envoy.BreakerStats{breaker.Calls: 1, breaker.Failures: 1}
+	slow        = envoy.BreakerStats{breaker.Calls: 1, breaker.SlowCalls: 1}
+	slowFailure = envoy.BreakerStats{breaker.Calls: 1, breaker.Failures: 1, breaker.SlowCalls: 1}
+	neutral     = envoy.BreakerStats{breaker.Neutrals: 1}
+	rejected    = envoy.BreakerStats{breaker.Rejected: 1}
+	nothing     = envoy.BreakerStats{}
 )
 
 // endings returns the table, for clients that will be among callers. Where a rule turns on a time, the times on either side
@@ -52,11 +54,11 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 		longTime  = 3500 * time.Millisecond
 		neverSlow = `"slow_call": {"duration": "1h"}`
 	)
-	http2 := envoytest.Cluster{HTTP2: true}
-	overGRPC := envoytest.Cluster{HTTP2: true, Address: serveGRPC(t, callers)}
+	http2 := envoy.Cluster{HTTP2: true}
+	overGRPC := envoy.Cluster{HTTP2: true, Address: serveGRPC(t, callers)}
 	silent := envoytest.SilentAddress(t)
-	refusing := envoytest.Cluster{Address: envoytest.RefusingAddress(t)}
-	action := func(raw string) envoytest.Route { return envoytest.Route{Action: raw} }
+	refusing := envoy.Cluster{Address: envoytest.RefusingAddress(t)}
+	action := func(raw string) envoy.Route { return envoy.Route{Action: raw} }
 
 	rows := []row{
 		// The upstream answers.
@@ -98,9 +100,9 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 
 		// No connection, or one that breaks.
 		{name: "refused", cluster: refusing, sees: "503", details: "upstream_reset_before_response_started{remote_connection_failure|*", flags: "UF", counts: failure},
-		{name: "h2-refused", cluster: envoytest.Cluster{HTTP2: true, Address: refusing.Address}, sees: "503", details: "upstream_reset_before_response_started{remote_connection_failure|*", flags: "UF", counts: failure},
+		{name: "h2-refused", cluster: envoy.Cluster{HTTP2: true, Address: refusing.Address}, sees: "503", details: "upstream_reset_before_response_started{remote_connection_failure|*", flags: "UF", counts: failure},
 		{name: "refused-unlisted", rules: `"failure_on": ["5xx"]`, cluster: refusing, sees: "503", details: "upstream_reset_before_response_started{remote_connection_failure|*", flags: "UF", counts: neutral},
-		{name: "connect-timeout", cluster: envoytest.Cluster{Address: silent, Extra: "connect_timeout: 0.3s"}, sees: "503", details: "upstream_reset_before_response_started{connection_timeout}", flags: "UF", counts: failure},
+		{name: "connect-timeout", cluster: envoy.Cluster{Address: silent, Extra: "connect_timeout: 0.3s"}, sees: "503", details: "upstream_reset_before_response_started{connection_timeout}", flags: "UF", counts: failure},
 		{name: "closed", upstream: envoytest.Abort, sees: "503", details: "upstream_reset_before_response_started{connection_termination}", flags: "UC", counts: failure},
 		{name: "h2-reset", cluster: http2, upstream: envoytest.Abort, sees: "503", details: "upstream_reset_before_response_started{remote_reset}", flags: "UR", counts: failure},
 		{name: "closed-unlisted", rules: `"failure_on": ["5xx"]`, upstream: envoytest.Abort, sees: "503", details: "upstream_reset_before_response_started{connection_termination}", flags: "UC", counts: neutral},
@@ -132,8 +134,8 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 		{name: "max-upstream-in-body", cluster: maxUpstream("1.5s"), upstream: stalls, sees: "200 broken", details: "upstream_max_stream_duration_reached", flags: "UMSDR", counts: neutral},
 
 		// Nobody to ask.
-		{name: "no-endpoints", cluster: envoytest.Cluster{Address: "none"}, sees: "503", details: "no_healthy_upstream", flags: "UH", counts: failure},
-		{name: "no-endpoints-unlisted", rules: `"failure_on": ["5xx"]`, cluster: envoytest.Cluster{Address: "none"}, sees: "503", details: "no_healthy_upstream", flags: "UH", counts: neutral},
+		{name: "no-endpoints", cluster: envoy.Cluster{Address: "none"}, sees: "503", details: "no_healthy_upstream", flags: "UH", counts: failure},
+		{name: "no-endpoints-unlisted", rules: `"failure_on": ["5xx"]`, cluster: envoy.Cluster{Address: "none"}, sees: "503", details: "no_healthy_upstream", flags: "UH", counts: neutral},
 		{name: "overflow", cluster: thresholds(false), sees: "503", details: "upstream_reset_before_response_started{overflow}", flags: "UO", counts: neutral},
 		{name: "overflow-listed", rules: `"failure_on": ["overflow"]`, cluster: thresholds(false), sees: "503", details: "upstream_reset_before_response_started{overflow}", flags: "UO", counts: failure},
 		{name: "h2-overflow", cluster: thresholds(true), sees: "503", details: "upstream_reset_before_response_started{overflow}", flags: "UO", counts: neutral},
@@ -148,12 +150,12 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 		{name: "client-gone-in-upload", upstream: readAll, client: leavesUpload, sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: neutral},
 
 		// The route answers, or there is none.
-		{name: "direct", route: envoytest.Route{Cluster: noCluster, Extra: "direct_response: { status: 202 }"}, sees: "202", details: "direct_response", counts: nothing},
-		{name: "redirect", route: envoytest.Route{Cluster: noCluster, Extra: "redirect: { path_redirect: /200/ }"}, sees: "301", details: "direct_response", counts: nothing},
-		{name: "no-cluster", route: envoytest.Route{Cluster: noCluster, Action: "cluster_header: row"}, sees: "503", details: "cluster_not_found", flags: "NC", counts: nothing},
-		{name: "no-route", route: envoytest.Route{Match: "headers: [{ name: none, present_match: true }]"}, sees: "404", details: "route_not_found", flags: "NR", counts: nothing},
+		{name: "direct", route: envoy.Route{Cluster: noCluster, Extra: "direct_response: { status: 202 }"}, sees: "202", details: "direct_response", counts: nothing},
+		{name: "redirect", route: envoy.Route{Cluster: noCluster, Extra: "redirect: { path_redirect: /200/ }"}, sees: "301", details: "direct_response", counts: nothing},
+		{name: "no-cluster", route: envoy.Route{Cluster: noCluster, Action: "cluster_header: row"}, sees: "503", details: "cluster_not_found", flags: "NC", counts: nothing},
+		{name: "no-route", route: envoy.Route{Match: "headers: [{ name: none, present_match: true }]"}, sees: "404", details: "route_not_found", flags: "NR", counts: nothing},
 		{name: "bad-request", client: noHost, sees: "400", details: "missing_host_header", counts: nothing},
-		{name: "internal-redirect", route: action("internal_redirect_policy: { max_internal_redirects: 1 }"), upstream: redirects, logged: "target", sees: "200", details: "internal_redirect", counts: envoytest.Breaker{Calls: 2}},
+		{name: "internal-redirect", route: action("internal_redirect_policy: { max_internal_redirects: 1 }"), upstream: redirects, logged: "target", sees: "200", details: "internal_redirect", counts: envoy.BreakerStats{breaker.Calls: 2}},
 
 		// Retries.
 		{name: "retried-in-vain", route: action("retry_policy: { retry_on: 5xx, num_retries: 2 }"), upstream: envoytest.Status(503), sees: "503", details: "via_upstream", flags: "URX", counts: failure},
@@ -164,11 +166,11 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 		{name: "rejected", rules: `"mode": "force_open"`, sees: "503", details: "circuit_breaker_forced_open", counts: rejected},
 		{name: "disabled", rules: `"mode": "disabled"`, upstream: envoytest.Status(500), sees: "500", details: "via_upstream", counts: nothing},
 		{name: "fallback", rules: `"mode": "force_open", "fallback": {"header": "x-other"}`, route: otherwise("x-other"), sees: "200", details: "via_upstream",
-			counts: envoytest.Breaker{Fallback: 1}, other: success},
+			counts: envoy.BreakerStats{breaker.FellBack: 1}, other: success},
 		{name: "fallback-fails", rules: `"mode": "force_open", "fallback": {"header": "x-other", "cluster": "fallback-fails-other"}`, route: otherwise("x-other"),
-			upstream: envoytest.Status(500), sees: "500", details: "via_upstream", counts: envoytest.Breaker{Fallback: 1}, other: failure},
+			upstream: envoytest.Status(500), sees: "500", details: "via_upstream", counts: envoy.BreakerStats{breaker.FellBack: 1}, other: failure},
 		{name: "fallback-client-gone", rules: `"mode": "force_open", "fallback": {"header": "x-other", "cluster": "fallback-client-gone-other"}`, route: otherwise("x-other"),
-			upstream: envoytest.Hang(nil), client: givesUp(false, 0), sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: envoytest.Breaker{Fallback: 1}, other: neutral},
+			upstream: envoytest.Hang(nil), client: givesUp(false, 0), sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: envoy.BreakerStats{breaker.FellBack: 1}, other: neutral},
 		// A filter after the breaker changes the route: the outcome is still of the cluster that was asked.
 		{name: "rerouted", route: reroutedAfter, upstream: envoytest.Status(500), sees: "500", details: "via_upstream", counts: failure, other: nothing},
 
@@ -193,7 +195,7 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 			"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault
 			delay: { fixed_delay: 3600s, percentage: { numerator: 100 } }`),
 			client: waitsFor(slowTime), sees: "gone", details: "downstream_remote_disconnect", flags: "DI,DC", counts: neutral},
-		{name: "slow-connect-client-gone", rules: slowFrom, cluster: envoytest.Cluster{Address: silent, Extra: "connect_timeout: 60s"}, client: waitsFor(slowTime),
+		{name: "slow-connect-client-gone", rules: slowFrom, cluster: envoy.Cluster{Address: silent, Extra: "connect_timeout: 60s"}, client: waitsFor(slowTime),
 			sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: slow},
 
 		// What is long without being slow.
@@ -206,7 +208,7 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 		{name: "websocket-fails", route: upgrade, upstream: envoytest.Status(503), client: webSocket(0), sees: "503", details: "via_upstream", counts: failure},
 		{name: "websocket-dropped", route: upgrade, upstream: dropsWebSocket, client: webSocket(time.Hour), sees: "101 broken", details: "upstream_reset_after_response_started{connection_termination}", flags: "UC", counts: success},
 		{name: "websocket-not-allowed", upstream: echoWebSocket, client: webSocket(0), sees: "403", details: "upgrade_failed", counts: nothing},
-		{name: "connect", rules: fastUntil, cluster: envoytest.Cluster{Address: echoTCP(t)}, route: connect, client: tunnel(longTime), sees: "200", details: "downstream_remote_disconnect", flags: "DC", counts: success},
+		{name: "connect", rules: fastUntil, cluster: envoy.Cluster{Address: echoTCP(t)}, route: connect, client: tunnel(longTime), sees: "200", details: "downstream_remote_disconnect", flags: "DC", counts: success},
 
 		// gRPC.
 		{name: "grpc-unary", rules: neverSlow, cluster: overGRPC, client: unary(0), sees: "OK", details: "via_upstream", counts: success},
@@ -239,7 +241,7 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 		{name: "grpc-max-stream-in-stream", cluster: http2, route: action("max_stream_duration: { max_stream_duration: 1.5s }"), upstream: stallsGRPC, client: bidi(0, -2), sees: "0 broken", details: "max_duration_timeout", counts: neutral},
 		{name: "grpc-client-gone", cluster: overGRPC, client: cancelsUnary(0), sees: "Canceled", details: "http2.remote_reset", flags: "DR", counts: neutral},
 		{name: "grpc-slow-client-gone", rules: slowFrom, cluster: overGRPC, client: cancelsUnary(slowTime), sees: "Canceled", details: "http2.remote_reset", flags: "DR", counts: slow},
-		{name: "grpc-refused", cluster: envoytest.Cluster{HTTP2: true, Address: refusing.Address}, client: unary(0), sees: "Unavailable", details: "upstream_reset_before_response_started{remote_connection_failure|*", flags: "UF", counts: failure},
+		{name: "grpc-refused", cluster: envoy.Cluster{HTTP2: true, Address: refusing.Address}, client: unary(0), sees: "Unavailable", details: "upstream_reset_before_response_started{remote_connection_failure|*", flags: "UF", counts: failure},
 		{name: "grpc-503", cluster: http2, upstream: envoytest.Status(503), client: unary(0), sees: "Unavailable", details: "via_upstream", counts: failure},
 		{name: "grpc-404", cluster: http2, upstream: envoytest.Status(404), client: unary(0), sees: "Unimplemented", details: "via_upstream", counts: success},
 		{name: "grpc-reset", cluster: http2, upstream: resetsGRPC, client: unary(0), sees: "Internal", details: "upstream_reset_after_response_started{remote_reset}", flags: "UR", counts: failure},
@@ -258,7 +260,7 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 				r.counts = neutral
 			}
 			if f.name == "ratelimit" { // which the first of two requests passes
-				r.counts.Calls++
+				r.counts[breaker.Calls]++
 			}
 			rows = append(rows, r)
 		}
@@ -272,13 +274,13 @@ func TestEndings(t *testing.T) {
 	callers := make(map[string]*caller)
 	rows := endings(t, callers)
 	upstream := envoytest.NewUpstream(t)
-	options := envoytest.Options{
-		Clusters: []envoytest.Cluster{{Name: "authz", Address: upstream.Address}},
-		Bootstrap: `
+	bootstrap := envoy.Bootstrap{
+		Clusters: []envoy.Cluster{{Name: "authz", Address: upstream.Address}},
+		Extra: `
 			layered_runtime:
 			  layers: [{ name: static, static_layer: { upstream.maintenance_mode.maintenance: 100 } }]`,
 	}
-	main := envoytest.Listener{FiltersBefore: filterChain("before"), FiltersAfter: filterChain("after")}
+	main := envoy.Listener{FiltersBefore: filterChain("before"), FiltersAfter: filterChain("after")}
 	var rules []json.RawMessage
 	for i := range rows {
 		r := &rows[i]
@@ -294,13 +296,13 @@ func TestEndings(t *testing.T) {
 			cluster.Address = ""
 		}
 		cluster.Name = r.name
-		options.Clusters = append(options.Clusters, cluster)
+		bootstrap.Clusters = append(bootstrap.Clusters, cluster)
 		if r.rules != "" {
 			rules = append(rules, json.RawMessage(fmt.Sprintf(`{"match": %q, %s}`, r.name, r.rules)))
 		}
 		if r.route.Cluster == theOther {
 			cluster.Name += "-other"
-			options.Clusters = append(options.Clusters, cluster)
+			bootstrap.Clusters = append(bootstrap.Clusters, cluster)
 		}
 		main.Routes = append(main.Routes, r.routes()...)
 	}
@@ -308,11 +310,11 @@ func TestEndings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	main.Plugin = &envoytest.Plugin{Config: string(config)}
-	options.Listeners = []envoytest.Listener{main}
+	main.Plugin = &envoy.Plugin{Config: string(config)}
+	bootstrap.Listeners = []envoy.Listener{main}
 
 	upstream.Handle(func(w http.ResponseWriter, r *http.Request) { serveRow(callers, w, r) })
-	e := envoytest.Start(t, options)
+	e := envoytest.Start(t, bootstrap)
 
 	// All clients at once, but not so many that a busy machine would make requests slow.
 	var clients sync.WaitGroup
@@ -367,7 +369,7 @@ const (
 )
 
 // routes returns the routes of a row. gRPC's have a header to tell them apart, as the paths are given.
-func (r *row) routes() []envoytest.Route {
+func (r *row) routes() []envoy.Route {
 	route := r.route
 	switch {
 	case strings.HasPrefix(r.name, "grpc-"):
@@ -380,13 +382,13 @@ func (r *row) routes() []envoytest.Route {
 	case noCluster:
 		route.Cluster = ""
 	case theOther:
-		other := envoytest.Route{Prefix: route.Prefix, Match: route.Match, Cluster: r.name + "-other"}
+		other := envoy.Route{Prefix: route.Prefix, Match: route.Match, Cluster: r.name + "-other"}
 		route.Match, route.Cluster = "", r.name
-		return []envoytest.Route{other, route}
+		return []envoy.Route{other, route}
 	default:
 		route.Cluster = r.name
 	}
-	return []envoytest.Route{route}
+	return []envoy.Route{route}
 }
 
 // loggedRows waits until the requests of all rows have ended, and returns their entries in the access log.
@@ -411,25 +413,12 @@ func loggedRows(e *envoytest.Envoy, rows []row) map[string]envoytest.Entry {
 }
 
 // breakers returns what was counted for each cluster, without what tells of the breaker's own doings.
-func breakers(e *envoytest.Envoy) map[string]envoytest.Breaker {
-	const prefix = "wasmcustom.circuit_breaker.breaker.cluster."
-	all := make(map[string]envoytest.Breaker)
-	byCluster := make(map[string]map[string]uint64)
-	for stat, value := range e.Stats(prefix) {
-		cluster, name, _ := strings.Cut(strings.TrimPrefix(stat, prefix), ".")
-		if byCluster[cluster] == nil {
-			byCluster[cluster] = make(map[string]uint64)
-		}
-		if name != "changes" {
-			byCluster[cluster][name] = value
-		}
-	}
-	for cluster, values := range byCluster {
-		text, _ := json.Marshal(values)
-		var b envoytest.Breaker
-		_ = json.Unmarshal(text, &b)
-		if b != (envoytest.Breaker{}) {
-			all[cluster] = b
+func breakers(e *envoytest.Envoy) map[string]envoy.BreakerStats {
+	all := e.Breakers()
+	for cluster, b := range all {
+		b[breaker.Changes] = 0
+		if all[cluster] = b; b == nothing {
+			delete(all, cluster)
 		}
 	}
 	return all

@@ -13,6 +13,8 @@ import (
 	"golang.org/x/net/websocket"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
@@ -32,7 +34,7 @@ func (r *trialRow) trip() {
 	if saw := get(r.caller); saw != "500" {
 		r.t.Fatalf("tripping: %s", saw)
 	}
-	r.want("open", failure)
+	r.want(breaker.Open, failure)
 }
 
 // admitted sends requests until one is not rejected.
@@ -59,13 +61,16 @@ func (r *trialRow) admitted(client *http.Client, ctx context.Context, header str
 }
 
 // want checks the state and what has been counted so far, rejects aside.
-func (r *trialRow) want(state string, counts envoytest.Breaker) {
+func (r *trialRow) want(state breaker.State, counts envoy.BreakerStats) {
 	r.t.Helper()
-	counts.State = states[state]
+	counts[breaker.StateGauge] = uint64(state)
 	envoytest.Eventually(r.t, patience, func() error {
-		b := r.e.Breaker(r.row.name)
-		got := envoytest.Breaker{State: b.State, Calls: b.Calls, Failures: b.Failures, SlowCalls: b.SlowCalls, Late: b.Late, Neutral: b.Neutral,
-			PermitsExpired: b.PermitsExpired, Errors: b.Errors}
+		var got envoy.BreakerStats
+		all := r.e.Breaker(r.row.name)
+		for _, s := range []breaker.Stat{breaker.StateGauge, breaker.Calls, breaker.Failures, breaker.SlowCalls, breaker.Late,
+			breaker.Neutrals, breaker.PermitsExpired, breaker.Errors} {
+			got[s] = all[s]
+		}
 		if got != counts {
 			return fmt.Errorf("counted %+v\n   want %+v", got, counts)
 		}
@@ -96,7 +101,7 @@ func TestEndingsOfTrials(t *testing.T) {
 	tests := []struct {
 		name  string
 		rules string
-		route envoytest.Route
+		route envoy.Route
 		run   func(*trialRow)
 	}{
 		{name: "download", run: func(r *trialRow) {
@@ -108,15 +113,15 @@ func TestEndingsOfTrials(t *testing.T) {
 			})
 			response := r.admitted(overHTTP1, r.t.Context(), "")
 			// The body is flowing still, and the next trial is welcome.
-			r.want("half_open", envoytest.Breaker{Calls: 2, Failures: 1})
+			r.want(breaker.HalfOpen, envoy.BreakerStats{breaker.Calls: 2, breaker.Failures: 1})
 			r.succeeds()
-			r.want("closed", envoytest.Breaker{Calls: 3, Failures: 1})
+			r.want(breaker.Closed, envoy.BreakerStats{breaker.Calls: 3, breaker.Failures: 1})
 			close(cut)
 			if _, err := io.Copy(io.Discard, response.Body); err == nil {
 				r.t.Error("the body did not break off")
 			}
 			r.wantLogged("upstream_reset_after_response_started{")
-			r.want("closed", envoytest.Breaker{Calls: 3, Failures: 1})
+			r.want(breaker.Closed, envoy.BreakerStats{breaker.Calls: 3, breaker.Failures: 1})
 		}},
 		{name: "failing-download", run: func(r *trialRow) {
 			r.Handle(func(w http.ResponseWriter, q *http.Request) {
@@ -124,23 +129,23 @@ func TestEndingsOfTrials(t *testing.T) {
 				stalls(w, q)
 			})
 			response := r.admitted(overHTTP1, r.t.Context(), "")
-			r.want("open", envoytest.Breaker{Calls: 2, Failures: 2})
+			r.want(breaker.Open, envoy.BreakerStats{breaker.Calls: 2, breaker.Failures: 2})
 			response.Body.Close()
 			r.wantLogged("downstream_remote_disconnect")
-			r.want("open", envoytest.Breaker{Calls: 2, Failures: 2})
+			r.want(breaker.Open, envoy.BreakerStats{breaker.Calls: 2, breaker.Failures: 2})
 		}},
 		{name: "early-hints", run: func(r *trialRow) {
 			r.Handle(earlyHints(500))
 			r.admitted(overHTTP1, r.t.Context(), "")
-			r.want("open", envoytest.Breaker{Calls: 2, Failures: 2})
+			r.want(breaker.Open, envoy.BreakerStats{breaker.Calls: 2, breaker.Failures: 2})
 		}},
 		{name: "other-filter", run: func(r *trialRow) {
 			if response := r.admitted(overHTTP1, r.t.Context(), "x-abort"); response.StatusCode != 418 {
 				r.t.Errorf("the filter's reply: %s", response.Status)
 			}
-			r.want("half_open", envoytest.Breaker{Calls: 1, Failures: 1, Neutral: 1})
+			r.want(breaker.HalfOpen, envoy.BreakerStats{breaker.Calls: 1, breaker.Failures: 1, breaker.Neutrals: 1})
 			r.succeeds()
-			r.want("half_open", envoytest.Breaker{Calls: 2, Failures: 1, Neutral: 1})
+			r.want(breaker.HalfOpen, envoy.BreakerStats{breaker.Calls: 2, breaker.Failures: 1, breaker.Neutrals: 1})
 		}},
 		{name: "client-gone", run: func(r *trialRow) {
 			r.Handle(envoytest.Hang(nil))
@@ -163,33 +168,33 @@ func TestEndingsOfTrials(t *testing.T) {
 			})
 			r.rejects()
 			cancel()
-			r.want("half_open", envoytest.Breaker{Calls: 1, Failures: 1, Neutral: 1})
+			r.want(breaker.HalfOpen, envoy.BreakerStats{breaker.Calls: 1, breaker.Failures: 1, breaker.Neutrals: 1})
 			r.succeeds()
-			r.want("half_open", envoytest.Breaker{Calls: 2, Failures: 1, Neutral: 1})
+			r.want(breaker.HalfOpen, envoy.BreakerStats{breaker.Calls: 2, breaker.Failures: 1, breaker.Neutrals: 1})
 		}},
-		{name: "timeout", route: envoytest.Route{Action: "timeout: 1.5s"}, run: func(r *trialRow) {
+		{name: "timeout", route: envoy.Route{Action: "timeout: 1.5s"}, run: func(r *trialRow) {
 			r.Handle(envoytest.Hang(nil))
 			r.admitted(overHTTP1, r.t.Context(), "")
-			r.want("open", envoytest.Breaker{Calls: 2, Failures: 2})
+			r.want(breaker.Open, envoy.BreakerStats{breaker.Calls: 2, breaker.Failures: 2})
 		}},
 		{name: "slow", rules: `, "slow_call": {"duration": "2s"}`, run: func(r *trialRow) {
 			r.Handle(waits(2500*time.Millisecond, 200))
 			r.admitted(overHTTP1, r.t.Context(), "")
-			r.want("open", envoytest.Breaker{Calls: 2, Failures: 1, SlowCalls: 1})
+			r.want(breaker.Open, envoy.BreakerStats{breaker.Calls: 2, breaker.Failures: 1, breaker.SlowCalls: 1})
 		}},
-		{name: "retried", route: envoytest.Route{Action: "retry_policy: { retry_on: reset, num_retries: 2 }"}, run: func(r *trialRow) {
+		{name: "retried", route: envoy.Route{Action: "retry_policy: { retry_on: reset, num_retries: 2 }"}, run: func(r *trialRow) {
 			r.Handle(envoytest.Abort)
 			r.Reset()
 			r.admitted(overHTTP1, r.t.Context(), "")
-			r.want("open", envoytest.Breaker{Calls: 2, Failures: 2})
+			r.want(breaker.Open, envoy.BreakerStats{breaker.Calls: 2, breaker.Failures: 2})
 			if n := r.Requests(); n != 3 {
 				r.t.Errorf("%d tries, want 3", n)
 			}
 		}},
-		{name: "internal-redirect", route: envoytest.Route{Action: "internal_redirect_policy: { max_internal_redirects: 1 }"}, run: func(r *trialRow) {
+		{name: "internal-redirect", route: envoy.Route{Action: "internal_redirect_policy: { max_internal_redirects: 1 }"}, run: func(r *trialRow) {
 			r.Handle(redirects)
 			r.admitted(overHTTP1, r.t.Context(), "") // and where that leads is the second trial
-			r.want("closed", envoytest.Breaker{Calls: 3, Failures: 1})
+			r.want(breaker.Closed, envoy.BreakerStats{breaker.Calls: 3, breaker.Failures: 1})
 		}},
 		{name: "websocket", route: upgrade, run: func(r *trialRow) {
 			r.Handle(echoWebSocket)
@@ -206,38 +211,38 @@ func TestEndingsOfTrials(t *testing.T) {
 				return fmt.Errorf("the handshake got %s", saw)
 			})
 			defer conn.Close()
-			r.want("half_open", envoytest.Breaker{Calls: 2, Failures: 1})
+			r.want(breaker.HalfOpen, envoy.BreakerStats{breaker.Calls: 2, breaker.Failures: 1})
 			r.succeeds()
-			r.want("closed", envoytest.Breaker{Calls: 3, Failures: 1})
+			r.want(breaker.Closed, envoy.BreakerStats{breaker.Calls: 3, breaker.Failures: 1})
 			if broken := converse(ws, 0); broken != "" {
 				r.t.Error("the WebSocket does not echo")
 			}
 			conn.Close()
 			r.wantLogged("downstream_remote_disconnect")
-			r.want("closed", envoytest.Breaker{Calls: 3, Failures: 1})
+			r.want(breaker.Closed, envoy.BreakerStats{breaker.Calls: 3, breaker.Failures: 1})
 		}},
 		{name: "grpc-succeeds", run: func(r *trialRow) {
 			r.stream(0)
-			r.want("half_open", envoytest.Breaker{Calls: 2, Failures: 1})
+			r.want(breaker.HalfOpen, envoy.BreakerStats{breaker.Calls: 2, breaker.Failures: 1})
 		}},
 		{name: "grpc-fails", run: func(r *trialRow) {
 			r.stream(14)
-			r.want("open", envoytest.Breaker{Calls: 2, Failures: 2})
+			r.want(breaker.Open, envoy.BreakerStats{breaker.Calls: 2, breaker.Failures: 2})
 		}},
 		{name: "grpc-left", run: func(r *trialRow) {
 			r.stream(-1)
-			r.want("half_open", envoytest.Breaker{Calls: 1, Failures: 1, Neutral: 1})
+			r.want(breaker.HalfOpen, envoy.BreakerStats{breaker.Calls: 1, breaker.Failures: 1, breaker.Neutrals: 1})
 			if saw := unary(0)(r.caller); saw != "OK" {
 				r.t.Errorf("the next call: %s", saw)
 			}
-			r.want("half_open", envoytest.Breaker{Calls: 2, Failures: 1, Neutral: 1})
+			r.want(breaker.HalfOpen, envoy.BreakerStats{breaker.Calls: 2, breaker.Failures: 1, breaker.Neutrals: 1})
 		}},
 	}
 
 	rows := make([]*trialRow, len(tests))
 	grpcServer := serveGRPC(t, nil)
-	var options envoytest.Options
-	var routes []envoytest.Route
+	var bootstrap envoy.Bootstrap
+	var routes []envoy.Route
 	config := `{"clusters": [`
 	for i, test := range tests {
 		r := &trialRow{caller: newCaller(&row{name: test.name}), Upstream: envoytest.NewUpstream(t)}
@@ -247,22 +252,22 @@ func TestEndingsOfTrials(t *testing.T) {
 		}
 		config += fmt.Sprintf(`{"match": %q, "consecutive_failures": 1, "open": {"duration": "10ms", "multiplier": 1, "jitter": 0},
 			"half_open": {"max_requests": 1, "success_threshold": 2, "permit_timeout": "1h"}%s}`, test.name, test.rules)
-		cluster := envoytest.Cluster{Name: test.name, Address: r.Address}
+		cluster := envoy.Cluster{Name: test.name, Address: r.Address}
 		if strings.HasPrefix(test.name, "grpc-") {
 			cluster.Address, cluster.HTTP2 = grpcServer, true
 		}
-		options.Clusters = append(options.Clusters, cluster)
+		bootstrap.Clusters = append(bootstrap.Clusters, cluster)
 		routes = append(routes, (&row{name: test.name, route: test.route}).routes()...)
 	}
-	options.Listeners = []envoytest.Listener{{
-		Plugin: &envoytest.Plugin{Config: config + `]}`}, Routes: routes, FiltersAfter: `
+	bootstrap.Listeners = []envoy.Listener{{
+		Plugin: &envoy.Plugin{Config: config + `]}`}, Routes: routes, FiltersAfter: `
 			- name: envoy.filters.http.fault
 			  typed_config:
 			    "@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault
 			    abort: { http_status: 418, percentage: { numerator: 100 } }
 			    headers: [{ name: x-abort, present_match: true }]`,
 	}}
-	e := envoytest.Start(t, options)
+	e := envoytest.Start(t, bootstrap)
 	for i, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			r := rows[i]
@@ -271,7 +276,7 @@ func TestEndingsOfTrials(t *testing.T) {
 				if saw := unary(14)(r.caller); saw != "Unavailable" {
 					t.Fatalf("tripping: %s", saw)
 				}
-				r.want("open", failure)
+				r.want(breaker.Open, failure)
 			} else {
 				r.trip()
 			}
@@ -308,11 +313,11 @@ func (r *trialRow) stream(code int32) {
 			_, err = stream.Recv() // rejected, or its headers have come
 			return err
 		})
-		r.want("half_open", failure)
+		r.want(breaker.HalfOpen, failure)
 		if saw := unary(0)(r.caller); saw != "Unavailable" {
 			r.t.Errorf("a call beside the trial: %s", saw)
 		}
-		r.want("half_open", failure)
+		r.want(breaker.HalfOpen, failure)
 		return endStream(stream, code, cancel)
 	})
 	if want := map[int32]string{0: "OK", 14: "Unavailable", -1: "Canceled"}[code]; saw != want {

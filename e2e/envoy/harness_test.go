@@ -8,27 +8,28 @@ import (
 	"testing"
 	"time"
 
+	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
 // One Envoy, and an end of each kind that upstreams of the harness can bring about.
 func TestEnds(t *testing.T) {
 	upstream, overHTTP2 := envoytest.NewUpstream(t), envoytest.NewUpstream(t)
-	e := envoytest.Start(t, envoytest.Options{
-		Clusters: []envoytest.Cluster{
+	e := envoytest.Start(t, envoy.Bootstrap{
+		Clusters: []envoy.Cluster{
 			{Name: "http1", Address: upstream.Address},
 			{Name: "http2", Address: overHTTP2.Address, HTTP2: true},
 			{Name: "refusing", Address: envoytest.RefusingAddress(t)},
 			{Name: "empty"},
 		},
-		Listeners: []envoytest.Listener{{
+		Listeners: []envoy.Listener{{
 			FiltersBefore: `
 				- name: envoy.filters.http.fault
 				  typed_config:
 				    "@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault
 				    abort: { http_status: 418, percentage: { numerator: 100 } }
 				    headers: [{ name: x-abort, present_match: true }]`,
-			Routes: []envoytest.Route{
+			Routes: []envoy.Route{
 				{Prefix: "/http1/hang", Cluster: "http1", Action: "timeout: 0.1s"},
 				{Prefix: "/http1/retried", Cluster: "http1", Action: "retry_policy: { retry_on: 5xx, num_retries: 2 }"},
 				{Prefix: "/http1", Cluster: "http1"},
@@ -106,14 +107,14 @@ func TestEnds(t *testing.T) {
 	if got := e.Stat("cluster.http1.upstream_rq_timeout"); got != 1 {
 		t.Errorf("Envoy counted %d timeouts, want 1", got)
 	}
-	if got := e.Breaker("http1"); got != (envoytest.Breaker{}) {
+	if got := e.Breaker("http1"); got != (envoy.BreakerStats{}) {
 		t.Errorf("there is no breaker, but it has stats: %+v", got)
 	}
 }
 
 func TestRequestsInFlight(t *testing.T) {
 	upstream := envoytest.NewUpstream(t)
-	e := envoytest.Start(t, envoytest.Options{Clusters: []envoytest.Cluster{{Name: "a", Address: upstream.Address}}})
+	e := envoytest.Start(t, envoy.Bootstrap{Clusters: []envoy.Cluster{{Name: "a", Address: upstream.Address}}})
 	inFlight := func(want int) {
 		t.Helper()
 		envoytest.Eventually(t, 10*time.Second, func() error {
@@ -169,14 +170,13 @@ func TestRequestsInFlight(t *testing.T) {
 // A request passes two Envoys, and on the way two listeners of the first.
 func TestEnvoysInARow(t *testing.T) {
 	upstream := envoytest.NewUpstream(t)
-	back := envoytest.Start(t, envoytest.Options{
-		Clusters:  []envoytest.Cluster{{Name: "a", Address: upstream.Address}},
-		Listeners: []envoytest.Listener{{}, {Name: "other"}},
+	back := envoytest.Start(t, envoy.Bootstrap{
+		Clusters:  []envoy.Cluster{{Name: "a", Address: upstream.Address}},
+		Listeners: []envoy.Listener{{}, {Name: "other"}},
 	})
-	front := envoytest.Start(t, envoytest.Options{
-		Concurrency: 1,
-		Clusters:    []envoytest.Cluster{{Name: "a", Address: back.Address("main")}, {Name: "b", Address: back.Address("other")}},
-		Listeners:   []envoytest.Listener{{Routes: []envoytest.Route{{Prefix: "/a", Cluster: "a"}, {Prefix: "/b", Cluster: "b", Action: "prefix_rewrite: /a"}}}},
+	front := envoytest.Start(t, envoy.Bootstrap{
+		Clusters:  []envoy.Cluster{{Name: "a", Address: back.Address("main")}, {Name: "b", Address: back.Address("other")}},
+		Listeners: []envoy.Listener{{Routes: []envoy.Route{{Prefix: "/a", Cluster: "a"}, {Prefix: "/b", Cluster: "b", Action: "prefix_rewrite: /a"}}}},
 	})
 	for _, path := range []string{"/a", "/b"} {
 		if answer := front.Get(path); answer.Status != 200 {
@@ -189,7 +189,7 @@ func TestEnvoysInARow(t *testing.T) {
 }
 
 func TestStartExpectFailure(t *testing.T) {
-	log := envoytest.StartExpectFailure(t, envoytest.Options{Bootstrap: "no_such_field: 1"})
+	log := envoytest.StartExpectFailure(t, envoy.Bootstrap{Extra: "no_such_field: 1"})
 	if !strings.Contains(log, "no_such_field") {
 		t.Errorf("Envoy's log does not name the field:\n%s", log)
 	}

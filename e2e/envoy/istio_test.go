@@ -17,7 +17,9 @@ import (
 	extensions "istio.io/client-go/pkg/apis/extensions/v1alpha1"
 	"sigs.k8s.io/yaml"
 
+	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/e2e/internal/istio"
+	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
@@ -53,7 +55,7 @@ func (f wasmFilter) item(t *testing.T, file string) string {
 	})
 }
 
-// write has the filter discovered. Envoy takes notice of a file that is moved to where the last one was.
+// write has the filter discovered.
 func (f wasmFilter) write(t *testing.T, file string) {
 	t.Helper()
 	text := toJSON(t, object{"resources": []object{{
@@ -66,16 +68,11 @@ func (f wasmFilter) write(t *testing.T, file string) {
 			"configuration":  object{"@type": "type.googleapis.com/google.protobuf.StringValue", "value": f.config},
 			"vm_config": object{
 				"runtime": "envoy.wasm.runtime.v8",
-				"code":    object{"local": object{"filename": "build/plugin.wasm"}},
+				"code":    object{"local": object{"filename": envoy.PluginFile}},
 			},
 		}},
 	}}})
-	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(file+".new", file); err != nil {
-		t.Fatal(err)
-	}
+	moveIntoPlace(t, file, text)
 }
 
 func (f wasmFilter) resource() string { return "extensions.istio.io/" + f.name }
@@ -126,8 +123,8 @@ func istioStats(t *testing.T, override *istio.ConfigMap) string {
 }
 
 // istioCluster is a cluster as Istio names it, in its stats too.
-func istioCluster(name string, upstream *envoytest.Upstream) envoytest.Cluster {
-	return envoytest.Cluster{Name: name, Address: upstream.Address, Extra: fmt.Sprintf("alt_stat_name: %q", name+";")}
+func istioCluster(name string, upstream *envoytest.Upstream) envoy.Cluster {
+	return envoy.Cluster{Name: name, Address: upstream.Address, Extra: fmt.Sprintf("alt_stat_name: %q", name+";")}
 }
 
 // The WasmPlugin works as Istio hands it to Envoy: its overrides hold for the clusters that they name, the base policy for
@@ -139,14 +136,14 @@ func TestIstioGateway(t *testing.T) {
 	filter := istioFilter(t, files.Plugin, name)
 	discovery := filepath.Join(t.TempDir(), "discovery.json")
 	upstream := envoytest.NewUpstream(t)
-	e := envoytest.Start(t, envoytest.Options{
-		Bootstrap: istioStats(t, files.Bootstrap),
-		Clusters: []envoytest.Cluster{
+	e := envoytest.Start(t, envoy.Bootstrap{
+		Extra: istioStats(t, files.Bootstrap),
+		Clusters: []envoy.Cluster{
 			istioCluster(istio.Payments, upstream), istioCluster(istio.Search, upstream), istioCluster(istio.Catalog, upstream),
 		},
-		Listeners: []envoytest.Listener{{
+		Listeners: []envoy.Listener{{
 			FiltersBefore: filter.item(t, discovery),
-			Routes: []envoytest.Route{
+			Routes: []envoy.Route{
 				{Prefix: "/payments", Cluster: istio.Payments},
 				{Prefix: "/search", Cluster: istio.Search},
 				{Prefix: "/catalog", Cluster: istio.Catalog},
@@ -178,7 +175,7 @@ func TestIstioGateway(t *testing.T) {
 	// The override: 30 % of at least 10. The base policy would want 50 % of at least 20.
 	get("/payments", 200, 7)
 	get("/payments", 500, 2)
-	if b := e.BreakerOf(name, istio.Payments); b.State != states["closed"] || b.Calls != 9 || b.Failures != 2 {
+	if b := e.BreakerOf(name, istio.Payments); b.State() != breaker.Closed || b[breaker.Calls] != 9 || b[breaker.Failures] != 2 {
 		t.Errorf("after 2 failures of 9: %+v", b)
 	}
 	get("/payments", 500, 1)
@@ -189,18 +186,18 @@ func TestIstioGateway(t *testing.T) {
 
 	get("/search", 500, 25) // shadow: nothing is rejected
 
-	for cluster, want := range map[string]envoytest.Breaker{
-		istio.Payments: {Calls: 10, Failures: 3, Rejected: 1},
-		istio.Catalog:  {Calls: 20, Failures: 20, Rejected: 1},
-		istio.Search:   {Calls: 20, Failures: 20, ShadowRejected: 5, Late: 5},
+	for cluster, want := range map[string]envoy.BreakerStats{
+		istio.Payments: {breaker.Calls: 10, breaker.Failures: 3, breaker.Rejected: 1},
+		istio.Catalog:  {breaker.Calls: 20, breaker.Failures: 20, breaker.Rejected: 1},
+		istio.Search:   {breaker.Calls: 20, breaker.Failures: 20, breaker.ShadowRejected: 5, breaker.Late: 5},
 	} {
 		b := e.BreakerOf(name, cluster)
-		if b.State != states["open"] || b.Calls != want.Calls || b.Failures != want.Failures || b.Rejected != want.Rejected ||
-			b.ShadowRejected != want.ShadowRejected || b.Late != want.Late || b.Opened != 1 || b.Errors != 0 {
+		if b.State() != breaker.Open || b[breaker.Calls] != want[breaker.Calls] || b[breaker.Failures] != want[breaker.Failures] || b[breaker.Rejected] != want[breaker.Rejected] ||
+			b[breaker.ShadowRejected] != want[breaker.ShadowRejected] || b[breaker.Late] != want[breaker.Late] || b[breaker.Opened] != 1 || b[breaker.Errors] != 0 {
 			t.Errorf("%s: %+v, want %+v", cluster, b, want)
 		}
 		plugin, _, _ := strings.Cut(name, "~")
-		wantMetric(t, e, "circuit_breaker_calls", want.Calls, map[string]string{"plugin": plugin, "cluster": cluster})
+		wantMetric(t, e, breaker.Calls, want[breaker.Calls], map[string]string{"plugin": plugin, "cluster": cluster})
 	}
 
 	// A configuration that is refused leaves the one that there is in force.
@@ -213,14 +210,15 @@ func TestIstioGateway(t *testing.T) {
 		return nil
 	})
 	get("/search", 500, 5)
-	if b := e.BreakerOf(name, istio.Search); b.ShadowRejected == 5 && b.Late == 5 {
+	if b := e.BreakerOf(name, istio.Search); b[breaker.ShadowRejected] == 5 && b[breaker.Late] == 5 {
 		t.Errorf("the breakers are gone: %+v", b)
 	}
 }
 
-// wantMetric looks for a value with these labels, among others, in what Prometheus scrapes.
-func wantMetric(t *testing.T, e *envoytest.Envoy, metric string, value uint64, labels map[string]string) {
+// wantMetric looks for a stat with that value and these labels, among others, in what Prometheus scrapes.
+func wantMetric(t *testing.T, e *envoytest.Envoy, stat breaker.Stat, value uint64, labels map[string]string) {
 	t.Helper()
+	metric := metricName(stat)
 	text := e.Admin(http.MethodGet, "/stats/prometheus?filter=circuit_breaker")
 lines:
 	for line := range strings.Lines(text) {
@@ -256,14 +254,14 @@ func TestIstioFallback(t *testing.T) {
 	// The routes and clusters that Istio makes of the VirtualService.
 	upstreams := []*envoytest.Upstream{envoytest.NewUpstream(t), envoytest.NewUpstream(t)}
 	backup, payments := upstreams[0], upstreams[1]
-	var routes []envoytest.Route
-	var clusters []envoytest.Cluster
+	var routes []envoy.Route
+	var clusters []envoy.Cluster
 	var header, value string
 	for i, r := range files.VirtualService.Spec.Http {
 		to := r.Route[0].Destination
 		cluster := fmt.Sprintf("outbound|%d||%s", to.Port.Number, to.Host)
 		clusters = append(clusters, istioCluster(cluster, upstreams[i]))
-		route := envoytest.Route{Prefix: "/", Cluster: cluster}
+		route := envoy.Route{Prefix: "/", Cluster: cluster}
 		for _, match := range r.Match {
 			for name, m := range match.Headers {
 				header, value = name, m.GetExact()
@@ -291,10 +289,10 @@ func TestIstioFallback(t *testing.T) {
 	}
 
 	name := istio.PluginNames(files.Plugin)[0]
-	e := envoytest.Start(t, envoytest.Options{
-		Bootstrap: istioStats(t, files.Bootstrap),
-		Clusters:  clusters,
-		Listeners: []envoytest.Listener{{
+	e := envoytest.Start(t, envoy.Bootstrap{
+		Extra:    istioStats(t, files.Bootstrap),
+		Clusters: clusters,
+		Listeners: []envoy.Listener{{
 			FiltersBefore:     istioFilter(t, files.Plugin, name).item(t, filepath.Join(t.TempDir(), "discovery.json")),
 			ConnectionManager: string(manager),
 			Routes:            routes,
@@ -307,13 +305,8 @@ func TestIstioFallback(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Header.Set(header, value)
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response.Body.Close()
-		if response.StatusCode != want {
-			t.Fatalf("got %d, want %d", response.StatusCode, want)
+		if a := envoytest.Do(request); a.Status != want {
+			t.Fatalf("got %d %v, want %d", a.Status, a.Err, want)
 		}
 	}
 	payments.Handle(envoytest.Status(500))
@@ -330,11 +323,11 @@ func TestIstioFallback(t *testing.T) {
 	if p, b := payments.Requests(), backup.Requests(); p != 0 || b != 5 {
 		t.Errorf("while open, payments got %d requests and the fallback %d, want 0 and 5", p, b)
 	}
-	if b := e.BreakerOf(name, clusters[1].Name); b.Calls != 10 || b.Fallback != 5 || b.Rejected != 0 {
+	if b := e.BreakerOf(name, clusters[1].Name); b[breaker.Calls] != 10 || b[breaker.FellBack] != 5 || b[breaker.Rejected] != 0 {
 		t.Errorf("payments: %+v", b)
 	}
-	wantMetric(t, e, "circuit_breaker_fallback", 5, map[string]string{"plugin": name, "cluster": clusters[1].Name})
-	if b := e.BreakerOf(name, clusters[0].Name); b.Calls != 5 || b.Failures != 0 {
+	wantMetric(t, e, breaker.FellBack, 5, map[string]string{"plugin": name, "cluster": clusters[1].Name})
+	if b := e.BreakerOf(name, clusters[0].Name); b[breaker.Calls] != 5 || b[breaker.Failures] != 0 {
 		t.Errorf("the fallback: %+v", b)
 	}
 }
@@ -347,13 +340,13 @@ func TestIstioTwoPlugins(t *testing.T) {
 	dir := t.TempDir()
 	upstream := envoytest.NewUpstream(t)
 	upstream.Handle(envoytest.Status(500))
-	e := envoytest.Start(t, envoytest.Options{
-		Clusters: []envoytest.Cluster{istioCluster(istio.Payments, upstream), istioCluster(istio.Catalog, upstream)},
-		Listeners: []envoytest.Listener{{
+	e := envoytest.Start(t, envoy.Bootstrap{
+		Clusters: []envoy.Cluster{istioCluster(istio.Payments, upstream), istioCluster(istio.Catalog, upstream)},
+		Listeners: []envoy.Listener{{
 			FiltersBefore: wasmFilter{outer, "cb", "FAIL_OPEN", `{"min_requests": 10, "reject": {"body": "outer"},
 				"clusters": [{"match": "*catalog*", "min_requests": 3}]}`}.item(t, filepath.Join(dir, "outer")) + "\n" +
 				wasmFilter{inner, "cb", "FAIL_OPEN", `{"min_requests": 5, "reject": {"body": "inner"}}`}.item(t, filepath.Join(dir, "inner")),
-			Routes: []envoytest.Route{{Prefix: "/payments", Cluster: istio.Payments}, {Prefix: "/catalog", Cluster: istio.Catalog}},
+			Routes: []envoy.Route{{Prefix: "/payments", Cluster: istio.Payments}, {Prefix: "/catalog", Cluster: istio.Catalog}},
 		}},
 	})
 	for path, want := range map[string]struct {
@@ -376,16 +369,19 @@ func TestIstioTwoPlugins(t *testing.T) {
 	}
 	for _, want := range []struct {
 		plugin, cluster string
-		envoytest.Breaker
+		stats           envoy.BreakerStats
 	}{
-		{outer, istio.Payments, envoytest.Breaker{State: states["closed"], Calls: 5, Neutral: 10}},
-		{inner, istio.Payments, envoytest.Breaker{State: states["open"], Calls: 5, Rejected: 10}},
-		{outer, istio.Catalog, envoytest.Breaker{State: states["open"], Calls: 3, Rejected: 10}},
-		{inner, istio.Catalog, envoytest.Breaker{State: states["closed"], Calls: 3}},
+		{outer, istio.Payments, envoy.BreakerStats{breaker.StateGauge: uint64(breaker.Closed), breaker.Calls: 5, breaker.Neutrals: 10}},
+		{inner, istio.Payments, envoy.BreakerStats{breaker.StateGauge: uint64(breaker.Open), breaker.Calls: 5, breaker.Rejected: 10}},
+		{outer, istio.Catalog, envoy.BreakerStats{breaker.StateGauge: uint64(breaker.Open), breaker.Calls: 3, breaker.Rejected: 10}},
+		{inner, istio.Catalog, envoy.BreakerStats{breaker.StateGauge: uint64(breaker.Closed), breaker.Calls: 3}},
 	} {
 		b := e.BreakerOf(want.plugin, want.cluster)
-		if b.State != want.State || b.Calls != want.Calls || b.Rejected != want.Rejected || b.Neutral != want.Neutral || b.Errors != 0 {
-			t.Errorf("%s, %s: %+v, want %+v", want.plugin, want.cluster, b, want.Breaker)
+		for _, s := range []breaker.Stat{breaker.StateGauge, breaker.Calls, breaker.Rejected, breaker.Neutrals, breaker.Errors} {
+			if b[s] != want.stats[s] {
+				t.Errorf("%s, %s: %v, want %v", want.plugin, want.cluster, b, want.stats)
+				break
+			}
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
@@ -28,14 +29,19 @@ func (l *liveFilter) push(config string) {
 	l.t.Helper()
 	l.n++
 	resource := fmt.Sprintf(`{"version_info": "%d", "resources": [{"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
-		"name": "live", "typed_config": %s}]}`, l.n, yamlToJSON(l.t, envoytest.Plugin{Config: config}.TypedConfig()))
-	// Envoy watches for a file that is moved into place, so that it never reads half of one.
-	next := l.file + ".next"
-	if err := os.WriteFile(next, []byte(resource), 0o644); err != nil {
-		l.t.Fatal(err)
+		"name": "live", "typed_config": %s}]}`, l.n, yamlToJSON(l.t, envoy.Plugin{Config: config}.TypedConfig()))
+	moveIntoPlace(l.t, l.file, resource)
+}
+
+// moveIntoPlace writes a file that Envoy watches. Envoy takes notice of one that is moved there, so it never reads half of one.
+func moveIntoPlace(t *testing.T, file, text string) {
+	t.Helper()
+	next := file + ".next"
+	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if err := os.Rename(next, l.file); err != nil {
-		l.t.Fatal(err)
+	if err := os.Rename(next, file); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -45,9 +51,9 @@ func liveShop(t *testing.T, config string) (*shop, *liveFilter) {
 	l := &liveFilter{t: t, file: filepath.Join(t.TempDir(), "ecds.json")}
 	l.push(config)
 	s := &shop{t: t, payments: envoytest.NewUpstream(t), catalog: envoytest.NewUpstream(t)}
-	s.Envoy = envoytest.Start(t, envoytest.Options{
-		Clusters: []envoytest.Cluster{{Name: "payments", Address: s.payments.Address}, {Name: "catalog", Address: s.catalog.Address}},
-		Listeners: []envoytest.Listener{{FiltersBefore: fmt.Sprintf(`
+	s.Envoy = envoytest.Start(t, envoy.Bootstrap{
+		Clusters: []envoy.Cluster{{Name: "payments", Address: s.payments.Address}, {Name: "catalog", Address: s.catalog.Address}},
+		Listeners: []envoy.Listener{{FiltersBefore: fmt.Sprintf(`
 			- name: live
 			  config_discovery:
 			    config_source:
@@ -177,9 +183,9 @@ func TestStructConfiguration(t *testing.T) {
 	t.Parallel()
 	up := envoytest.NewUpstream(t)
 	up.Handle(envoytest.Status(500))
-	e := envoytest.Start(t, envoytest.Options{
-		Clusters: []envoytest.Cluster{{Name: "payments", Address: up.Address}},
-		Listeners: []envoytest.Listener{{Plugin: &envoytest.Plugin{RawConfig: `
+	e := envoytest.Start(t, envoy.Bootstrap{
+		Clusters: []envoy.Cluster{{Name: "payments", Address: up.Address}},
+		Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{RawConfig: `
 			"@type": type.googleapis.com/google.protobuf.Struct
 			value:
 			  failure_rate: 60

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
@@ -33,9 +34,12 @@ func scrapeOf(t *testing.T, e *envoytest.Envoy) scrape {
 	return s
 }
 
+func metricName(stat breaker.Stat) string { return "circuit_breaker_" + stat.String() }
+
 // value returns a breaker's metric, which has no label but the plugin's and the cluster's.
-func (s scrape) value(t *testing.T, name, cluster string) float64 {
+func (s scrape) value(t *testing.T, stat breaker.Stat, cluster string) float64 {
 	t.Helper()
+	name := metricName(stat)
 	for _, m := range s[name].GetMetric() {
 		labels := map[string]string{}
 		for _, l := range m.GetLabel() {
@@ -77,18 +81,18 @@ func TestMetrics(t *testing.T) {
 	clusters := []string{"payments", "outbound|443||api.example.com", "a/b:c.d"}
 	sick, well := envoytest.NewUpstream(t), envoytest.NewUpstream(t)
 	sick.Handle(envoytest.Status(500))
-	options := envoytest.Options{Bootstrap: shippedStatsConfig(t)}
-	listener := envoytest.Listener{Plugin: &envoytest.Plugin{Config: `{"min_requests": 10, "consecutive_failures": 1000, "open": {"duration": "1h", "max_duration": "1h"}}`}}
+	bootstrap := envoy.Bootstrap{Extra: shippedStatsConfig(t)}
+	listener := envoy.Listener{Plugin: &envoy.Plugin{Config: `{"min_requests": 10, "consecutive_failures": 1000, "open": {"duration": "1h", "max_duration": "1h"}}`}}
 	for i, name := range clusters {
 		address := well.Address
 		if name == "payments" {
 			address = sick.Address
 		}
-		options.Clusters = append(options.Clusters, envoytest.Cluster{Name: name, Address: address})
-		listener.Routes = append(listener.Routes, envoytest.Route{Prefix: fmt.Sprintf("/%d", i), Cluster: name})
+		bootstrap.Clusters = append(bootstrap.Clusters, envoy.Cluster{Name: name, Address: address})
+		listener.Routes = append(listener.Routes, envoy.Route{Prefix: fmt.Sprintf("/%d", i), Cluster: name})
 	}
-	options.Listeners = []envoytest.Listener{listener}
-	e := envoytest.Start(t, options)
+	bootstrap.Listeners = []envoy.Listener{listener}
+	e := envoytest.Start(t, bootstrap)
 	const requests = 25
 	for range requests {
 		for i := range clusters {
@@ -101,7 +105,7 @@ func TestMetrics(t *testing.T) {
 
 	t.Run("stats", func(t *testing.T) {
 		for stat := range breaker.NumStats {
-			name := "circuit_breaker_" + stat.String()
+			name := metricName(stat)
 			want := dto.MetricType_COUNTER
 			if stat.Gauge() {
 				want = dto.MetricType_GAUGE
@@ -110,26 +114,26 @@ func TestMetrics(t *testing.T) {
 				t.Errorf("%s is a %v, want a %v", name, got, want)
 			}
 			for _, cluster := range clusters {
-				s.value(t, name, cluster)
+				s.value(t, stat, cluster)
 			}
 		}
 	})
 
 	t.Run("values", func(t *testing.T) {
 		for _, cluster := range clusters {
-			want := map[string]float64{"calls": requests}
+			want := map[breaker.Stat]float64{breaker.Calls: requests}
 			if cluster == "payments" {
-				want = map[string]float64{"calls": 10, "failures": 10, "consecutive_failures": 0, "rejected": requests - 10,
-					"state": 1, "transitions": 1, "opened": 1, "opened_failure_rate": 1}
+				want = map[breaker.Stat]float64{breaker.Calls: 10, breaker.Failures: 10, breaker.Streak: 0, breaker.Rejected: requests - 10,
+					breaker.StateGauge: float64(breaker.Open), breaker.Transitions: 1, breaker.Opened: 1, breaker.OpenedFailureRate: 1}
 			}
-			for name, value := range want {
-				if got := s.value(t, "circuit_breaker_"+name, cluster); got != value {
-					t.Errorf("%s of %s is %g, want %g", name, cluster, got, value)
+			for stat, value := range want {
+				if got := s.value(t, stat, cluster); got != value {
+					t.Errorf("%v of %s is %g, want %g", stat, cluster, got, value)
 				}
 			}
 			var sum float64
 			for _, stat := range []breaker.Stat{breaker.Calls, breaker.Late, breaker.Neutrals, breaker.Rejected} {
-				sum += s.value(t, "circuit_breaker_"+stat.String(), cluster)
+				sum += s.value(t, stat, cluster)
 			}
 			if sum != requests {
 				t.Errorf("%s: calls + late + neutral + rejected = %g, want %d", cluster, sum, requests)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
@@ -52,7 +54,7 @@ func TestProbe(t *testing.T) {
 				t.Errorf("the upstream saw %d requests before it was healthy", n)
 			}
 			b := s.Breaker("payments")
-			if b.Probes < 6 || b.ProbeFailures < 5 || b.Calls != 5 || wrong.Load() != 0 {
+			if b[breaker.Probes] < 6 || b[breaker.ProbeFailures] < 5 || b[breaker.Calls] != 5 || wrong.Load() != 0 {
 				t.Errorf("%d wrong probes, %+v", wrong.Load(), b)
 			}
 
@@ -69,7 +71,7 @@ func TestProbe(t *testing.T) {
 				t.Errorf("in use again after %v, want at most 1.5s", took)
 			}
 			t.Logf("in use again %v after it came back", took.Round(time.Millisecond))
-			s.wantState("closed")
+			s.wantState(breaker.Closed)
 		})
 	}
 }
@@ -79,15 +81,15 @@ func TestProbeOfNothing(t *testing.T) {
 	t.Parallel()
 	up := envoytest.NewUpstream(t)
 	up.Handle(envoytest.Status(500))
-	e := envoytest.Start(t, envoytest.Options{
-		Clusters: []envoytest.Cluster{{Name: "payments", Address: envoytest.RefusingAddress(t)}},
-		Listeners: []envoytest.Listener{{Plugin: &envoytest.Plugin{
+	e := envoytest.Start(t, envoy.Bootstrap{
+		Clusters: []envoy.Cluster{{Name: "payments", Address: envoytest.RefusingAddress(t)}},
+		Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{
 			Config: `{"min_requests": 1, "open": {"duration": "1s"}, "probe": {"path": "/", "interval": "100ms", "timeout": "50ms"}}`,
 		}}},
 	})
 	e.Get("/payments")
 	envoytest.Eventually(t, 20*time.Second, func() error {
-		if b := e.Breaker("payments"); b.ProbeFailures < 3 {
+		if b := e.Breaker("payments"); b[breaker.ProbeFailures] < 3 {
 			return fmt.Errorf("%+v", b)
 		}
 		return nil
@@ -103,7 +105,7 @@ func TestRamp(t *testing.T) {
 	s := openShop(t, `{"min_requests": 10, "ramp": "4s", "open": {"duration": "200ms"}, "half_open": {"success_threshold": 1}}`)
 	s.trip(10)
 	s.payments.Handle(envoytest.Status(200))
-	for s.Breaker("payments").State != states["closed"] {
+	for s.Breaker("payments").State() != breaker.Closed {
 		s.pay()
 	}
 	closed := time.Now()
@@ -173,9 +175,9 @@ func TestHonorRetryAfter(t *testing.T) {
 			t.Parallel()
 			up := envoytest.NewUpstream(t)
 			up.Handle(c.upstream)
-			e := envoytest.Start(t, envoytest.Options{
-				Clusters: []envoytest.Cluster{{Name: "payments", Address: up.Address, HTTP2: true}},
-				Listeners: []envoytest.Listener{{Plugin: &envoytest.Plugin{Config: `{"min_requests": 3, "failure_on": ["500", "503", "429", "unavailable"],
+			e := envoytest.Start(t, envoy.Bootstrap{
+				Clusters: []envoy.Cluster{{Name: "payments", Address: up.Address, HTTP2: true}},
+				Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{Config: `{"min_requests": 3, "failure_on": ["500", "503", "429", "unavailable"],
 					"open": {"duration": "1s", "max_duration": "1m", "jitter": 0, "honor_retry_after": true}}`}}},
 			})
 			for range 3 {
@@ -213,13 +215,13 @@ func TestModes(t *testing.T) {
 	t.Parallel()
 	up := envoytest.NewUpstream(t)
 	up.Handle(envoytest.Status(500))
-	var clusters []envoytest.Cluster
+	var clusters []envoy.Cluster
 	for _, name := range []string{"shadow", "forced", "disabled"} {
-		clusters = append(clusters, envoytest.Cluster{Name: name, Address: up.Address})
+		clusters = append(clusters, envoy.Cluster{Name: name, Address: up.Address})
 	}
-	e := envoytest.Start(t, envoytest.Options{
+	e := envoytest.Start(t, envoy.Bootstrap{
 		Clusters: clusters,
-		Listeners: []envoytest.Listener{{Plugin: &envoytest.Plugin{Config: `{"min_requests": 10, "open": {"duration": "1h", "max_duration": "1h"}, "clusters": [
+		Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{Config: `{"min_requests": 10, "open": {"duration": "1h", "max_duration": "1h"}, "clusters": [
 			{"match": "shadow", "mode": "shadow"}, {"match": "forced", "mode": "force_open"}, {"match": "disabled", "mode": "disabled"}]}`}}},
 	})
 	for range 30 {
@@ -229,13 +231,13 @@ func TestModes(t *testing.T) {
 			}
 		}
 	}
-	if b := e.Breaker("shadow"); b.State != states["open"] || b.Calls != 10 || b.ShadowRejected != 20 || b.Late != 20 || b.Rejected != 0 {
+	if b := e.Breaker("shadow"); b.State() != breaker.Open || b[breaker.Calls] != 10 || b[breaker.ShadowRejected] != 20 || b[breaker.Late] != 20 || b[breaker.Rejected] != 0 {
 		t.Errorf("shadow: %+v", b)
 	}
-	if b := e.Breaker("forced"); b.Rejected != 30 || b.Calls != 0 {
+	if b := e.Breaker("forced"); b[breaker.Rejected] != 30 || b[breaker.Calls] != 0 {
 		t.Errorf("forced: %+v", b)
 	}
-	if b := e.Breaker("disabled"); b != (envoytest.Breaker{}) {
+	if b := e.Breaker("disabled"); b != (envoy.BreakerStats{}) {
 		t.Errorf("disabled: %+v", b)
 	}
 	a := e.Get("/forced")

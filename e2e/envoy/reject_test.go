@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
@@ -104,9 +106,9 @@ func TestFrontEnvoyDoesNotRetry(t *testing.T) {
 	t.Parallel()
 	back := openShop(t, `{"min_requests": 5, "open": {"duration": "1h", "max_duration": "1h"}}`)
 	back.trip(5)
-	front := envoytest.Start(t, envoytest.Options{
-		Clusters: []envoytest.Cluster{{Name: "back", Address: back.Address("main")}},
-		Listeners: []envoytest.Listener{{Routes: []envoytest.Route{
+	front := envoytest.Start(t, envoy.Bootstrap{
+		Clusters: []envoy.Cluster{{Name: "back", Address: back.Address("main")}},
+		Listeners: []envoy.Listener{{Routes: []envoy.Route{
 			{Prefix: "/", Cluster: "back", Action: `retry_policy: { retry_on: 5xx, num_retries: 3 }`},
 		}}},
 	})
@@ -116,7 +118,7 @@ func TestFrontEnvoyDoesNotRetry(t *testing.T) {
 			t.Errorf("%s: %d %v", path, a.Status, a.Header)
 		}
 	}
-	if got := back.Breaker("payments").Rejected; got != 20 {
+	if got := back.Breaker("payments")[breaker.Rejected]; got != 20 {
 		t.Errorf("20 requests became %d rejects", got)
 	}
 }
@@ -127,12 +129,12 @@ func fallbackShop(t *testing.T) (e *envoytest.Envoy, payments, search, backup *e
 	payments, search, backup = envoytest.NewUpstream(t), envoytest.NewUpstream(t), envoytest.NewUpstream(t)
 	backup.Handle(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "from backup") })
 	const marked = `headers: [{ name: x-fallback, string_match: { exact: "true" } }]`
-	e = envoytest.Start(t, envoytest.Options{
-		Clusters: []envoytest.Cluster{
+	e = envoytest.Start(t, envoy.Bootstrap{
+		Clusters: []envoy.Cluster{
 			{Name: "payments", Address: payments.Address}, {Name: "search", Address: search.Address}, {Name: "backup", Address: backup.Address},
 		},
-		Listeners: []envoytest.Listener{{
-			Plugin: &envoytest.Plugin{Config: `{"min_requests": 5, "open": {"duration": "1h", "max_duration": "1h"}, "clusters": [
+		Listeners: []envoy.Listener{{
+			Plugin: &envoy.Plugin{Config: `{"min_requests": 5, "open": {"duration": "1h", "max_duration": "1h"}, "clusters": [
 				{"match": "payments", "fallback": {"header": "x-fallback", "cluster": "backup"}},
 				{"match": "search", "fallback": {"header": "x-fallback"}}]}`},
 			ConnectionManager: `
@@ -141,7 +143,7 @@ func fallbackShop(t *testing.T) (e *envoytest.Envoy, payments, search, backup *e
 				  typed_config:
 				    "@type": type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation
 				    mutations: [{ remove: x-fallback }]`,
-			Routes: []envoytest.Route{
+			Routes: []envoy.Route{
 				{Prefix: "/payments", Match: marked, Cluster: "backup"},
 				{Prefix: "/payments", Cluster: "payments"},
 				{Prefix: "/search", Match: marked, Extra: `direct_response: { status: 200, body: { inline_string: "nothing found" } }`},
@@ -187,13 +189,13 @@ func TestFallback(t *testing.T) {
 	if payments.Requests() != 0 || search.Requests() != 0 {
 		t.Errorf("the upstreams saw %d and %d requests", payments.Requests(), search.Requests())
 	}
-	if b := e.Breaker("payments"); b.Fallback != 20 || b.Rejected != 0 || b.Calls != 5 {
+	if b := e.Breaker("payments"); b[breaker.FellBack] != 20 || b[breaker.Rejected] != 0 || b[breaker.Calls] != 5 {
 		t.Errorf("payments: %+v", b)
 	}
-	if b := e.Breaker("search"); b.Fallback != 10 || b.Rejected != 0 || b.Calls != 5 {
+	if b := e.Breaker("search"); b[breaker.FellBack] != 10 || b[breaker.Rejected] != 0 || b[breaker.Calls] != 5 {
 		t.Errorf("search: %+v", b)
 	}
-	if b := e.Breaker("backup"); b.Calls != 20 || b.Failures != 0 {
+	if b := e.Breaker("backup"); b[breaker.Calls] != 20 || b[breaker.Failures] != 0 {
 		t.Errorf("backup: %+v", b)
 	}
 
@@ -201,7 +203,7 @@ func TestFallback(t *testing.T) {
 	backup.Handle(envoytest.Status(500))
 	envoytest.Eventually(t, 20*time.Second, func() error {
 		e.Get("/payments")
-		if b := e.Breaker("backup"); b.State != states["open"] {
+		if b := e.Breaker("backup"); b.State() != breaker.Open {
 			return fmt.Errorf("backup: %+v", b)
 		}
 		return nil
@@ -211,7 +213,7 @@ func TestFallback(t *testing.T) {
 	if r.StatusCode != 503 || !strings.Contains(body, "payments is unavailable") {
 		t.Errorf("both open: %d %q", r.StatusCode, body)
 	}
-	if b := e.Breaker("payments"); b.Rejected != 1 {
+	if b := e.Breaker("payments"); b[breaker.Rejected] != 1 {
 		t.Errorf("payments: %+v", b)
 	}
 	if b := e.Breaker("backup"); b != before {

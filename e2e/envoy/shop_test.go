@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
@@ -19,12 +21,12 @@ type shop struct {
 func openShop(t *testing.T, config string) *shop {
 	t.Helper()
 	s := &shop{t: t, payments: envoytest.NewUpstream(t), catalog: envoytest.NewUpstream(t)}
-	s.Envoy = envoytest.Start(t, envoytest.Options{
-		Clusters: []envoytest.Cluster{
+	s.Envoy = envoytest.Start(t, envoy.Bootstrap{
+		Clusters: []envoy.Cluster{
 			{Name: "payments", Address: s.payments.Address},
 			{Name: "catalog", Address: s.catalog.Address},
 		},
-		Listeners: []envoytest.Listener{{Plugin: &envoytest.Plugin{Config: config}}},
+		Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{Config: config}}},
 	})
 	return s
 }
@@ -48,15 +50,13 @@ func (s *shop) trip(failures int) {
 			s.t.Fatalf("request %d of %d got %d, want the upstream's 500", i+1, failures, status)
 		}
 	}
-	s.wantState("open")
+	s.wantState(breaker.Open)
 }
 
-var states = map[string]uint64{"closed": 0, "open": 1, "half_open": 2}
-
-func (s *shop) wantState(state string) {
+func (s *shop) wantState(state breaker.State) {
 	s.t.Helper()
-	if got := s.Breaker("payments").State; got != states[state] {
-		s.t.Fatalf("the breaker's state is %d, want %s (%d)", got, state, states[state])
+	if got := s.Breaker("payments").State(); got != state {
+		s.t.Fatalf("the breaker's state is %v, want %v", got, state)
 	}
 }
 
@@ -78,7 +78,7 @@ func (s *shop) wantSum(requests int) {
 	s.t.Helper()
 	envoytest.Eventually(s.t, 10*time.Second, func() error { // some may be in flight still
 		b := s.Breaker("payments")
-		if sum := b.Calls + b.Late + b.Neutral + b.Rejected; sum != uint64(requests) || b.Errors != 0 {
+		if sum := b.Sum(); sum != uint64(requests) || b[breaker.Errors] != 0 {
 			return fmt.Errorf("calls + late + neutral + rejected = %d, want %d: %+v", sum, requests, b)
 		}
 		return nil

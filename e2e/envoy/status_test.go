@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
@@ -24,21 +26,21 @@ type board struct {
 }
 
 // openBoard starts an Envoy with these clusters, each under a prefix of its own in the main listener.
-func openBoard(t *testing.T, config string, clusters map[string]envoytest.Cluster) *board {
+func openBoard(t *testing.T, config string, clusters map[string]envoy.Cluster) *board {
 	t.Helper()
-	main := envoytest.Listener{Plugin: &envoytest.Plugin{Config: config}}
-	var all []envoytest.Cluster
+	main := envoy.Listener{Plugin: &envoy.Plugin{Config: config}}
+	var all []envoy.Cluster
 	for _, prefix := range slices.Sorted(maps.Keys(clusters)) {
 		c := clusters[prefix]
 		all = append(all, c)
-		main.Routes = append(main.Routes, envoytest.Route{Prefix: prefix, Cluster: c.Name})
+		main.Routes = append(main.Routes, envoy.Route{Prefix: prefix, Cluster: c.Name})
 	}
-	return &board{t: t, Envoy: envoytest.Start(t, envoytest.Options{
+	return &board{t: t, Envoy: envoytest.Start(t, envoy.Bootstrap{
 		Clusters: all,
-		Listeners: []envoytest.Listener{main, {
+		Listeners: []envoy.Listener{main, {
 			Name:   "status",
-			Plugin: &envoytest.Plugin{Config: fmt.Sprintf(`{"status": {"path": %q}}`, statusPath)},
-			Routes: []envoytest.Route{{Prefix: "/elsewhere", Extra: `direct_response: { status: 200, body: { inline_string: "elsewhere" } }`}},
+			Plugin: &envoy.Plugin{Config: fmt.Sprintf(`{"status": {"path": %q}}`, statusPath)},
+			Routes: []envoy.Route{{Prefix: "/elsewhere", Extra: `direct_response: { status: 200, body: { inline_string: "elsewhere" } }`}},
 		}},
 	})}
 }
@@ -51,13 +53,11 @@ func (b *board) ask(method, path, accept string) envoytest.Answer {
 		b.t.Fatal(err)
 	}
 	request.Header.Set("accept", accept)
-	response, err := envoytest.Client.Do(request)
-	if err != nil {
-		b.t.Fatal(err)
+	answer := envoytest.Do(request)
+	if answer.Err != nil {
+		b.t.Fatal(answer.Err)
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return envoytest.Answer{Status: response.StatusCode, Header: response.Header, Body: string(body), Err: err}
+	return answer
 }
 
 // shown is the JSON of the status page.
@@ -149,7 +149,7 @@ func TestStatusPage(t *testing.T) {
 			{"match": "search", "open": {"duration": "10ms", "multiplier": 1}, "half_open": {"max_requests": 2}},
 			{"match": "catalog", "slow_call": {"duration": "2s", "rate": 80}},
 			{"match": "shadow", "mode": "shadow"}, {"match": "forced", "mode": "force_open"}, {"match": "disabled", "mode": "disabled"}]}`,
-		map[string]envoytest.Cluster{
+		map[string]envoy.Cluster{
 			"/payments": {Name: "payments", Address: payments.Address}, "/search": {Name: "search", Address: search.Address},
 			"/catalog": {Name: "catalog", Address: catalog.Address}, "/shadow": {Name: "shadow", Address: payments.Address},
 			"/forced": {Name: "forced", Address: other.Address}, "/disabled": {Name: "disabled", Address: other.Address},
@@ -205,7 +205,7 @@ func TestStatusPage(t *testing.T) {
 
 	// What a request did shows when it has ended, which is a moment after its client has the answer.
 	envoytest.Eventually(t, 10*time.Second, func() error {
-		if n := b.Breaker("catalog").Calls; n != uint64(calls) {
+		if n := b.Breaker("catalog")[breaker.Calls]; n != uint64(calls) {
 			return fmt.Errorf("catalog has %d calls, want %d", n, calls)
 		}
 		return nil
@@ -362,7 +362,7 @@ func TestNoStatusPage(t *testing.T) {
 	t.Parallel()
 	upstream := envoytest.NewUpstream(t)
 	upstream.Handle(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "the upstream's own") })
-	b := openBoard(t, `{"failure_rate": 60}`, map[string]envoytest.Cluster{statusPath: {Name: "pages", Address: upstream.Address}})
+	b := openBoard(t, `{"failure_rate": 60}`, map[string]envoy.Cluster{statusPath: {Name: "pages", Address: upstream.Address}})
 	if a := b.Get(statusPath); a.Status != 200 || a.Body != "the upstream's own" {
 		t.Errorf("%+v", a)
 	}

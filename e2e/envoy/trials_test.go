@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
@@ -56,17 +57,17 @@ func TestTrialsInFlight(t *testing.T) {
 	if n := s.payments.MaxInFlight(); n != 3 {
 		t.Errorf("%d trials were in flight at once, want 3", n)
 	}
-	s.wantState("half_open")
+	s.wantState(breaker.HalfOpen)
 	for range cap(gate) - len(gate) {
 		gate <- struct{}{}
 	}
 	envoytest.Eventually(t, 20*time.Second, func() error {
-		if b := s.Breaker("payments"); b.State != states["closed"] {
+		if b := s.Breaker("payments"); b.State() != breaker.Closed {
 			return fmt.Errorf("not closed: %+v", b)
 		}
 		return nil
 	})
-	t.Logf("30 good trials, at most %d in flight; %d requests of 100 clients were rejected meanwhile", s.payments.MaxInFlight(), s.Breaker("payments").Rejected)
+	t.Logf("30 good trials, at most %d in flight; %d requests of 100 clients were rejected meanwhile", s.payments.MaxInFlight(), s.Breaker("payments")[breaker.Rejected])
 	s.payments.Handle(envoytest.Status(200))
 }
 
@@ -110,17 +111,17 @@ func TestCancelledTrials(t *testing.T) {
 	if n := cancelled.Load(); n != 50 {
 		t.Fatalf("%d of 50 clients cancelled a trial", n)
 	}
-	s.wantState("half_open")
+	s.wantState(breaker.HalfOpen)
 	s.payments.Handle(envoytest.Status(200))
 	for range 2 {
 		if status := s.awaitTrial(); status != 200 {
 			t.Fatalf("a trial got %d", status)
 		}
 	}
-	s.wantState("closed")
+	s.wantState(breaker.Closed)
 	b := s.Breaker("payments")
-	if b.Neutral != 50 || b.PermitsExpired != 0 {
-		t.Errorf("of 50 cancelled trials %d were neutral and %d permits expired", b.Neutral, b.PermitsExpired)
+	if b[breaker.Neutrals] != 50 || b[breaker.PermitsExpired] != 0 {
+		t.Errorf("of 50 cancelled trials %d were neutral and %d permits expired", b[breaker.Neutrals], b[breaker.PermitsExpired])
 	}
-	t.Logf("50 trials cancelled, %d neutral, closed after 2 good ones", b.Neutral)
+	t.Logf("50 trials cancelled, %d neutral, closed after 2 good ones", b[breaker.Neutrals])
 }

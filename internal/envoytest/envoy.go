@@ -1,82 +1,65 @@
-// Package envoytest runs a real Envoy and upstreams of any behaviour for end-to-end tests, on ports that are free. Envoy's
-// binary comes from the environment variable ENVOY, which make sets.
+// Package envoytest runs a real Envoy and upstreams of any behaviour for tests, on ports that are free. What does not work
+// fails the test.
 package envoytest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"envoy-circuit-breaker/internal/process"
+	"envoy-circuit-breaker/internal/envoy"
 )
 
-// startTimeout is how long Envoy may take to be ready, or to refuse its configuration: long, for machines under load.
-const startTimeout = time.Minute
-
 // An Envoy is a running Envoy. Its methods that return no error fail the test when Envoy does not answer, and so are to be
-// called from the test's goroutine; URL and Get can be used by any.
+// called from the test's goroutine; URL, Get and Post can be used by any.
 type Envoy struct {
+	*envoy.Envoy
 	t         testing.TB
-	process   *process.Process
-	log       *buffer
 	accessLog string
-	admin     string            // address of the admin port
-	listeners map[string]string // address of each listener, by name
-	first     string            // name of the first listener
 	stopped   bool
 }
 
-// Start starts an Envoy and waits until it serves. When the test ends, Envoy is stopped, and its log shown if the test has
-// failed. An Envoy that ends by itself fails the test.
-func Start(t testing.TB, options Options) *Envoy {
+// Start starts an Envoy with two workers and an access log, and waits until it serves. When the test ends, Envoy is stopped,
+// and its log shown if the test has failed. An Envoy that ends by itself fails the test.
+func Start(t testing.TB, bootstrap envoy.Bootstrap) *Envoy {
 	t.Helper()
-	e, addressFile := launch(t, options)
+	e, err := start(t, bootstrap)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		e.Stop()
 		if t.Failed() {
 			t.Logf("envoy's log:\n%s", e.Log())
 		}
 	})
-	Eventually(t, startTimeout, func() error {
-		e.checkAlive()
-		return e.findPorts(addressFile)
-	})
 	return e
 }
 
 // StartExpectFailure starts an Envoy that is to refuse its configuration and exit, and returns its log.
-func StartExpectFailure(t testing.TB, options Options) string {
+func StartExpectFailure(t testing.TB, bootstrap envoy.Bootstrap) string {
 	t.Helper()
-	e, addressFile := launch(t, options)
-	defer e.process.Stop()
-	Eventually(t, startTimeout, func() error {
-		select {
-		case <-e.process.Done():
-			return nil
-		default:
-		}
-		if e.findPorts(addressFile) == nil {
-			t.Fatalf("envoy accepted the configuration; its log:\n%s", e.Log())
-		}
-		return fmt.Errorf("envoy has neither exited nor become ready; its log:\n%s", e.Log())
-	})
-	if e.process.Err() == nil {
-		t.Fatalf("envoy exited without an error; its log:\n%s", e.Log())
+	e, err := start(t, bootstrap)
+	if err == nil {
+		e.Stop()
+		t.Fatalf("envoy accepted the configuration; its log:\n%s", e.Log())
 	}
-	return e.Log()
+	var failure *envoy.StartError
+	if !errors.As(err, &failure) || !failure.Refused {
+		t.Fatal(err)
+	}
+	return failure.Log
 }
 
-// launch starts Envoy's process. Envoy writes the address of its admin port to the file that launch returns.
-func launch(t testing.TB, options Options) (e *Envoy, addressFile string) {
+// start starts the Envoy that make names.
+func start(t testing.TB, bootstrap envoy.Bootstrap) (*Envoy, error) {
 	t.Helper()
 	binary := os.Getenv("ENVOY")
 	if binary == "" {
@@ -86,49 +69,15 @@ func launch(t testing.TB, options Options) (e *Envoy, addressFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-
-	dir := t.TempDir()
-	e = &Envoy{t: t, log: new(buffer), accessLog: filepath.Join(dir, "access.log")}
-	addressFile = filepath.Join(dir, "admin")
-	configFile := filepath.Join(dir, "envoy.yaml")
-	config := options.config(e.accessLog)
-	if err := os.WriteFile(configFile, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
+	if _, err := os.Stat(filepath.Join(root, envoy.PluginFile)); err != nil {
+		t.Fatalf("%v: run the tests with make test, which builds it", err)
 	}
-	if strings.Contains(config, pluginFile) {
-		if _, err := os.Stat(filepath.Join(root, pluginFile)); err != nil {
-			t.Fatalf("%v: run the tests with make test, which builds it", err)
-		}
-	}
-
-	concurrency := options.Concurrency
-	if concurrency == 0 {
-		concurrency = 2
-	}
-	cmd := exec.Command(binary, "--config-path", configFile, "--concurrency", strconv.Itoa(concurrency),
-		"--admin-address-path", addressFile, "--file-flush-interval-msec", "50",
-		"--component-log-level", "main:warning", // or its log starts with a hundred lines of what is built in
-		"--disable-hot-restart") // which would keep Envoys from running side by side
-	cmd.Dir = root
-	cmd.Stdout, cmd.Stderr = e.log, e.log
-	if e.process, err = process.Start(cmd); err != nil {
-		t.Fatalf("starting envoy: %v", err)
-	}
-	return e, addressFile
-}
-
-// findPorts succeeds once Envoy is live, and learns the ports that it has chosen.
-func (e *Envoy) findPorts(addressFile string) error {
-	address, err := os.ReadFile(addressFile)
-	if err != nil {
-		return err
-	}
-	e.admin = string(address)
-	if _, err := e.request(http.MethodGet, "/ready"); err != nil {
-		return err
-	}
-	e.listeners, e.first, err = e.findListeners()
-	return err
+	bootstrap.AccessLog = filepath.Join(t.TempDir(), "access.log")
+	e, err := envoy.Start(t.Context(), envoy.Options{
+		Binary: binary, Bootstrap: bootstrap, Workers: 2, Folder: root,
+		Flags: []string{"--component-log-level", "main:warning"}, // or its log starts with a hundred lines of what is built in
+	})
+	return &Envoy{Envoy: e, t: t, accessLog: bootstrap.AccessLog}, err
 }
 
 // Stop stops Envoy and waits until its process has ended. A second call does nothing.
@@ -138,39 +87,23 @@ func (e *Envoy) Stop() {
 		return
 	}
 	e.stopped = true
-	select {
-	case <-e.process.Done():
-		e.t.Errorf("envoy has ended by itself: %v", e.process.Err())
-	default:
-		e.process.Stop()
+	if err := e.Envoy.Stop(); err != nil {
+		e.t.Error(err)
 	}
 }
-
-// checkAlive ends the test if Envoy has ended.
-func (e *Envoy) checkAlive() {
-	e.t.Helper()
-	select {
-	case <-e.process.Done():
-		e.t.Fatalf("envoy has ended: %v", e.process.Err())
-	default:
-	}
-}
-
-// Log returns what Envoy has written to its log so far. The plugin's own lines are in it.
-func (e *Envoy) Log() string { return e.log.String() }
 
 // Address returns the host:port of the listener with the given name.
 func (e *Envoy) Address(listener string) string {
 	e.t.Helper()
-	address, ok := e.listeners[listener]
+	address, ok := e.Listeners[listener]
 	if !ok {
 		e.t.Fatalf("envoy has no listener %q", listener)
 	}
-	return address
+	return address.String()
 }
 
 // URL returns the URL of a path on the first listener.
-func (e *Envoy) URL(path string) string { return "http://" + e.listeners[e.first] + path }
+func (e *Envoy) URL(path string) string { return "http://" + e.Listeners[e.First].String() + path }
 
 // An Answer is what a client got for a request.
 type Answer struct {
@@ -188,6 +121,9 @@ func (e *Envoy) Post(path, contentType, body string) Answer {
 	return answer(Client.Post(e.URL(path), contentType, strings.NewReader(body)))
 }
 
+// Do sends any request.
+func Do(request *http.Request) Answer { return answer(Client.Do(request)) }
+
 func answer(response *http.Response, err error) Answer {
 	if err != nil {
 		return Answer{Err: err}
@@ -202,6 +138,61 @@ func answer(response *http.Response, err error) Answer {
 var Client = &http.Client{
 	Transport: &http.Transport{DisableKeepAlives: true},
 	Timeout:   time.Minute,
+}
+
+// Admin sends a request to Envoy's admin port and returns the body of its answer. Any status but 200 fails the test.
+func (e *Envoy) Admin(method, path string) string {
+	e.t.Helper()
+	return asked(e, func(ctx context.Context) (string, error) { return e.Ask(ctx, method, path) })
+}
+
+// Stats returns the counters and gauges whose names start with prefix, by name. Envoy puts "wasmcustom." before the names
+// that a plugin gives.
+func (e *Envoy) Stats(prefix string) map[string]uint64 {
+	e.t.Helper()
+	return asked(e, func(ctx context.Context) (map[string]uint64, error) { return e.Envoy.Stats(ctx, prefix) })
+}
+
+// Stat returns one counter or gauge: 0 if Envoy has none of that name, as plugins make theirs on first use.
+func (e *Envoy) Stat(name string) uint64 {
+	e.t.Helper()
+	return e.Stats(name)[name]
+}
+
+// Breakers returns the stats of all breakers of the plugin with the default name, by cluster.
+func (e *Envoy) Breakers() map[string]envoy.BreakerStats {
+	e.t.Helper()
+	return e.breakers("breaker")
+}
+
+// Breaker returns the stats of a cluster's breaker in the plugin of the default name.
+func (e *Envoy) Breaker(cluster string) envoy.BreakerStats {
+	e.t.Helper()
+	return e.BreakerOf("breaker", cluster)
+}
+
+// BreakerOf returns the stats of a cluster's breaker in the plugin of the given name: zero before its first request.
+func (e *Envoy) BreakerOf(plugin, cluster string) envoy.BreakerStats {
+	e.t.Helper()
+	return e.breakers(plugin)[cluster]
+}
+
+func (e *Envoy) breakers(plugin string) map[string]envoy.BreakerStats {
+	e.t.Helper()
+	return asked(e, func(ctx context.Context) (map[string]envoy.BreakerStats, error) { return e.Envoy.Breakers(ctx, plugin) })
+}
+
+// asked asks Envoy. If there is no answer, the test ends, and says so where that is because Envoy has ended.
+func asked[T any](e *Envoy, ask func(context.Context) (T, error)) T {
+	e.t.Helper()
+	answer, err := ask(context.Background()) // a test's own context ends before its cleanup
+	switch {
+	case err != nil && e.Ended():
+		e.t.Fatal(e.Err())
+	case err != nil:
+		e.t.Fatal(err)
+	}
+	return answer
 }
 
 // moduleRoot returns the folder of go.mod: tests run in the folder of their package, somewhere below it.
@@ -220,24 +211,6 @@ func moduleRoot() (string, error) {
 		}
 		dir = parent
 	}
-}
-
-// A buffer collects the output of a process and can be read while that runs.
-type buffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
 
 // Eventually calls check until it returns nil, and fails the test with check's last error when that takes longer than
