@@ -61,13 +61,18 @@ bench-parts: build $(ENVOY)
 	@$(PLUGINBUILD) -o build/plugin-empty.wasm ./filter/internal/emptyplugin
 	@$(GOBUILD) -o build/bench ./cmd/bench
 
+# All packages but the tests on a real Envoy.
+.PHONY: check
+check: lint build ## Lint, and run all tests that need no Envoy, those of the core shortened: a minute on two cores
+	go test -short -timeout 5m $$(go list ./... | grep -v '/e2e/envoy$$')
+
 .PHONY: test
-test: build $(ENVOY) ## Run all tests, the end-to-end ones on a real Envoy included
+test: build $(ENVOY) ## Run all tests, those on a real Envoy included
 	go test -timeout 10m ./...
 
 .PHONY: test-browser
 test-browser: build $(ENVOY) ## Test the status page in Chromium, which has to be on PATH; draws build/status-*.png
-	go test -tags browser -timeout 15m -run '^TestBrowser' ./e2e
+	go test -tags browser -timeout 15m -run '^TestBrowser' ./e2e/envoy
 
 .PHONY: test-repeat
 test-repeat: build $(ENVOY) ## Run end-to-end tests many times: make test-repeat N=10 RUN=TestX
@@ -87,7 +92,7 @@ fuzz: ## Fuzz each fuzz target of the core for FUZZTIME (60s)
 lint: ## Check formatting, and vet for the host and for the plugin's target
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
-	go vet -tags browser ./e2e
+	go vet -tags browser ./e2e/envoy
 	GOOS=wasip1 GOARCH=wasm go vet -tags allocs ./breaker/... ./filter/...
 
 .PHONY: image

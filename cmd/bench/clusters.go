@@ -19,7 +19,7 @@ func (b *bench) measureClusters(ctx context.Context) error {
 	}
 	counts := [2]int{1, manyClusters}
 	listeners := [2]string{"none", "many"}
-	var envoys [2]*envoy
+	var envoys [2]*server
 	var requests [2][][]byte
 	for i, n := range counts {
 		b.progress.at(0.1*float64(i), "starting Envoy with %d clusters", n)

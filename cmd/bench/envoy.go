@@ -3,58 +3,60 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
-	"text/template"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"envoy-circuit-breaker/internal/runenvoy"
+	"envoy-circuit-breaker/internal/envoy"
 )
-
-//go:embed envoy.yaml.tmpl
-var configText string
-
-var configTemplate = template.Must(template.New("envoy.yaml").Parse(configText))
 
 // directPath is the path of a route that Envoy answers itself.
 const directPath = "/direct"
 
-// An envoy is a running Envoy.
-type envoy struct{ *runenvoy.Envoy }
+// A server is a running Envoy.
+type server struct{ *envoy.Envoy }
 
 // startEnvoy starts an Envoy with so many workers and clusters on the core that is meant for it, and waits until it serves.
-func (b *bench) startEnvoy(ctx context.Context, workers, clusters int, listeners ...listener) (*envoy, error) {
+func (b *bench) startEnvoy(ctx context.Context, workers, clusters int, listeners ...envoy.Listener) (*server, error) {
 	return b.startEnvoyOn(ctx, b.machine.envoyCores(), workers, clusters, listeners...)
 }
 
-// startEnvoyOn starts it on other cores, as taskset(1) lists them.
-func (b *bench) startEnvoyOn(ctx context.Context, cores string, workers, clusters int, listeners ...listener) (*envoy, error) {
-	var config bytes.Buffer
-	if err := configTemplate.Execute(&config, map[string]any{
-		"Listeners": listeners, "Clusters": clusters, "UpstreamPort": b.loop.port, "DirectPath": directPath, "ClusterHeader": clusterHeader,
-	}); err != nil {
-		return nil, err
+// startEnvoyOn starts it on other cores, as taskset(1) lists them. Its listeners differ only in the filter that each is there to
+// measure.
+func (b *bench) startEnvoyOn(ctx context.Context, cores string, workers, clusters int, listeners ...envoy.Listener) (*server, error) {
+	bootstrap := envoy.Bootstrap{Listeners: listeners}
+	for c := range clusters {
+		bootstrap.Clusters = append(bootstrap.Clusters, envoy.Cluster{Name: clusterName(c), Address: fmt.Sprintf("127.0.0.1:%d", b.loop.port)})
 	}
-	e, err := runenvoy.Start(ctx, runenvoy.Options{Binary: b.envoy, Config: config.Bytes(), Workers: workers, Cores: cores})
+	toCluster := envoy.Route{Prefix: "/", Cluster: clusterName(0)}
+	if clusters > 1 {
+		toCluster = envoy.Route{Prefix: "/", Action: "cluster_header: " + clusterHeader}
+	}
+	for i := range listeners {
+		bootstrap.Listeners[i].Routes = []envoy.Route{{Match: "path: " + directPath, Extra: "direct_response: { status: 503 }"}, toCluster}
+	}
+	e, err := envoy.Start(ctx, envoy.Options{
+		Binary: b.envoy, Bootstrap: bootstrap, Workers: workers, Cores: cores, Flags: []string{"--log-level", "warning"},
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &envoy{e}, nil
+	return &server{e}, nil
 }
 
+func clusterName(n int) string { return fmt.Sprintf("c%d", n) }
+
 // port is a listener's.
-func (e *envoy) port(listener string) int { return int(e.Listeners[listener].Port()) }
+func (e *server) port(listener string) int { return int(e.Listeners[listener].Port()) }
 
 // cpu is how much CPU time all of Envoy's threads have taken: the kernel's account of the process, in nanoseconds.
-func (e *envoy) cpu() (time.Duration, error) {
+func (e *server) cpu() (time.Duration, error) {
 	// The clock of another process, as clock_getcpuclockid(3) makes it from its id.
 	const schedulerTime = 2
 	clock := int32(^e.PID)<<3 | schedulerTime
@@ -66,7 +68,7 @@ func (e *envoy) cpu() (time.Duration, error) {
 }
 
 // memory is the size of what Envoy has in memory, in bytes. (The number in /proc/PID/status is a cheap estimate.)
-func (e *envoy) memory() (float64, error) {
+func (e *server) memory() (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", e.PID))
 	if err != nil {
 		return 0, err

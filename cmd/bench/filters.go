@@ -2,17 +2,11 @@
 
 package main
 
-import "fmt"
-
-// A listener of Envoy's, with the one filter before the router that it is there to measure.
-type listener struct {
-	Name   string
-	Filter string // an item of the list of HTTP filters, in YAML; "" is none
-}
+import "envoy-circuit-breaker/internal/envoy"
 
 // Files of the plugins, as make builds them.
 const (
-	pluginFile  = "build/plugin.wasm"
+	pluginFile  = envoy.PluginFile
 	emptyFile   = "build/plugin-empty.wasm"
 	meteredFile = "build/plugin-allocs.wasm" // ours, with an export that tells how much it has allocated
 )
@@ -29,33 +23,19 @@ const (
 	manyConfig = `{"max_breakers": 1000000}`
 )
 
-func unfiltered(name string) listener { return listener{Name: name} }
+func unfiltered(name string) envoy.Listener { return envoy.Listener{Name: name} }
 
-func empty() listener { return wasm("empty", "empty", emptyFile, "{}") }
+func empty() envoy.Listener {
+	return envoy.Listener{Name: "empty", Plugin: &envoy.Plugin{Name: "empty", VMID: "empty", File: emptyFile, Config: "{}"}}
+}
 
 // ours has, by its name, breakers of its own. All of an Envoy's are in one virtual machine, as they are by default.
-func ours(name, config string) listener { return wasm(name, "ours", pluginFile, config) }
-
-func wasm(name, vm, file, config string) listener {
-	return listener{name, fmt.Sprintf(`
-          - name: plugin
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
-              config:
-                name: %[1]s
-                failure_policy: FAIL_RELOAD
-                configuration:
-                  "@type": type.googleapis.com/google.protobuf.StringValue
-                  value: '%[3]s'
-                vm_config:
-                  vm_id: %[4]s
-                  runtime: envoy.wasm.runtime.v8
-                  code:
-                    local: { filename: %[2]s }`, name, file, config, vm)}
+func ours(name, config string) envoy.Listener {
+	return envoy.Listener{Name: name, Plugin: &envoy.Plugin{Name: name, VMID: "ours", Config: config}}
 }
 
 // admissionControl is Envoy's own relative of a circuit breaker. It shares nothing between workers either.
-var admissionControl = listener{"admission_control", `
+var admissionControl = envoy.Listener{Name: "admission_control", FiltersBefore: `
           - name: envoy.filters.http.admission_control
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.admission_control.v3.AdmissionControl
@@ -66,7 +46,7 @@ var admissionControl = listener{"admission_control", `
                 grpc_criteria: { grpc_success_status: [0] }`}
 
 // lua is the least of a breaker that fits in a few lines of Lua: each worker counts for itself, and all clusters together.
-var lua = listener{"lua", `
+var lua = envoy.Listener{Name: "lua", FiltersBefore: `
           - name: envoy.filters.http.lua
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua

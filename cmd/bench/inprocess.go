@@ -61,7 +61,7 @@ func (b *bench) measureInProcess(ctx context.Context) (err error) {
 	return nil
 }
 
-const cluster = "c0"
+var cluster = clusterName(0)
 
 // serve sends a request through a worker, and ends it with a status of the upstream's.
 func serve(vm *wasmhost.VM, status int) error {

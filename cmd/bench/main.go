@@ -22,14 +22,15 @@ import (
 
 func main() {
 	var b bench
-	flag.StringVar(&b.envoy, "envoy", "envoy", "Envoy's binary")
+	binary := command.Envoy()
 	flag.IntVar(&b.rounds, "rounds", 60, "how many times to measure each variant, at least 5")
 	flag.IntVar(&b.growth, "growth", 1_000_000, "how many requests memory is watched over")
 	picture := flag.String("picture", "build/bench.svg", "where to draw the figures")
 	only := flag.String("only", "", "the parts to measure, separated by commas, of "+strings.Join(partNames(), ", ")+"; all if empty")
-	flag.Parse()
-
-	command.Main("bench", func(ctx context.Context) error { return b.run(ctx, *only, *picture) })
+	command.Main("bench", func(ctx context.Context) error {
+		b.envoy = *binary
+		return b.run(ctx, *only, *picture)
+	})
 }
 
 // A bench is one run.

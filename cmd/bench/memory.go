@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"fmt"
+
+	"envoy-circuit-breaker/internal/envoy"
 )
 
 const (
@@ -52,7 +54,7 @@ func (b *bench) measureMemory(ctx context.Context) error {
 // sizeOf returns how large an Envoy is, with requests behind it, and with the filter also by how much it grows when the filter
 // sees 1,000 clusters more.
 func (b *bench) sizeOf(ctx context.Context, workers int, with bool) (size, thousand float64, err error) {
-	listeners, used := []listener{unfiltered("none")}, "none"
+	listeners, used := []envoy.Listener{unfiltered("none")}, "none"
 	if with {
 		listeners, used = append(listeners, ours("many", manyConfig)), "many"
 	}

@@ -84,7 +84,7 @@ func (b *bench) measureRequests(ctx context.Context) error {
 }
 
 // measureVariants measures the CPU of each variant in the rounds that are the nth Envoy's.
-func (b *bench) measureVariants(ctx context.Context, e *envoy, n int) error {
+func (b *bench) measureVariants(ctx context.Context, e *server, n int) error {
 	// Open the breaker that is to be measured open.
 	if _, err := b.loop.run(load{port: e.port("open"), requests: [][]byte{request(failPath, 0)}, connections: 1, count: 100}, nil, nil); err != nil {
 		return err
@@ -121,7 +121,7 @@ func (b *bench) measureVariants(ctx context.Context, e *envoy, n int) error {
 }
 
 // slice loads Envoy as much as it can take for a moment, and returns how many µs of CPU a request takes.
-func (b *bench) slice(e *envoy, w load) (cpu float64, l loaded, err error) {
+func (b *bench) slice(e *server, w load) (cpu float64, l loaded, err error) {
 	w.connections, w.warmUp = connections, settling
 	var before, after time.Duration
 	l, err = b.loop.run(w,
@@ -134,7 +134,7 @@ func (b *bench) slice(e *envoy, w load) (cpu float64, l loaded, err error) {
 	return (after - before).Seconds() * 1e6 / float64(l.answered), l, nil
 }
 
-func (v *variant) load(e *envoy, l load) load {
+func (v *variant) load(e *server, l load) load {
 	l.port, l.requests = e.port(v.listener), [][]byte{request(v.path, 0)}
 	return l
 }
@@ -180,7 +180,7 @@ var quantiles = [...]struct {
 
 // measureLatency measures how long answers take at half of the load that Envoy can take with the empty plugin. Both plugins get
 // requests at the same moments in a round.
-func (b *bench) measureLatency(ctx context.Context, e *envoy, empty, ours *variant) (*latency, error) {
+func (b *bench) measureLatency(ctx context.Context, e *server, empty, ours *variant) (*latency, error) {
 	m := &latency{rate: median(empty.rate) / 2}
 	for round := range latencyRounds {
 		for i, n := range rand.Perm(2) {

@@ -6,6 +6,8 @@ import (
 	"context"
 	"os"
 	"time"
+
+	"envoy-circuit-breaker/internal/envoy"
 )
 
 const startRounds = 3
@@ -45,7 +47,7 @@ func (b *bench) measureStart(ctx context.Context) error {
 }
 
 // startAdded returns by how many seconds a plugin delays the first answer of an Envoy that may run on the cores.
-func (b *bench) startAdded(ctx context.Context, cores string, plugin listener) (float64, error) {
+func (b *bench) startAdded(ctx context.Context, cores string, plugin envoy.Listener) (float64, error) {
 	without, err := b.startOf(ctx, cores, unfiltered("main"))
 	if err != nil {
 		return 0, err
@@ -55,7 +57,7 @@ func (b *bench) startAdded(ctx context.Context, cores string, plugin listener) (
 }
 
 // startOf returns how long an Envoy takes from nothing to its first answer.
-func (b *bench) startOf(ctx context.Context, cores string, l listener) (took time.Duration, err error) {
+func (b *bench) startOf(ctx context.Context, cores string, l envoy.Listener) (took time.Duration, err error) {
 	began := time.Now()
 	e, err := b.startEnvoyOn(ctx, cores, 1, 1, l)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"envoy-circuit-breaker/breaker"
+
 	"sigs.k8s.io/yaml"
 )
 
@@ -109,11 +111,11 @@ func TestQuantile(t *testing.T) {
 
 func TestSpans(t *testing.T) {
 	got := spans([]sample{
-		{0, closed, 0}, {1, closed, 0}, {2, open, 0}, {3, open, 0},
-		{4, open, 1}, // it was half-open in between
-		{5, halfOpen, 1}, {6, open, 2}, {7, closed, 2}, {8, closed, 2},
+		{0, breaker.Closed, 0}, {1, breaker.Closed, 0}, {2, breaker.Open, 0}, {3, breaker.Open, 0},
+		{4, breaker.Open, 1}, // it was half-open in between
+		{5, breaker.HalfOpen, 1}, {6, breaker.Open, 2}, {7, breaker.Closed, 2}, {8, breaker.Closed, 2},
 	})
-	want := []span{{0, 2, closed}, {2, 4, open}, {4, 4, halfOpen}, {4, 5, open}, {5, 6, halfOpen}, {6, 7, open}, {7, 8, closed}}
+	want := []span{{0, 2, breaker.Closed}, {2, 4, breaker.Open}, {4, 4, breaker.HalfOpen}, {4, 5, breaker.Open}, {5, 6, breaker.HalfOpen}, {6, 7, breaker.Open}, {7, 8, breaker.Closed}}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
@@ -137,7 +139,7 @@ func TestRates(t *testing.T) {
 // The picture is well-formed, and says what it must.
 func TestPicture(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "demo.svg")
-	states := []span{{0, 6500 * ms, closed}, {6500 * ms, 27 * time.Second, open}, {27 * time.Second, 27 * time.Second, halfOpen}, {27 * time.Second, wholeLength(), closed}}
+	states := []span{{0, 6500 * ms, breaker.Closed}, {6500 * ms, 27 * time.Second, breaker.Open}, {27 * time.Second, 27 * time.Second, breaker.HalfOpen}, {27 * time.Second, wholeLength(), breaker.Closed}}
 	if err := drawPicture(file, history(withoutBreaker), history(withBreaker), states); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +169,7 @@ func TestPicture(t *testing.T) {
 func TestScreenFits(t *testing.T) {
 	for at := time.Duration(0); at <= wholeLength()+time.Second; at += time.Second {
 		s := second{[outcomes]int{1000, 1000, 1000, 1000}, 5 * time.Second}
-		for _, line := range strings.Split(screen(frame{at, halfOpen, s, s}), "\n") {
+		for _, line := range strings.Split(screen(frame{at, breaker.HalfOpen, s, s}), "\n") {
 			for _, escape := range append(stateEscapes[:], bold, plain) {
 				line = strings.ReplaceAll(line, escape, "")
 			}
@@ -179,15 +181,15 @@ func TestScreenFits(t *testing.T) {
 }
 
 func TestConfigIsYAML(t *testing.T) {
-	text, err := envoyConfig("127.0.0.1:1111", "127.0.0.1:2222")
+	text, err := bootstrap("127.0.0.1:1111", "127.0.0.1:2222").YAML()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := yaml.YAMLToJSONStrict(text); err != nil {
+	if _, err := yaml.YAMLToJSONStrict([]byte(text)); err != nil {
 		t.Errorf("%v in\n%s", err, text)
 	}
-	for _, part := range []string{"port_value: 1111", "port_value: 2222", "timeout: 0.25s", `"consecutive_failures": 10`} {
-		if strings.Count(string(text), part) == 0 {
+	for _, part := range []string{"port_value: 1111", "port_value: 2222", "timeout: 0.25s", `\"consecutive_failures\": 10`} {
+		if strings.Count(text, part) == 0 {
 			t.Errorf("the configuration lacks %s:\n%s", part, text)
 		}
 	}

@@ -1,19 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	_ "embed"
-	"encoding/json"
 	"fmt"
-	"net"
-	"net/url"
-	"strconv"
-	"strings"
-	"text/template"
 	"time"
 
-	"envoy-circuit-breaker/internal/runenvoy"
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/envoy"
 )
 
 // policy is the breaker's. Ten failures in a row open it, since half of all within 10 s, the default, would take seconds at
@@ -27,85 +20,49 @@ const policy = `{
 
 const settleTimeout = 5 * time.Second // for the last request to be counted
 
-//go:embed envoy.yaml.tmpl
-var configText string
-
 // A proxy is the demo's running Envoy.
-type proxy struct{ *runenvoy.Envoy }
+type proxy struct{ *envoy.Envoy }
 
 // startEnvoy starts an Envoy with the listeners "without" and "with", and waits until it serves.
 func startEnvoy(ctx context.Context, binary, withoutService, withService string) (*proxy, error) {
-	config, err := envoyConfig(withoutService, withService)
-	if err != nil {
-		return nil, err
-	}
-	e, err := runenvoy.Start(ctx, runenvoy.Options{Binary: binary, Config: config, Workers: 2})
+	e, err := envoy.Start(ctx, envoy.Options{
+		Binary: binary, Bootstrap: bootstrap(withoutService, withService), Workers: 2, Flags: []string{"--log-level", "warning"},
+	})
 	if err != nil {
 		return nil, err
 	}
 	return &proxy{e}, nil
 }
 
-func envoyConfig(withoutService, withService string) ([]byte, error) {
-	type listener struct {
-		Name, Policy, Timeout string
-		Host, Port            string // of the service
+// bootstrap is that of the demo's Envoy: two listeners with a service of their own behind each, one of them with the breaker.
+func bootstrap(withoutService, withService string) (b envoy.Bootstrap) {
+	for _, side := range []struct {
+		name, service string
+		plugin        *envoy.Plugin
+	}{
+		{"without", withoutService, nil},
+		{"with", withService, &envoy.Plugin{Config: policy}},
+	} {
+		cluster := clusterPrefix + side.name
+		b.Clusters = append(b.Clusters, envoy.Cluster{Name: cluster, Address: side.service, Extra: "connect_timeout: 1s"})
+		b.Listeners = append(b.Listeners, envoy.Listener{Name: side.name, Plugin: side.plugin, Routes: []envoy.Route{
+			{Prefix: "/", Cluster: cluster, Action: fmt.Sprintf("timeout: %gs", routeTimeout.Seconds())},
+		}})
 	}
-	sides := []listener{{Name: "without"}, {Name: "with", Policy: strings.ReplaceAll(policy, "\n", " ")}}
-	for i, address := range []string{withoutService, withService} {
-		host, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		sides[i].Host, sides[i].Port = host, port
-		sides[i].Timeout = strconv.FormatFloat(routeTimeout.Seconds(), 'f', -1, 64) + "s"
-	}
-	var out bytes.Buffer
-	err := template.Must(template.New("envoy.yaml").Parse(configText)).Execute(&out, sides)
-	return out.Bytes(), err
+	return b
 }
 
-// breakerStats are those of the breaker before the payment service.
-type breakerStats struct {
-	Calls, Late, Neutral, Rejected, Errors int
-	State                                  state
-	OpenedHalfOpenFailure                  int `json:"opened_half_open_failure"`
-}
+const clusterPrefix = "payments-"
 
-// sum is the number of requests, by what became of them.
-func (s breakerStats) sum() int { return s.Calls + s.Late + s.Neutral + s.Rejected }
-
-// stats reads the breaker's stats: all 0 before the first request.
-func (p *proxy) stats(ctx context.Context) (breakerStats, error) {
-	const prefix = "wasmcustom.circuit_breaker.breaker.cluster.payments-with."
-	var answer struct {
-		Stats []struct {
-			Name  string
-			Value json.RawMessage
-		}
-	}
-	body, err := p.Ask(ctx, "/stats?format=json&filter="+url.QueryEscape("^"+prefix))
-	if err != nil {
-		return breakerStats{}, err
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return breakerStats{}, err
-	}
-	byName := map[string]json.RawMessage{}
-	for _, s := range answer.Stats {
-		byName[strings.TrimPrefix(s.Name, prefix)] = s.Value
-	}
-	text, err := json.Marshal(byName)
-	if err != nil {
-		return breakerStats{}, err
-	}
-	var stats breakerStats
-	return stats, json.Unmarshal(text, &stats)
+// stats reads the stats of the breaker before the payment service: all 0 before the first request.
+func (p *proxy) stats(ctx context.Context) (envoy.BreakerStats, error) {
+	all, err := p.Breakers(ctx, "breaker")
+	return all[clusterPrefix+"with"], err
 }
 
 // settled waits until the breaker has counted so many requests, each once, and returns its stats. An error says that it
 // has not.
-func (p *proxy) settled(ctx context.Context, requests int) (breakerStats, error) {
+func (p *proxy) settled(ctx context.Context, requests int) (envoy.BreakerStats, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	poll := time.NewTicker(sampleInterval)
@@ -115,14 +72,14 @@ func (p *proxy) settled(ctx context.Context, requests int) (breakerStats, error)
 		if err != nil {
 			return stats, err
 		}
-		if stats.sum() == requests && stats.Errors == 0 {
+		if stats.Sum() == uint64(requests) && stats[breaker.Errors] == 0 {
 			return stats, nil
 		}
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
-			return stats, fmt.Errorf("the breaker's numbers do not add up: calls + late + neutral + rejected = %d, with %d requests: %+v",
-				stats.sum(), requests, stats)
+			return stats, fmt.Errorf("the breaker's numbers do not add up: calls + late + neutral + rejected = %d, with %d requests: %v",
+				stats.Sum(), requests, stats)
 		}
 	}
 }

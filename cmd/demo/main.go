@@ -10,15 +10,14 @@ import (
 	"os"
 	"time"
 
+	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/internal/command"
 )
 
 func main() {
-	envoy := flag.String("envoy", "envoy", "Envoy's binary")
+	binary := command.Envoy()
 	picture := flag.String("picture", "build/demo.svg", "where to write the picture")
-	flag.Parse()
-
-	command.Main("demo", func(ctx context.Context) error { return run(ctx, *envoy, *picture) })
+	command.Main("demo", func(ctx context.Context) error { return run(ctx, *binary, *picture) })
 }
 
 // run returns nil when the demo has been shown to its end and its numbers add up. Nothing is left running when it returns.
@@ -65,7 +64,7 @@ func run(ctx context.Context, binary, picture string) error {
 		fmt.Printf("This machine was too busy for exact latencies: requests left up to %.0f ms late,\nwhich counts.\n", lag.Seconds()*1000)
 	}
 	fmt.Printf("\nThe breaker counted %d calls + %d late + %d neutral + %d rejected\n= %d requests: all of them, each once.\n",
-		stats.Calls, stats.Late, stats.Neutral, stats.Rejected, stats.sum())
+		stats[breaker.Calls], stats[breaker.Late], stats[breaker.Neutrals], stats[breaker.Rejected], stats.Sum())
 	fmt.Printf("The picture is in %s.\n", picture)
 	return nil
 }
@@ -91,8 +90,8 @@ func outage(ctx context.Context, envoy *proxy, without, with *side) ([]sample, t
 			<-loaded
 			return nil, 0, fmt.Errorf("asking envoy: %w", err)
 		}
-		samples = append(samples, sample{at, stats.State, stats.OpenedHalfOpenFailure})
-		view.show(frame{at: at, state: stats.State, without: without.lastSecond(at), with: with.lastSecond(at)})
+		samples = append(samples, sample{at, stats.State(), stats[breaker.OpenedHalfOpenFailure]})
+		view.show(frame{at: at, state: stats.State(), without: without.lastSecond(at), with: with.lastSecond(at)})
 		select {
 		case <-tick.C:
 		case lag := <-loaded:

@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/internal/picture"
 )
 
@@ -114,7 +115,7 @@ func statesPlot(states []span) *plot.Plot {
 	p.Y.Width = 0
 	for _, half := range []bool{false, true} { // the short half-open spans last, so that nothing covers them
 		for _, s := range states {
-			if half == (s.state == halfOpen) {
+			if half == (s.state == breaker.HalfOpen) {
 				to := max(s.to, s.from+leastSpan)
 				p.Add(polygon(rectangle(s.from.Seconds(), to.Seconds()), stateColors[s.state]))
 			}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"envoy-circuit-breaker/breaker"
+
 	"golang.org/x/term"
 )
 
@@ -19,7 +21,7 @@ const (
 // A frame is what there is to see at a time.
 type frame struct {
 	at            time.Duration
-	state         state
+	state         breaker.State
 	without, with second
 }
 
@@ -78,7 +80,7 @@ const (
 )
 
 // stateEscapes colour the states' names on a terminal.
-var stateEscapes = [states]string{"\x1b[32m", "\x1b[31m", "\x1b[33m"}
+var stateEscapes = [...]string{breaker.Closed: "\x1b[32m", breaker.Open: "\x1b[31m", breaker.HalfOpen: "\x1b[33m"}
 
 // screen returns a frame as a few lines for a terminal.
 func screen(f frame) string {

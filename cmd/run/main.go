@@ -7,16 +7,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"syscall"
 	"time"
 
 	"envoy-circuit-breaker/internal/command"
-	"envoy-circuit-breaker/internal/process"
+	"envoy-circuit-breaker/internal/envoy"
 )
 
 // The ports of envoy.yaml.
@@ -32,15 +30,13 @@ const (
 const startTimeout = time.Minute
 
 func main() {
-	envoy := flag.String("envoy", "envoy", "Envoy's binary")
+	binary := command.Envoy()
 	config := flag.String("config", "envoy.yaml", "Envoy's configuration, which has to use the same ports as envoy.yaml")
-	flag.Parse()
-
-	command.Main("run", func(ctx context.Context) error { return run(ctx, *envoy, *config) })
+	command.Main("run", func(ctx context.Context) error { return run(ctx, *binary, *config) })
 }
 
 // run returns nil when ctx ends, and an error when anything else ends it. Envoy is gone when it returns.
-func run(ctx context.Context, envoy, config string) error {
+func run(ctx context.Context, binary, config string) error {
 	for _, address := range []string{listener, admin, status} {
 		// Envoy would share the listener's port with another Envoy, and requests would reach either of them.
 		l, err := listen(address)
@@ -59,30 +55,35 @@ func run(ctx context.Context, envoy, config string) error {
 		go server.Serve(l)
 	}
 
-	cmd := exec.Command(envoy, "--config-path", config, "--concurrency", "2", "--disable-hot-restart",
-		"--file-flush-interval-msec", "50", // or the access log would lag by up to 10 s
-		"--log-level", "warning", "--component-log-level", "wasm:info") // warnings, and what the plugin says
-	cmd.Stdout, cmd.Stderr = relay{os.Stdout}, relay{os.Stderr}
-	p, err := process.Start(cmd)
+	e, err := envoy.Start(ctx, envoy.Options{
+		Binary: binary, ConfigFile: config, Workers: 2,
+		Flags:  []string{"--log-level", "warning", "--component-log-level", "wasm:info"}, // warnings, and what the plugin says
+		Stdout: os.Stdout, Stderr: os.Stderr,
+	})
 	if err != nil {
-		return fmt.Errorf("starting envoy: %w", err)
+		return ignoreInterrupt(ctx, err)
 	}
-	defer p.Stop()
-
+	defer e.Stop()
 	for _, path := range []string{"/payments", "/catalog"} {
-		if err := await(ctx, p, "http://"+listener+path); err != nil {
-			return err
+		if err := await(ctx, e, "http://"+listener+path); err != nil {
+			return ignoreInterrupt(ctx, err)
 		}
 	}
-	if ctx.Err() == nil {
-		fmt.Print(guide)
-	}
+	fmt.Print(guide)
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-p.Done():
-		return envoyEnded(p)
+	case <-e.Done():
+		return e.Err()
 	}
+}
+
+// ignoreInterrupt returns an error unless it is for Ctrl-C that something has not come about.
+func ignoreInterrupt(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // listen is net.Listen with an error that says what to do about a port that is taken.
@@ -96,12 +97,8 @@ func listen(address string) (net.Listener, error) {
 	return l, err
 }
 
-// A relay hides that a writer is a file, which makes exec pass on output through a pipe. A file would be handed to Envoy, which
-// opens its standard output a second time for the access log: when that is a file, the two of us would overwrite each other.
-type relay struct{ io.Writer }
-
-// await polls url until it is answered with 200, or ctx ends.
-func await(ctx context.Context, p *process.Process, url string) error {
+// await polls url until it is answered with 200.
+func await(ctx context.Context, e *envoy.Envoy, url string) error {
 	client := http.Client{Timeout: time.Second}
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
@@ -118,19 +115,11 @@ func await(ctx context.Context, p *process.Process, url string) error {
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
-			return nil
-		case <-p.Done():
-			return envoyEnded(p)
+			return ctx.Err()
+		case <-e.Done():
+			return e.Err()
 		case <-timeout:
 			return fmt.Errorf("%s was not answered within %v: %w", url, startTimeout, err)
 		}
 	}
-}
-
-func envoyEnded(p *process.Process) error {
-	how := "exit status 0"
-	if err := p.Err(); err != nil {
-		how = err.Error()
-	}
-	return fmt.Errorf("envoy ended by itself: %s; its log is above", how)
 }

@@ -1,0 +1,379 @@
+package envoy_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/envoy"
+	"envoy-circuit-breaker/internal/envoytest"
+)
+
+const statusPath = "/circuit-breakers"
+
+// board is an Envoy with a status page on a listener of its own.
+type board struct {
+	*envoytest.Envoy
+	t *testing.T
+}
+
+// openBoard starts an Envoy with these clusters, each under a prefix of its own in the main listener.
+func openBoard(t *testing.T, config string, clusters map[string]envoy.Cluster) *board {
+	t.Helper()
+	main := envoy.Listener{Plugin: &envoy.Plugin{Config: config}}
+	var all []envoy.Cluster
+	for _, prefix := range slices.Sorted(maps.Keys(clusters)) {
+		c := clusters[prefix]
+		all = append(all, c)
+		main.Routes = append(main.Routes, envoy.Route{Prefix: prefix, Cluster: c.Name})
+	}
+	return &board{t: t, Envoy: envoytest.Start(t, envoy.Bootstrap{
+		Clusters: all,
+		Listeners: []envoy.Listener{main, {
+			Name:   "status",
+			Plugin: &envoy.Plugin{Config: fmt.Sprintf(`{"status": {"path": %q}}`, statusPath)},
+			Routes: []envoy.Route{{Prefix: "/elsewhere", Extra: `direct_response: { status: 200, body: { inline_string: "elsewhere" } }`}},
+		}},
+	})}
+}
+
+// ask sends a request to the status listener.
+func (b *board) ask(method, path, accept string) envoytest.Answer {
+	b.t.Helper()
+	request, err := http.NewRequest(method, "http://"+b.Address("status")+path, nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	request.Header.Set("accept", accept)
+	answer := envoytest.Do(request)
+	if answer.Err != nil {
+		b.t.Fatal(answer.Err)
+	}
+	return answer
+}
+
+// shown is the JSON of the status page.
+type shown struct {
+	Plugin   string
+	At       time.Time
+	Clusters []shownCluster
+}
+
+type shownCluster struct {
+	Cluster        string
+	State          string
+	NextTry        float64 `json:"next_try_seconds"`
+	Trips          int
+	Successes      int
+	Trials         int `json:"trials_in_flight"`
+	Calls          int
+	Failures       int
+	SlowCalls      int     `json:"slow_calls"`
+	FailureRate    float64 `json:"failure_rate"`
+	SlowRate       float64 `json:"slow_rate"`
+	Rejected       int
+	ShadowRejected int `json:"shadow_rejected"`
+	Fallback       int
+	Policy         map[string]any
+	Transitions    []struct {
+		At   time.Time
+		Text string
+	}
+}
+
+// read reads the status page as a program does. No field may be missing or new.
+func (b *board) read() shown {
+	b.t.Helper()
+	a := b.ask("GET", statusPath, "application/json")
+	if a.Status != 200 || a.Header.Get("content-type") != "application/json" {
+		b.t.Fatalf("the status page: %+v", a)
+	}
+	var s shown
+	d := json.NewDecoder(strings.NewReader(a.Body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		b.t.Fatalf("%v in %s", err, a.Body)
+	}
+	return s
+}
+
+func (s shown) cluster(t *testing.T, name string) shownCluster {
+	t.Helper()
+	for _, c := range s.Clusters {
+		if c.Cluster == name {
+			return c
+		}
+	}
+	t.Fatalf("%q is not on the page: %+v", name, s)
+	return shownCluster{}
+}
+
+// spread sends requests to a path of the main listener, at least so many, until both workers have had some. It returns how
+// many it sent.
+func (b *board) spread(path string, atLeast int) (n int) {
+	b.t.Helper()
+	perWorker := func() (counts [2]uint64) {
+		for i := range counts {
+			// Of both listeners, since it is the configured port that is in the name; the other one has none meanwhile.
+			counts[i] = b.Stat(fmt.Sprintf("listener.127.0.0.1_0.worker_%d.downstream_cx_total", i))
+		}
+		return counts
+	}
+	before := perWorker()
+	envoytest.Eventually(b.t, 60*time.Second, func() error {
+		if a := b.Get(path); a.Err != nil {
+			b.t.Fatal(a.Err)
+		}
+		n++
+		if now := perWorker(); n < atLeast || now[0] == before[0] || now[1] == before[1] {
+			return fmt.Errorf("%s: %d requests, connections per worker from %d to %d", path, n, before, now)
+		}
+		return nil
+	})
+	return n
+}
+
+func TestStatusPage(t *testing.T) {
+	t.Parallel()
+	const istio, dots, markup = "outbound|443||api.example.com", "api.v1.example.com", `<b>bold</b>"'&<script>alert(1)</script>`
+	payments, search, catalog, other := envoytest.NewUpstream(t), envoytest.NewUpstream(t), envoytest.NewUpstream(t), envoytest.NewUpstream(t)
+	b := openBoard(t, `{"min_requests": 10, "window": {"duration": "1h"}, "open": {"duration": "1h", "max_duration": "1h", "jitter": 0}, "clusters": [
+			{"match": "search", "open": {"duration": "10ms", "multiplier": 1}, "half_open": {"max_requests": 2}},
+			{"match": "catalog", "slow_call": {"duration": "2s", "rate": 80}},
+			{"match": "shadow", "mode": "shadow"}, {"match": "forced", "mode": "force_open"}, {"match": "disabled", "mode": "disabled"}]}`,
+		map[string]envoy.Cluster{
+			"/payments": {Name: "payments", Address: payments.Address}, "/search": {Name: "search", Address: search.Address},
+			"/catalog": {Name: "catalog", Address: catalog.Address}, "/shadow": {Name: "shadow", Address: payments.Address},
+			"/forced": {Name: "forced", Address: other.Address}, "/disabled": {Name: "disabled", Address: other.Address},
+			"/istio": {Name: istio, Address: other.Address}, "/dots": {Name: dots, Address: other.Address},
+			"/markup": {Name: markup, Address: other.Address},
+		})
+
+	if s := b.read(); s.Plugin != "breaker" || s.Clusters == nil || len(s.Clusters) != 0 {
+		t.Errorf("before any request: %+v", s)
+	}
+
+	payments.Handle(envoytest.Status(500))
+	requests := map[string]int{}
+	for _, path := range []string{"/payments", "/shadow", "/forced", "/disabled", "/istio", "/dots", "/markup"} {
+		requests[path] = b.spread(path, 20)
+	}
+
+	// Two of catalog's calls fail and one is slow.
+	calls := b.spread("/catalog", 17) + 3
+	catalog.Handle(envoytest.Status(500))
+	b.Get("/catalog")
+	b.Get("/catalog")
+	release := make(chan struct{})
+	catalog.Handle(envoytest.Hang(release))
+	time.AfterFunc(2100*time.Millisecond, func() { close(release) })
+	b.Get("/catalog")
+
+	// Search opens, fails two trials, then has a good one, and one in flight.
+	search.Handle(envoytest.Status(500))
+	for range 10 {
+		b.Get("/search")
+	}
+	trial := func() {
+		envoytest.Eventually(t, 30*time.Second, func() error {
+			if a := b.Get("/search"); a.Header.Get("x-circuit-breaker") != "" {
+				return fmt.Errorf("rejected: %+v", a)
+			}
+			return nil
+		})
+	}
+	trial()
+	trial()
+	search.Handle(envoytest.Status(200))
+	trial()
+	search.Handle(envoytest.Hang(nil))
+	go b.Get("/search")
+	envoytest.Eventually(t, 30*time.Second, func() error {
+		if n := search.InFlight(); n != 1 {
+			return fmt.Errorf("%d trials in flight", n)
+		}
+		return nil
+	})
+
+	// What a request did shows when it has ended, which is a moment after its client has the answer.
+	envoytest.Eventually(t, 10*time.Second, func() error {
+		if n := b.Breaker("catalog")[breaker.Calls]; n != uint64(calls) {
+			return fmt.Errorf("catalog has %d calls, want %d", n, calls)
+		}
+		return nil
+	})
+	before := b.Stats("wasmcustom.")
+	s := b.read()
+
+	var names []string
+	for _, c := range s.Clusters {
+		names = append(names, c.Cluster)
+	}
+	if want := slices.Sorted(slices.Values([]string{"payments", "search", "catalog", "shadow", "forced", "disabled", istio, dots, markup})); !slices.Equal(names, want) {
+		t.Errorf("the page has %q, want each cluster once, by name: %q", names, want)
+	}
+	if age := time.Since(s.At); age < -time.Minute || age > time.Minute {
+		t.Errorf("the page's time is %v", s.At)
+	}
+
+	c := s.cluster(t, "payments")
+	if c.State != "open" || c.NextTry < 3000 || c.NextTry > 3600 || c.Trips != 1 || c.Rejected != requests["/payments"]-10 || c.Calls != 0 {
+		t.Errorf("payments: %+v", c)
+	}
+	if len(c.Transitions) != 1 || c.Transitions[0].Text != "closed -> open: 10/10 failed in 1h0m0s, threshold 50%; open for 1h0m0s, trip 1 in a row" {
+		t.Errorf("payments' history: %+v", c.Transitions)
+	}
+
+	c = s.cluster(t, "search")
+	if c.State != "half_open" || c.Successes != 1 || c.Trials != 1 || c.NextTry != 0 || c.Trips != 3 {
+		t.Errorf("search: %+v", c)
+	}
+	var history []string
+	for i, transition := range c.Transitions {
+		change, _, _ := strings.Cut(transition.Text, ":")
+		history = append(history, change)
+		if i > 0 && transition.At.After(c.Transitions[i-1].At.Add(100*time.Millisecond)) { // it is told by whichever worker it was
+			t.Errorf("search's history is not in order: %+v", c.Transitions)
+		}
+	}
+	tried, failed := "open -> half_open", "half_open -> open"
+	if want := []string{tried, failed, tried, failed, tried}; !slices.Equal(history, want) {
+		t.Errorf("search's history: %q, want the last five of six, the newest first: %q", history, want)
+	}
+
+	c = s.cluster(t, "catalog")
+	if c.State != "closed" || c.Calls != calls || c.Failures != 2 || c.SlowCalls != 1 || c.Rejected != 0 || c.Transitions == nil || len(c.Transitions) != 0 {
+		t.Errorf("catalog: %+v", c)
+	}
+	if want := 100 / float64(c.Calls); c.SlowRate != want || c.FailureRate != 2*want {
+		t.Errorf("catalog's rates: %+v, want %v slow", c, want)
+	}
+	for key, want := range map[string]any{"mode": "enforce", "window_seconds": 3600.0, "min_requests": 10.0, "failure_rate": 50.0, "slow_call_seconds": 2.0, "slow_call_rate": 80.0} {
+		if c.Policy[key] != want {
+			t.Errorf("catalog's %s is %v, want %v", key, c.Policy[key], want)
+		}
+	}
+
+	c = s.cluster(t, "shadow")
+	if c.State != "open" || c.Policy["mode"] != "shadow" || c.Rejected != 0 || c.ShadowRejected != requests["/shadow"]-10 {
+		t.Errorf("shadow: %+v", c)
+	}
+	if c = s.cluster(t, "forced"); c.State != "forced_open" || c.Rejected != requests["/forced"] {
+		t.Errorf("forced: %+v", c)
+	}
+	if c = s.cluster(t, "disabled"); c.State != "disabled" || c.Calls != 0 {
+		t.Errorf("disabled: %+v", c)
+	}
+	for path, name := range map[string]string{"/istio": istio, "/dots": dots, "/markup": markup} {
+		if c = s.cluster(t, name); c.State != "closed" || c.Calls != requests[path] || c.FailureRate != 0 {
+			t.Errorf("%s: %+v, want %d calls", name, c, requests[path])
+		}
+	}
+
+	t.Run("HTML", func(t *testing.T) {
+		for _, accept := range []string{"text/html,application/xhtml+xml,*/*;q=0.8", "*/*", ""} {
+			a := b.ask("GET", statusPath+"?at=now", accept)
+			if a.Status != 200 || a.Header.Get("content-type") != "text/html; charset=utf-8" {
+				t.Fatalf("accept %q: %+v", accept, a)
+			}
+			body := strings.ReplaceAll(a.Body, "<wbr>", "")
+			for _, name := range names {
+				if n := strings.Count(body, "<h2>"+html.EscapeString(name)+"</h2>"); n != 1 {
+					t.Errorf("%q is %d times on the page, want once", name, n)
+				}
+			}
+			if strings.Contains(a.Body, "<script") || strings.Contains(a.Body, "<b>bold") {
+				t.Error("a cluster's name is not escaped")
+			}
+			if strings.Index(a.Body, "<h2>payments<") > strings.Index(a.Body, "<h2>catalog<") {
+				t.Error("a closed breaker comes before an open one")
+			}
+		}
+	})
+	t.Run("headers", func(t *testing.T) {
+		for _, accept := range []string{"text/html", "application/json"} {
+			a := b.ask("GET", statusPath, accept)
+			for name, want := range map[string]string{
+				"cache-control":           "no-store",
+				"x-content-type-options":  "nosniff",
+				"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+			} {
+				if got := a.Header.Get(name); got != want {
+					t.Errorf("%s of %s: %q, want %q", name, accept, got, want)
+				}
+			}
+		}
+		if e := b.Logged(statusPath); e.Details != "circuit_breaker_status" || e.Status != 200 || e.Cluster != "" {
+			t.Errorf("the access log: %+v", e)
+		}
+	})
+	t.Run("GET only", func(t *testing.T) {
+		for _, method := range []string{"POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"} {
+			a := b.ask(method, statusPath+"?"+method, "*/*")
+			if a.Status != 405 || a.Header.Get("allow") != "GET" || strings.Contains(a.Body, "payments") {
+				t.Errorf("%s: %+v", method, a)
+			}
+			if e := b.Logged(statusPath + "?" + method); e.Details != "circuit_breaker_status" || e.Status != 405 {
+				t.Errorf("the access log: %+v", e)
+			}
+		}
+	})
+	t.Run("other paths", func(t *testing.T) {
+		if a := b.ask("GET", "/elsewhere", "*/*"); a.Status != 200 || a.Body != "elsewhere" {
+			t.Errorf("a route: %+v", a)
+		}
+		for _, path := range []string{"/", statusPath + "/", statusPath + "x", "/x" + statusPath, "/CIRCUIT-BREAKERS"} {
+			if a := b.ask("GET", path, "*/*"); a.Status != 404 || a.Body != "" {
+				t.Errorf("%s: %+v", path, a)
+			}
+		}
+	})
+	t.Run("changes nothing", func(t *testing.T) {
+		for range 50 {
+			b.ask("GET", statusPath, "text/html")
+			b.read()
+		}
+		if after := b.Stats("wasmcustom."); !maps.Equal(before, after) {
+			t.Errorf("stats before %v\nand after %v", before, after)
+		}
+		again := b.read()
+		again.At = s.At
+		for i := range again.Clusters {
+			if c := &again.Clusters[i]; c.NextTry > 0 && c.NextTry < s.Clusters[i].NextTry {
+				c.NextTry = s.Clusters[i].NextTry // time passes
+			}
+		}
+		if fmt.Sprint(again) != fmt.Sprint(s) {
+			t.Errorf("the page before: %+v\nand after: %+v", s, again)
+		}
+	})
+}
+
+// Without a path in the configuration there is no page, and what would be its path is like any other.
+func TestNoStatusPage(t *testing.T) {
+	t.Parallel()
+	upstream := envoytest.NewUpstream(t)
+	upstream.Handle(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "the upstream's own") })
+	b := openBoard(t, `{"failure_rate": 60}`, map[string]envoy.Cluster{statusPath: {Name: "pages", Address: upstream.Address}})
+	if a := b.Get(statusPath); a.Status != 200 || a.Body != "the upstream's own" {
+		t.Errorf("%+v", a)
+	}
+	envoytest.Eventually(t, 10*time.Second, func() error {
+		if c := b.read().cluster(t, "pages"); c.Calls != 1 || c.Policy["failure_rate"] != 60.0 {
+			return fmt.Errorf("%+v", c)
+		}
+		return nil
+	})
+	// The page's own listener has no say in what other listeners go by.
+	if n := strings.Count(b.Log(), "configuration loaded: "); n != 1 {
+		t.Errorf("%d configurations were loaded, want 1", n)
+	}
+}

@@ -1,0 +1,30 @@
+package inprocess_test
+
+import (
+	"testing"
+
+	"envoy-circuit-breaker/e2e/internal/istio"
+	"envoy-circuit-breaker/internal/wasmhost"
+)
+
+// The WasmPlugin of deploy/istio does what it says, with the configuration that Istio makes of it.
+func TestIstioInProcess(t *testing.T) {
+	files := istio.Read(t)
+	name := istio.PluginNames(files.Plugin)[1]
+	w := startWorkers(t, wasmhost.Options{Plugin: name, Config: istio.PluginConfig(t, files.Plugin)})
+	for i, status := range []int{200, 200, 200, 200, 200, 200, 200, 500, 500, 500} {
+		s := w.send(i%2, wasmhost.Req{Cluster: istio.Payments})
+		if !s.Continued() {
+			t.Fatalf("request %d was rejected", i+1)
+		}
+		w.end(s.Status(status))
+	}
+	s := w.send(0, wasmhost.Req{Cluster: istio.Payments})
+	if s.Continued() {
+		t.Fatal("request 11 was let through")
+	}
+	retryAfter := s.Reply().Headers.Get("retry-after")
+	if want := `{"error": "payments are resting", "state": "open", "retry_after": ` + retryAfter + `}`; s.Reply().Body != want {
+		t.Errorf("the reject: %q, want %q", s.Reply().Body, want)
+	}
+}
