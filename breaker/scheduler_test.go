@@ -453,6 +453,13 @@ func (m stagedTally) Add(s Stat) {
 	m.running.added(s)
 }
 
+func (m stagedTally) Subtract(s Stat) {
+	m.before(m.visible[s])
+	m.running.attempts = 0
+	m.tally[s]--
+	m.note("%v - 1", s)
+}
+
 func (m stagedTally) Set(s Stat, to uint64) {
 	m.before(m.visible[s])
 	m.tally[s] = to
