@@ -109,8 +109,8 @@ type Permit struct {
 // A ticket is what a request was admitted under.
 type ticket struct {
 	epoch uint64
-	// lease is a trial's serial. For a call that has been counted while it still waited, it is how many calls there were
-	// before it, modulo 2^32.
+	// lease is a trial's serial, or 0 when it has given its place back. For a call that has been counted while it still
+	// waited, it is how many calls there were before it, modulo 2^32.
 	lease uint32
 }
 
@@ -316,11 +316,12 @@ func (b *Breaker) StillWaiting(p Permit) Permit {
 }
 
 // Release gives a trial's place to another request, while its verdict still counts if it comes in the same epoch: for a
-// client that takes its time over sending the request.
-func (b *Breaker) Release(p Permit) {
-	if p.kind == trial {
-		b.giveBack(p, false)
+// client that takes its time over sending the request. The permit that it returns takes the other one's place, for Done.
+func (b *Breaker) Release(p Permit) Permit {
+	if p.kind == trial && b.giveBack(p, false) {
+		p.lease = 0
 	}
+	return p
 }
 
 // Observe counts the outcome of a request that this breaker was not asked about, because nobody knew that it would get

@@ -50,6 +50,7 @@ func (w *world) config(p Policy) Config {
 type mutedTally struct{ w *world }
 
 func (m mutedTally) Add(s Stat)            { m.w.tally.Add(s) }
+func (m mutedTally) Subtract(s Stat)       { m.w.tally.Subtract(s) }
 func (m mutedTally) Set(s Stat, to uint64) { m.w.tally.Set(s, to) }
 func (m mutedTally) Value(s Stat) uint64 {
 	if m.w.mute[s] {
@@ -355,7 +356,7 @@ func TestWindowTakenForClean(t *testing.T) {
 	if !w.store.CompareAndSwap(value, version+2) {
 		t.Fatal("the window was not moved")
 	}
-	a.add(Outcome{Result: Failure}, false, w.now)
+	a.add(a.whole(Outcome{Result: Failure}), false, w.now)
 	a.judge(v, 0, false, w.now)
 	if r := w.record(); !r.Window.Watched {
 		t.Error("nobody watches the window")
@@ -596,17 +597,22 @@ func TestStoredTally(t *testing.T) {
 		t.Errorf("nonsense reads %v, %d", totals, streak)
 	}
 	store.refuse = 3
-	for _, o := range []Outcome{{}, {Result: Failure}, {Result: Failure, Slow: true}} {
-		tally.add(o)
+	for _, a := range []addition{{call: true, ended: true}, {call: true, failure: true, streak: true},
+		{call: true, failure: true, slow: true, streak: true}} {
+		tally.add(a)
 	}
 	if totals, streak := tally.read(); totals != (Totals{3, 2, 1}) || streak != 2 {
 		t.Errorf("got %v, %d", totals, streak)
 	}
-	tally.add(Outcome{Slow: true})
+	tally.add(addition{call: true, slow: true}) // counted while it still waits
+	if totals, streak := tally.read(); totals != (Totals{4, 2, 2}) || streak != 2 {
+		t.Errorf("got %v, %d", totals, streak)
+	}
+	tally.add(addition{ended: true})
 	if totals, streak := tally.read(); totals != (Totals{4, 2, 2}) || streak != 0 {
 		t.Errorf("got %v, %d", totals, streak)
 	}
-	tally.add(Outcome{Result: Failure})
+	tally.add(addition{call: true, failure: true, streak: true})
 	tally.endStreak()
 	if totals, streak := tally.read(); totals != (Totals{5, 3, 2}) || streak != 0 {
 		t.Errorf("got %v, %d", totals, streak)
@@ -651,14 +657,17 @@ func TestReasonsOfTrips(t *testing.T) {
 // Rule 10.
 func TestExpiredPermitsUnderALowerLimit(t *testing.T) {
 	p := touchy()
+	p.HalfOpenMaxRequests = 2
 	r := Record{State: HalfOpen}
 	r.lend(10)
 	r.lend(100)
-	if v, eff := p.admit(&r, 50, 0); v.admitted || v.expired != 1 || eff != quiet || r.live != 1 {
-		t.Errorf("%+v, %v, %d live", v, eff, r.live)
+	r.lend(100)
+	now := Time(50).Add(expiryGrace)
+	if v, eff := p.admit(&r, now, 0); v.admitted || v.expired != 1 || v.moved != nil || eff != quiet || r.live != 2 || r.Expired != 1 {
+		t.Errorf("%+v, %v, %d live, %d expired", v, eff, r.live, r.Expired)
 	}
-	if v, eff := p.admit(&r, 50, 0); v.admitted || v.expired != 0 || eff != same {
-		t.Errorf("%+v, %v, %d live", v, eff, r.live)
+	if v, eff := p.admit(&r, now, 0); v.admitted || v.expired != 0 || v.moved != nil || eff != same {
+		t.Errorf("%+v, %v, %d live, %d expired", v, eff, r.live, r.Expired)
 	}
 }
 

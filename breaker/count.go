@@ -96,6 +96,9 @@ func (b *Breaker) countWaiting(p Permit) Permit {
 	}
 	before := b.calls(v.stored)
 	stored := b.add(addition{call: true, slow: true}, v.stored, now)
+	if stored != v.stored {
+		before = b.calls(stored) - 1 // the tally has just moved to the store
+	}
 	b.tally.Add(Waiting)
 	b.judge(v, 0, stored, now)
 	p.kind, p.lease = waiting, uint32(before)
@@ -111,7 +114,7 @@ func (b *Breaker) countRest(p Permit, o Outcome) {
 	if v == nil || v.epoch != p.epoch {
 		return
 	}
-	if b.tally.Value(Waiting) > 0 { // a transition has set it to 0
+	if b.stillWaiting() > 0 {
 		b.tally.Subtract(Waiting)
 	}
 	inWindow := int32(p.lease-uint32(v.base.Calls)) >= 0
@@ -122,6 +125,12 @@ func (b *Breaker) countRest(p Permit, o Outcome) {
 	case o.Result == Success:
 		b.endStreak(v.stored)
 	}
+}
+
+// stillWaiting reads how many calls were counted as slow and still wait. The gauge can be less than nothing for a while: a
+// transition sets it to 0 while others subtract, and so does a hot restart, whose parent takes off what it once added.
+func (b *Breaker) stillWaiting() uint64 {
+	return uint64(max(0, int64(b.tally.Value(Waiting))))
 }
 
 // calls reads the total of calls.
@@ -192,8 +201,8 @@ func (b *Breaker) endStreak(stored bool) {
 // verified reports whether a counter is known to count.
 func (b *Breaker) verified(s Stat) bool { return b.counts == nil || b.counted.Load()&(1<<s) != 0 }
 
-// checkStatCounts finds out, right after adding to it, whether a counter counts or is hidden (rule 14). If it does not, the tally of this breaker moves
-// to the store, for all workers.
+// checkStatCounts finds out, right after adding to it, whether a counter counts or is hidden (rule 14). If it does not, the
+// tally of this breaker moves to the store, for all workers.
 func (b *Breaker) checkStatCounts(s Stat, now Time) bool {
 	for range tries {
 		if b.tally.Value(s) > 0 {
@@ -251,7 +260,7 @@ func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, now Time
 			next.beginWindow(next.Window, now, t)
 		case trips:
 			if why.Reason == SlowCallRate {
-				why.Waiting = min(b.tally.Value(Waiting), in.SlowCalls)
+				why.Waiting = min(b.stillWaiting(), in.SlowCalls)
 			}
 			moved = b.policy.trip(&next, why, retryAfter, now, rnd)
 		case v.kind == CountWindow && !s.Window.Watched:

@@ -37,8 +37,8 @@ type Transition struct {
 	Window  Totals // what the window held; trips out of closed
 	Waiting uint64 // how many of its slow calls were still waiting; reason SlowCallRate
 	Expired uint32 // trials in a row that expired; reason HalfOpenFailure, 0 where a trial failed
-	Streak uint64 // failures in a row; reason Consecutive
-	Ramp   bool   // the trip came while the ramp was still on
+	Streak  uint64 // failures in a row; reason Consecutive
+	Ramp    bool   // the trip came while the ramp was still on
 
 	OpenFor   time.Duration // how long it stays open; to open
 	Trips     uint32        // trips in a row; to open

@@ -66,11 +66,13 @@ type Policy struct {
 	// at once.
 	OpenJitter float64
 
-	// HalfOpenMaxRequests is how many trials may be in flight (1 to 20).
+	// HalfOpenMaxRequests is how many trials may be in flight, and how many in a row that expire open the breaker again
+	// (1 to 20).
 	HalfOpenMaxRequests int
 	// HalfOpenSuccessThreshold is how many successful trials close the breaker (1 to 1000).
 	HalfOpenSuccessThreshold int
-	// HalfOpenPermitTimeout is when a trial's permit is taken back if no verdict has come (10ms to 1h).
+	// HalfOpenPermitTimeout is how long a trial's permit holds (10ms to 1h). If no verdict has come half a second after
+	// that, it has expired.
 	HalfOpenPermitTimeout time.Duration
 
 	// Ramp is how long after closing the admitted share grows, linearly, up to all (0s to 1h; 0s is off).

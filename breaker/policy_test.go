@@ -215,7 +215,7 @@ func TestNames(t *testing.T) {
 		Closed.String(): "closed", Open.String(): "open", HalfOpen.String(): "half_open", State(9).String(): "state(9)",
 		Shadow.String(): "shadow", Mode(9).String(): "mode(9)",
 		FailureRate.String(): "failure_rate", Recovered.String(): "recovered", Reason(99).String(): "reason(99)",
-		Calls.String(): "calls", ShadowRejected.String(): "shadow_rejected", Streak.String(): "consecutive_failures",
+		Calls.String(): "calls", ShadowRejected.String(): "shadow_rejected", Streak.String(): "consecutive_failures", Waiting.String(): "waiting",
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
@@ -228,7 +228,7 @@ func TestNames(t *testing.T) {
 		} else {
 			seen[name] = true
 		}
-		if s.Gauge() != (s == StateGauge || s == Streak) {
+		if s.Gauge() != (s == StateGauge || s == Streak || s == Waiting) {
 			t.Errorf("is %v a gauge?", s)
 		}
 	}

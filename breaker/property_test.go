@@ -431,7 +431,7 @@ func TestRecordEncoding(t *testing.T) {
 			OwnedAt: anyTime.Draw(t, "owned at"), StoredTally: rapid.Bool().Draw(t, "stored tally"),
 			Trips: u32.Draw(t, "trips"), OpenedAt: anyTime.Draw(t, "opened at"), OpenUntil: anyTime.Draw(t, "open until"),
 			ClosedAt: anyTime.Draw(t, "closed at"), EpochFailures: u64.Draw(t, "epoch failures"),
-			Successes: u32.Draw(t, "successes"), Serial: u32.Draw(t, "serial"),
+			Successes: u32.Draw(t, "successes"), Expired: u32.Draw(t, "expired"), Serial: u32.Draw(t, "serial"),
 			Window: Window{
 				Kind: rapid.SampledFrom([]WindowKind{TimeWindow, CountWindow}).Draw(t, "kind"),
 				Size: rapid.Int64Range(1, math.MaxInt64).Draw(t, "size"), Watched: rapid.Bool().Draw(t, "watched"),

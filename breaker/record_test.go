@@ -22,7 +22,7 @@ func TestDecodeErrors(t *testing.T) {
 	p := DefaultPolicy()
 	fresh := p.fresh(Owner{1, 1}, 1000, Totals{})
 	good, _ := fresh.AppendBinary(nil)
-	const state, flags, entries, kind = 1, 2, 3, RecordSize - 4 - entriesSize - 4 - 4 - 8 - 1
+	const state, flags, entries, kind = 1, 2, 3, RecordSize - 4 - entriesSize - 4 - 4 - 4 - 8 - 1
 	reseal := func(change func(b []byte)) []byte {
 		b := append([]byte(nil), good...)
 		change(b)
@@ -73,7 +73,7 @@ func TestDecodeErrors(t *testing.T) {
 func TestLeases(t *testing.T) {
 	r := Record{State: HalfOpen}
 	a, b, c := r.lend(10), r.lend(20), r.lend(30)
-	if a == b || b == c || !r.holds(a, 9) || r.holds(a, 10) || r.holds(99, 0) {
+	if a == b || b == c || c == a || r.live != 3 {
 		t.Errorf("leases %d %d %d: %+v", a, b, c, r)
 	}
 	if r.giveBack(99) || !r.giveBack(b) || r.giveBack(b) || r.live != 2 {
@@ -82,11 +82,14 @@ func TestLeases(t *testing.T) {
 	if d := r.lend(40); d == b || r.live != 3 {
 		t.Errorf("serial %d again", d)
 	}
-	if n := r.reclaim(9); n != 0 {
+	if n := r.reclaim(Time(10).Add(expiryGrace) - 1); n != 0 || r.Expired != 0 {
 		t.Errorf("%d reclaimed before their time", n)
 	}
-	if n := r.reclaim(30); n != 2 || r.live != 1 || r.leases[1] != (lease{}) {
-		t.Errorf("%d reclaimed at 30: %+v", n, r)
+	if n := r.reclaim(Time(30).Add(expiryGrace)); n != 2 || r.Expired != 2 || r.live != 1 || r.leases[1] != (lease{}) {
+		t.Errorf("%d reclaimed half a second after 30: %+v", n, r)
+	}
+	if n := r.reclaim(Time(40).Add(expiryGrace)); n != 1 || r.Expired != 3 || r.live != 0 {
+		t.Errorf("%d reclaimed half a second after 40: %+v", n, r)
 	}
 	if r.Serial = math.MaxUint32; r.lend(50) == 0 {
 		t.Error("a lease with the serial of no lease")

@@ -27,6 +27,19 @@ func streakOf(n int) func(*Policy) {
 	return func(p *Policy) { p.FailureRate, p.ConsecutiveFailures = 0, n }
 }
 
+// Trials may take a second, and two in a row that expire open it again.
+func shortTrials(p *Policy) {
+	twoTrials(p)
+	p.HalfOpenPermitTimeout = time.Second
+}
+
+// Calls are slow after a second, and it opens at this percentage of so many calls.
+func slowOf(percent float64, calls int) func(*Policy) {
+	return func(p *Policy) {
+		p.SlowCallDuration, p.SlowCallRate, p.MinRequests = time.Second, percent, calls
+	}
+}
+
 // reset is the event that counters are set back to zero.
 func reset(stats ...Stat) event {
 	return event{fmt.Sprint("reset ", stats), func(s *stage) {
@@ -108,6 +121,145 @@ var plans = []*plan{
 		setup:   "0:afaf 1:a +5s",
 		scripts: []string{"as", "af"},
 		events:  []event{later(time.Second)},
+	},
+	{
+		name:    "a hang of two workers", // rule 18
+		policy:  small(slowOf(75, 4)),
+		setup:   "0:asaa 1:a",
+		scripts: []string{"eef", "ea"},
+		gauge:   true,
+	},
+	{
+		name:    "calls that wait, then fail", // rule 18
+		policy:  small(func(p *Policy) { slowOf(100, 3)(p); p.FailureRate = 60 }),
+		setup:   "0:asa 1:a",
+		scripts: []string{"ef", "efa"},
+		gauge:   true,
+	},
+	{
+		name:    "a waiting call that fails while the breaker opens and closes", // rules 8 and 18
+		policy:  small(func(p *Policy) { slowOf(100, 3)(p); p.FailureRate = 60 }),
+		setup:   "0:ae 1:aaf",
+		scripts: []string{"f", "fas"},
+		events:  []event{later(5 * time.Second)},
+		bound:   3,
+	},
+	{
+		name:    "a call begins to wait while the breaker opens and closes", // rules 2, 8 and 18
+		policy:  small(slowOf(100, 2)),
+		setup:   "0:a 1:aaf",
+		scripts: []string{"e", "fas"},
+		events:  []event{later(5 * time.Second)},
+		bound:   3,
+	},
+	{
+		name:    "a waiting call leaves the window", // rule 18
+		policy:  small(func(p *Policy) { slowOf(100, 2)(p); p.FailureRate = 60 }),
+		setup:   "0:ae 1:a +10500ms",
+		scripts: []string{"f", "fas"},
+		events:  []event{later(600 * time.Millisecond)},
+		bound:   3,
+	},
+	{
+		name:    "a call begins to wait as the window moves", // rules 3 and 18
+		policy:  small(func(p *Policy) { slowOf(60, 2)(p) }),
+		setup:   "0:asa 1:a +10500ms",
+		scripts: []string{"ef", "e"},
+		events:  []event{later(600 * time.Millisecond)},
+		bound:   2,
+	},
+	{
+		name:    "a waiting call in a count window", // rules 6 and 18
+		policy:  small(func(p *Policy) { slowOf(20, 10)(p); p.WindowDuration, p.WindowRequests, p.FailureRate = 0, 10, 15 }),
+		setup:   "0:" + strings.Repeat("as", 9) + "a 1:aa",
+		scripts: []string{"ef", "es"},
+		bound:   3,
+	},
+	{
+		name:    "a streak of calls that waited", // rules 7 and 18
+		policy:  small(func(p *Policy) { slowOf(100, 9)(p); streakOf(2)(p) }),
+		setup:   "0:aae 1:ae",
+		scripts: []string{"fs", "faf"},
+	},
+	{
+		name:    "a streak, and calls that begin to wait", // rules 7 and 18
+		policy:  small(func(p *Policy) { slowOf(100, 9)(p); streakOf(2)(p) }),
+		setup:   "0:aafa 1:a",
+		scripts: []string{"efa", "en"},
+	},
+	{
+		name:    "goroutines on one breaker, and calls that wait",
+		policy:  small(slowOf(75, 4)),
+		setup:   "0:asaa 1:a",
+		scripts: []string{"eef", "es"},
+		shared:  true,
+	},
+	{
+		name:    "slow calls that are hidden", // rules 14 and 18
+		policy:  small(func(p *Policy) { slowOf(100, 2)(p); p.FailureRate = 60 }),
+		setup:   "0:a 1:a",
+		scripts: []string{"ef", "e"},
+		hidden:  []Stat{SlowCalls, Waiting},
+		stored:  true,
+		wiped:   true,
+		bound:   3,
+	},
+	{
+		name:    "a trial waits", // rules 11 and 18
+		policy:  small(func(p *Policy) { slowOf(100, 2)(p); twoTrials(p) }),
+		setup:   "0:afaf 1:a +5s 0:a 1:sa",
+		scripts: []string{"efa", "sa"},
+	},
+	{
+		name:    "trials expire while a verdict comes", // rules 10 and 17
+		policy:  small(shortTrials),
+		setup:   "0:afaf +5s 0:a +500ms 1:a",
+		scripts: []string{"saa", "aa"},
+		events:  []event{later(time.Second)},
+		gauge:   true,
+	},
+	{
+		name:    "trials expire while one fails", // rules 10 and 17
+		policy:  small(shortTrials),
+		setup:   "0:afaf +5s 0:a 1:a",
+		scripts: []string{"fa", "aa"},
+		events:  []event{later(1500 * time.Millisecond)},
+		gauge:   true,
+	},
+	{
+		name:    "trials that are given up, unanswered", // rule 17
+		policy:  small(shortTrials),
+		setup:   "0:afaf +5s 0:a 1:a",
+		scripts: []string{"ua", "ua"},
+		events:  []event{later(1500 * time.Millisecond)},
+	},
+	{
+		name:    "a neutral end after an expiry", // rule 17
+		policy:  small(shortTrials),
+		setup:   "0:afaf +5s 0:a +1500ms 1:a",
+		scripts: []string{"as", "na"},
+	},
+	{
+		name:    "release against a verdict", // rule 10
+		policy:  small(func(p *Policy) { p.HalfOpenSuccessThreshold = 2 }),
+		setup:   "0:afaf +5s 0:a",
+		scripts: []string{"rs", "asa"},
+	},
+	{
+		name:    "a released trial is given up, unanswered", // rules 10 and 17
+		policy:  small(shortTrials),
+		setup:   "0:afaf +5s 0:a 1:a",
+		scripts: []string{"ru", "asa"},
+		events:  []event{later(1500 * time.Millisecond)},
+	},
+	{
+		name:    "a later policy with fewer trials", // rules 15 and 17
+		policy:  small(shortTrials),
+		others:  map[int]Policy{1: small(nil)},
+		setup:   "0:afaf +5s 0:aa",
+		scripts: []string{"sa", "aa"},
+		events:  []event{later(1500 * time.Millisecond)},
+		bound:   3,
 	},
 	{
 		name:    "failures from before the trip", // rules 2 and 8
@@ -323,7 +475,7 @@ func randomPlan(seed uint64) *plan {
 	p.gauge = true
 	p.shared = rng.IntN(4) == 0
 	p.stored = rng.IntN(4) == 0
-	mood := []string{"aasf", "aaassssn", "aaafff", "aaasswwxf", "aaaasn"}
+	mood := []string{"aasf", "aaassssn", "aaafff", "aaasswwxf", "aaaasn", "aaaeesf", "aaaeenff", "aaaru", "aaarsn"}
 	for range 2 + rng.IntN(2) {
 		var script strings.Builder
 		for range 10 {
@@ -355,9 +507,24 @@ func TestSchedulesFindMutants(t *testing.T) {
 		{"rule 1: the bell is rung before the write", ringEveryWrite(true), "two failures of two", "the bell"},
 		{"rule 1: the record is read before the bell", recordReadFirst, "no breaker yet", "the bell"},
 		{"rule 1: the bell is not rung", neverRing, "two failures of two", "the bell"},
-		{"the store ignores the version", blindWrite, "the last permit", "3 trials upstream, 2 leases"},
+		{"the store ignores the version", blindWrite, "the last permit", "given ["},
 		{"the store ignores the version", blindWrite, "a trip against a bucket", "epoch "},
-		{"a failure is forgotten", forgetFailure, "three failures of four", "a missed trip"},
+		{"a failure is forgotten", forget(Failures), "three failures of four", "a missed trip"},
+		{"rule 18: a failure brings its call along once more", failuresBringCalls, "calls that wait, then fail", "the rest of a request was counted"},
+		{"rule 18: what waits is not judged", notJudged, "a hang of two workers", "a missed trip"},
+		{"nothing is changed", changeRecord(func(*actor, *Record) {}), "trials expire while a verdict comes", ""},
+		{"rule 17: expiries are not counted", changeRecord(func(_ *actor, r *Record) {
+			r.Expired = 0
+		}), "trials that are given up, unanswered", "0 trials in a row have expired, want 1"},
+		{"rule 17: a success does not end the row", changeRecord(func(a *actor, r *Record) {
+			r.Expired = max(r.Expired, a.latest.Expired)
+		}), "trials expire while a verdict comes", "1 trials in a row have expired, want 0"},
+		{"rule 17: a neutral end ends the row", changeRecord(func(a *actor, r *Record) {
+			if a.current.ending && a.current.outcome == (Outcome{Result: Neutral}) {
+				r.Expired = 0
+			}
+		}), "a neutral end after an expiry", "0 trials in a row have expired, want 1"},
+		{"rule 10: a late verdict is thrown away", loseVerdict, "trials expire while a verdict comes", "counted as late, but its epoch is the latest"},
 	}
 	for _, test := range tests {
 		t.Run(test.name+"/"+test.plan, func(t *testing.T) {
@@ -515,19 +682,71 @@ func blindWrite(s *stage, store Store, tally Tally) (Store, Tally) {
 	}}, tally
 }
 
-// forgetFailure reads failures before it adds its own.
-func forgetFailure(s *stage, store Store, _ Tally) (Store, Tally) {
+// forget reads a counter before it adds its own.
+func forget(one Stat) func(*stage, Store, Tally) (Store, Tally) {
+	return func(s *stage, store Store, _ Tally) (Store, Tally) {
+		tally := stagedTally{s}
+		n := uint64(0)
+		return store, mutantTally{tally, func(stat Stat) {
+			if stat == one {
+				n = tally.Value(one)
+			}
+			tally.Add(stat)
+		}, func(stat Stat) uint64 {
+			if stat == one {
+				return n + 1
+			}
+			return tally.Value(stat)
+		}}
+	}
+}
+
+func failuresBringCalls(s *stage, store Store, _ Tally) (Store, Tally) {
 	tally := stagedTally{s}
-	failures := uint64(0)
 	return store, mutantTally{tally, func(stat Stat) {
-		if stat == Failures {
-			failures = tally.Value(Failures)
+		if stat == Failures && s.running.current.of != nil {
+			tally.Add(Calls)
 		}
 		tally.Add(stat)
-	}, func(stat Stat) uint64 {
-		if stat == Failures {
-			return failures + 1
+	}, nil}
+}
+
+// notJudged does not see the slow calls that are counted while they wait.
+func notJudged(s *stage, store Store, _ Tally) (Store, Tally) {
+	tally := stagedTally{s}
+	return store, mutantTally{tally, nil, func(stat Stat) uint64 {
+		v := tally.Value(stat)
+		if r := s.running.current; stat == SlowCalls && r.early {
+			return 0
 		}
-		return tally.Value(stat)
+		return v
 	}}
+}
+
+// changeRecord changes what is written.
+func changeRecord(change func(*actor, *Record)) func(*stage, Store, Tally) (Store, Tally) {
+	return func(s *stage, store Store, tally Tally) (Store, Tally) {
+		return mutantStore{store, nil, func(value []byte, version uint32) bool {
+			var r Record
+			if r.UnmarshalBinary(value) == nil {
+				change(s.running, &r)
+				value, _ = r.AppendBinary(nil)
+			}
+			return store.CompareAndSwap(value, version)
+		}}, tally
+	}
+}
+
+// loseVerdict lets the verdict on a trial find another epoch, where its lease is over.
+func loseVerdict(s *stage, store Store, tally Tally) (Store, Tally) {
+	return mutantStore{store, func() ([]byte, uint32) {
+		value, version := store.Load()
+		a := s.running
+		if r := a.current; r.ending && r.permit.kind == trial && !a.latest.holds(r.permit.lease) {
+			lost := a.latest
+			lost.Epoch++
+			value, _ = lost.AppendBinary(nil)
+		}
+		return value, version
+	}, nil}, tally
 }

@@ -38,7 +38,7 @@ type plan struct {
 
 	shared bool // the workers are goroutines on one Breaker
 	stored bool // the breakers have a second store for the tally
-	gauge  bool // the order of writes to the state gauge matters
+	gauge  bool // the order of writes to the gauges of the state, and of what still waits, matters
 	wiped  bool // the window is emptied on the way, so failures may be forgotten
 
 	mutant func(*stage, Store, Tally) (Store, Tally) // breaks something
@@ -110,9 +110,10 @@ func (p *plan) begin(trace bool) *stage {
 	for _, stat := range []Stat{Calls, Failures, Changes} {
 		s.visible[stat] = true
 	}
-	s.visible[SlowCalls] = strings.ContainsAny(strings.Join(p.scripts, ""), "wx")
+	s.visible[SlowCalls] = strings.ContainsAny(strings.Join(p.scripts, ""), "wxe")
 	s.visible[Streak] = p.policy.ConsecutiveFailures > 0
 	s.visible[StateGauge] = p.gauge
+	s.visible[Waiting] = p.gauge && strings.Contains(p.setup+strings.Join(p.scripts, ""), "e")
 	for i := range p.scripts {
 		a := &actor{stage: s, id: i}
 		s.actors = append(s.actors, a)
@@ -267,8 +268,9 @@ func (a *actor) play() {
 	}
 }
 
-// do has a worker do one thing: (a)cquire, or end its oldest request, as a (s)uccess, a (f)ailure, (n)eutral, a slo(w)
-// success, or a failure that was slow as well (x).
+// do has a worker do one thing: (a)cquire, or end its oldest request, as a (s)uccess, a (f)ailure, (n)eutral, (u)nanswered, a
+// slo(w) success, or a failure that was slow as well (x). Or tell that the oldest one that is not known to do so still waits for
+// its answer (e), or (r)elease the oldest one's place.
 func (a *actor) do(letter rune) {
 	if letter == 'a' {
 		a.acquire()
@@ -278,9 +280,17 @@ func (a *actor) do(letter rune) {
 		a.between() // it was not admitted
 		return
 	}
-	a.end(map[rune]Outcome{
-		's': {}, 'f': {Result: Failure}, 'n': {Result: Neutral}, 'w': {Slow: true}, 'x': {Result: Failure, Slow: true},
-	}[letter])
+	switch letter {
+	case 'e':
+		a.stillWaits()
+	case 'r':
+		a.release()
+	default:
+		a.end(map[rune]Outcome{
+			's': {}, 'f': {Result: Failure}, 'n': {Result: Neutral}, 'w': {Slow: true}, 'x': {Result: Failure, Slow: true},
+			'u': {Result: Neutral, Unanswered: true},
+		}[letter])
+	}
 }
 
 // before is called before every operation.
@@ -435,7 +445,7 @@ func (s *stage) show(value []byte) string {
 			line += ", watched"
 		}
 	case HalfOpen:
-		line += fmt.Sprintf(", leases %v, %d successes", r.leases[:r.live], r.Successes)
+		line += fmt.Sprintf(", leases %v, %d successes, %d expired", r.leases[:r.live], r.Successes, r.Expired)
 	}
 	if r.StoredTally {
 		line += ", stored tally"
@@ -451,6 +461,13 @@ func (m stagedTally) Add(s Stat) {
 	m.tally[s]++
 	m.note("%v + 1", s)
 	m.running.added(s)
+}
+
+func (m stagedTally) Subtract(s Stat) {
+	m.before(m.visible[s])
+	m.running.attempts = 0
+	m.tally[s]--
+	m.note("%v - 1", s)
 }
 
 func (m stagedTally) Set(s Stat, to uint64) {

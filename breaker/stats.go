@@ -6,7 +6,7 @@ type Stat uint8
 const (
 	// Every request that asked this breaker ends up in exactly one of these five or in FellBack, once.
 	Calls    Stat = iota // ended and counted: a success or failure of this epoch
-	Late                 // ended in a later epoch than it was admitted in, or after its permit: changes nothing (rule 8)
+	Late                 // ended in a later epoch than it was admitted in: changes nothing (rule 8)
 	Neutrals             // ended by something other than the upstream: changes nothing
 	Rejected             // not admitted
 	Errors               // admitted in doubt, because the record could not be read or written

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,7 +24,11 @@ var rewrite = flag.Bool("rewrite", false, "write what the breaker does into test
 //	advance 5s                let time go by
 //	request [N|NAME] [on=N]   ask for one request, or N of them, and keep it in flight
 //	end [N|NAME] OUTCOME      end the oldest request in flight, the N oldest ones or the named one; the outcome is success,
-//	                          failure, slow, slow_failure or neutral; failure,20s is one that asks to be left alone for 20 s
+//	                          failure, slow, slow_failure, neutral or unanswered (neutral, though the upstream had had the
+//	                          request for long); failure,20s is one that asks to be left alone for 20 s
+//	waits [N|NAME]            tell of the oldest requests in flight, or the named one, that they have waited for longer than
+//	                          slow_call.duration; of those only that have not been told of already
+//	release [N|NAME]          give the place of the oldest trials in flight, or of the named one, to others
 //	requests N OUTCOME ...    N requests one after another, which end at once; several outcomes take turns
 //	probe [on=N]              ask whether to probe the upstream now, and begin if so
 //	end_probe good|bad        end the oldest probe that was begun
@@ -107,6 +112,8 @@ type flight struct {
 	name   string
 	worker *Breaker
 	permit Permit
+
+	waits, released bool // has been told of
 }
 
 type probeUnderWay struct {
@@ -150,6 +157,21 @@ func (s *transcript) run(line int, words []string) []string {
 			s.end(name, s.outcome(args[len(args)-1]))
 		}
 		s.say("%s", s.since(before))
+	case "waits":
+		n, name := s.subject(args)
+		before := s.counters()
+		for range n {
+			f := s.find(name, func(f *flight) bool { return name != "" || !f.waits })
+			f.permit, f.waits = f.worker.StillWaiting(f.permit), true
+			s.tell()
+		}
+		s.say("%s", s.since(before))
+	case "release":
+		n, name := s.subject(args)
+		for range n {
+			f := s.find(name, func(f *flight) bool { return name != "" || f.permit.Trial() && !f.released })
+			f.permit, f.released = f.worker.Release(f.permit), true
+		}
 	case "requests":
 		for i := range s.number(args[0]) {
 			if s.request("(now)", on) {
@@ -338,15 +360,22 @@ func (s *transcript) probe(on int) {
 }
 
 func (s *transcript) end(name string, o Outcome) {
-	for i, f := range s.flights {
-		if name == "" || f.name == name {
-			s.flights = append(s.flights[:i:i], s.flights[i+1:]...)
-			f.worker.Done(f.permit, o)
-			s.tell()
-			return
+	f := *s.find(name, func(*flight) bool { return true })
+	i := slices.Index(s.flights, f)
+	s.flights = slices.Delete(s.flights, i, i+1)
+	f.worker.Done(f.permit, o)
+	s.tell()
+}
+
+// find returns the named request, or the oldest, of those in flight for which something holds.
+func (s *transcript) find(name string, is func(*flight) bool) *flight {
+	for i := range s.flights {
+		if f := &s.flights[i]; (name == "" || f.name == name) && is(f) {
+			return f
 		}
 	}
-	s.fatal("no request %q in flight", name)
+	s.fatal("no such request %q in flight", name)
+	return nil
 }
 
 // tell says which transitions there were.
@@ -358,6 +387,13 @@ func (s *transcript) tell() {
 			line += fmt.Sprintf(", %d of %d failed", m.Window.Failures, m.Window.Calls)
 		case SlowCallRate:
 			line += fmt.Sprintf(", %d of %d slow", m.Window.SlowCalls, m.Window.Calls)
+			if m.Waiting > 0 {
+				line += fmt.Sprintf(", %d of them still waiting", m.Waiting)
+			}
+		case HalfOpenFailure:
+			if m.Expired > 0 {
+				line += fmt.Sprintf(", trials in a row that expired: %d", m.Expired)
+			}
 		case Consecutive:
 			line += fmt.Sprintf(", %d in a row", m.Streak)
 		case Recovered, Probed:
@@ -406,6 +442,9 @@ func (s *transcript) print() {
 			_, streak := b.failuresFirst(r.StoredTally)
 			line += fmt.Sprintf("; failures in a row: %d", streak)
 		}
+		if n := b.stillWaiting(); n > 0 {
+			line += fmt.Sprintf("; still waiting: %d", n)
+		}
 		if b.policy.ramping(&r, s.now) {
 			line += fmt.Sprintf("; the ramp admits %.0f %%", 100*b.policy.admitShare(&r, s.now))
 		}
@@ -413,6 +452,9 @@ func (s *transcript) print() {
 		line += fmt.Sprintf("; for another %v", r.OpenUntil.Sub(s.now))
 	case HalfOpen:
 		line += fmt.Sprintf("; permits out: %d; successes: %d", r.live, r.Successes)
+		if r.Expired > 0 {
+			line += fmt.Sprintf("; expired in a row: %d", r.Expired)
+		}
 	}
 	if r.Trips > 0 {
 		line += fmt.Sprintf("; trips: %d", r.Trips)
@@ -477,7 +519,7 @@ func (s *transcript) outcome(word string) Outcome {
 	word, retryAfter, _ := strings.Cut(word, ",")
 	o, ok := map[string]Outcome{
 		"success": {}, "failure": {Result: Failure}, "slow": {Slow: true}, "slow_failure": {Result: Failure, Slow: true},
-		"neutral": {Result: Neutral},
+		"neutral": {Result: Neutral}, "unanswered": {Result: Neutral, Unanswered: true},
 	}[word]
 	if !ok {
 		s.fatal("unknown outcome %q", word)

@@ -35,23 +35,28 @@ func (b *Breaker) settle(p Permit, o Outcome) {
 	}
 }
 
-// giveBack returns the permit of a trial that has no verdict, however often it takes (rule 10). expired says that it counts as
-// one that expired (rule 17).
-func (b *Breaker) giveBack(p Permit, expired bool) {
+// giveBack returns the permit of a trial that has no verdict, however often it takes (rule 10), and reports whether it did.
+// expired says that it counts as one that expired (rule 17).
+func (b *Breaker) giveBack(p Permit, expired bool) bool {
+	released := p.lease == 0
+	if released && !expired {
+		return false
+	}
 	now := b.clock.Now()
 	for range giveBackTries {
 		s := b.load(now)
 		next := s.Record
-		if !s.ok || s.Epoch != p.epoch || !next.giveBack(p.lease) {
-			return // its lease has expired, and counts as that already
+		if !s.ok || s.Epoch != p.epoch || !released && !next.giveBack(p.lease) {
+			return false // its lease has expired, and counts as that already
 		}
 		if expired {
 			next.Expired++
 		}
 		if b.swap(&s, &next, quiet, nil) {
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // closing reports whether one more success, of a trial or probe, is enough.

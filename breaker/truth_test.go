@@ -1,6 +1,9 @@
 package breaker
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // This file knows the truth of a run on a stage: what was admitted, what ended how and when. It checks every step of the
 // workers against it, and the end.
@@ -12,6 +15,8 @@ import "time"
 // A failure is two additions, and a worker may take a snapshot between the two of another. Then the window that looks back
 // to this snapshot has the failure and not its call. It is off by that one, which nothing can be done about; here such a
 // failure is called torn, and may count so.
+//
+// A request that was counted while it still waited is tracked as two: one that has ended as a slow call, and what is left of it.
 
 // A tracked request is known from when it is acquired.
 type tracked struct {
@@ -30,8 +35,15 @@ type tracked struct {
 	begun   int  // the step at which it was first seen in the tally,
 	done    int  // and that at which all of it was; 0 is not yet
 	doneAt  Time // when that was
+	backAt  Time // when its worker was back from telling
 	left    int  // additions to come
 	torn    bool // a snapshot was taken between its additions, and may have one and not the other
+
+	told     bool     // that it still waits
+	early    bool     // was counted while it still waited
+	of       *tracked // what this is left of; nil: it is a whole request
+	emptied  int      // how often a window had been emptied when it began to end
+	released bool
 
 	hash uint64 // of all of this that can differ between two runs that come to the same state
 }
@@ -62,6 +74,7 @@ type truth struct {
 	// The epoch began likewise, which is what a streak looks back to.
 	epochFrom, epochTo int
 	lossy              bool   // something in the window was forgotten in this epoch
+	emptied            int    // how often a window was emptied
 	begunKey, doneKey  uint64 // which requests have begun to be counted, and are
 	hash               uint64 // of the rest that can differ between two runs that come to the same state
 }
@@ -159,40 +172,130 @@ func (a *actor) checkPermit(r *tracked) {
 }
 
 func (a *actor) end(o Outcome) {
-	t := &a.truth
 	r := a.held[0]
 	a.held = a.held[1:]
-	r.outcome, r.ending, r.endFrom, r.startAt = o, true, t.rung, a.now
+	a.beginEnd(r, o)
+	a.note("end %s", o.name())
+	a.b.Done(r.permit, o)
+	a.endEnd(r)
+	if r.of != nil {
+		a.checkRest(r)
+	} else {
+		a.checkCounted(r)
+		a.checkEnd(r)
+	}
+	a.between()
+}
+
+// beginEnd notes that a worker begins to tell how a request ended.
+func (a *actor) beginEnd(r *tracked, o Outcome) {
+	t := &a.truth
+	r.outcome, r.ending, r.endFrom, r.startAt, r.emptied = o, true, t.rung, a.now, t.emptied
 	p := a.policyOf()
-	r.outcome.Slow = o.Slow && p.SlowCallDuration > 0
-	r.left = 1
+	r.outcome.Slow = o.Slow && p.SlowCallDuration > 0 && r.of == nil
+	r.left = 0
+	if r.of == nil {
+		r.left++
+	}
 	if o.Result == Failure {
 		r.left++
 	}
 	if r.outcome.Slow {
 		r.left++
 	}
-	if p.ConsecutiveFailures > 0 {
+	if p.ConsecutiveFailures > 0 && !r.sparesStreak() {
 		r.left++
 	}
 	if r.made = a.made > t.find(r.permit.epoch); r.made {
 		r.saw(1)
 	}
 	a.current = r
-	r.saw(uint64(a.now), uint64(t.rung))
-	a.note("end %s", o.name())
-	a.b.Done(r.permit, o)
+	r.saw(uint64(a.now), uint64(t.rung), uint64(t.emptied))
+}
+
+func (a *actor) endEnd(r *tracked) {
 	a.returned()
+	if r.backAt = a.now; r.backAt != r.doneAt {
+		r.saw(uint64(a.now))
+	}
 	if r.begun > 0 && r.done == 0 { // counted in the store
 		a.counted(r)
 	}
-	a.checkCounted(r)
-	a.checkEnd(r)
+}
+
+// sparesStreak reports whether an outcome has nothing to do with the streak.
+func (r *tracked) sparesStreak() bool {
+	return r.early && r.permit.kind != trial || r.of != nil && r.outcome.Result == Neutral
+}
+
+// stillWaits tells of the oldest request of which this has not been told.
+func (a *actor) stillWaits() {
+	i := slices.IndexFunc(a.held, func(r *tracked) bool { return r.of == nil && !r.told })
+	if i < 0 {
+		a.between()
+		return
+	}
+	r := a.held[i]
+	r.told, r.early = true, true
+	a.beginEnd(r, Outcome{Slow: true})
+	a.note("still waits: %+v", r.permit)
+	p := a.b.StillWaiting(r.permit)
+	a.endEnd(r)
+	r.saw(2, uint64(p.kind), uint64(p.lease))
+	if p != r.permit {
+		a.checkCounted(r)
+		a.checkEnd(r)
+		rest := &tracked{id: mix(r.id, 1), permit: p, asked: r.asked, got: r.got, from: r.from, of: r}
+		a.truth.requests = append(a.truth.requests, rest)
+		a.held[i] = rest
+		a.between()
+		return
+	}
+	last := a.truth.find(p.epoch) == len(a.truth.records)-1
+	if r.as != [5]int{} || (p.kind == counted && last || p.kind == trial) && a.policyOf().SlowCallDuration > 0 {
+		a.fail("it waits, and is counted as %v", r.as)
+	}
+	r.ending, r.early, r.outcome, r.left = false, false, Outcome{}, 0
 	a.between()
 }
 
+// release gives back the place of the oldest request that has one.
+func (a *actor) release() {
+	i := slices.IndexFunc(a.held, func(r *tracked) bool { return r.permit.kind == trial && !r.released })
+	if i < 0 {
+		a.between()
+		return
+	}
+	r := a.held[i]
+	serial := r.permit.lease
+	r.released = true
+	a.current = r
+	r.saw(4)
+	a.note("release: %+v", r.permit)
+	r.permit = a.b.Release(r.permit)
+	a.returned()
+	r.saw(3, uint64(r.permit.lease))
+	a.checkPlace(r.permit.epoch, serial)
+	if r.permit.kind != trial || r.permit.lease != 0 && r.permit.lease != serial {
+		a.fail("released to %+v", r.permit)
+	}
+	a.between()
+}
+
+// checkPlace checks that a lease is over.
+func (a *actor) checkPlace(epoch uint64, serial uint32) {
+	if r := &a.latest; serial != 0 && r.State == HalfOpen && r.Epoch == epoch && r.holds(serial) {
+		a.fail("still has its place: %v", r.leases[:r.live])
+	}
+}
+
+func (r *Record) holds(serial uint32) bool {
+	return slices.ContainsFunc(r.leases[:r.live], func(l lease) bool { return l.serial == serial })
+}
+
 func (o Outcome) name() string {
-	return [...]string{"success", "failure", "neutral"}[o.Result] + map[bool]string{true: " (slow)"}[o.Slow]
+	return [...]string{"success", "failure", "neutral"}[o.Result] +
+		map[bool]string{true: " (slow)"}[o.Slow] + map[bool]string{true: " (unanswered)"}[o.Unanswered]
 }
 
 func (a *actor) policyOf() *Policy {
@@ -221,13 +324,13 @@ func (a *actor) checkEnd(r *tracked) {
 	if (r.as[Neutrals] > 0) != (r.outcome.Result == Neutral) {
 		a.fail("%s counted as %v", r.outcome.name(), r.as)
 	}
+	i := t.find(r.permit.epoch)
+	last := i == len(t.records)-1
+	if (r.permit.kind == counted || r.permit.kind == trial) && late && last {
+		a.fail("counted as late, but its epoch is the latest")
+	}
 	switch r.permit.kind {
 	case counted:
-		i := t.find(r.permit.epoch)
-		last := i == len(t.records)-1
-		if late && last {
-			a.fail("counted as late, but its epoch is the latest")
-		}
 		if calls && !last {
 			next := t.records[i+1]
 			if rung := next.rung > 0 && r.endFrom > i; rung && (r.outcome.bad() || r.startAt >= next.rungAt.Add(maxViewAge)) {
@@ -238,9 +341,37 @@ func (a *actor) checkEnd(r *tracked) {
 			}
 		}
 	case trial:
-		if calls && r.startAt >= r.got.Add(a.policyOf().HalfOpenPermitTimeout) {
-			a.fail("the verdict of an expired permit counted")
+		if calls && r.endFrom > i {
+			a.fail("a verdict of an old epoch counted")
 		}
+		a.checkPlace(r.permit.epoch, r.permit.lease)
+	}
+}
+
+// checkRest checks what became of the rest of a request that was counted while it still waited: it is counted no more, and
+// its failure is added if the window still looks back to it, and not if it does not.
+func (a *actor) checkRest(r *tracked) {
+	t := &a.truth
+	i := t.find(r.permit.epoch)
+	if r.as != [5]int{} || r.begun > 0 && r.permit.kind != waiting {
+		a.fail("the rest of a request was counted: %v", r.as)
+	}
+	if r.outcome.Result != Failure || r.permit.kind != waiting {
+		return
+	}
+	if r.begun > 0 && r.endFrom > i {
+		a.fail("the rest of a request of an old epoch was counted, although the bell had been rung")
+	}
+	geometry := a.policy.window()
+	if geometry.Kind == CountWindow || a.wiped {
+		return
+	}
+	oldest := geometry.number(a.now) - buckets
+	if r.begun == 0 && i == len(t.records)-1 && r.of.emptied == t.emptied && geometry.number(r.of.startAt) >= oldest {
+		a.fail("a failure was forgotten, though its call is in the window")
+	}
+	if r.begun > 0 && geometry.number(r.of.doneAt) < geometry.number(r.startAt)-buckets {
+		a.fail("a failure was counted, though its call is no longer in the window")
 	}
 }
 
@@ -267,7 +398,7 @@ func (a *actor) added(s Stat) {
 		return
 	}
 	if r.begun == 0 {
-		if s == Streak {
+		if s == Streak && r.of == nil {
 			return // of a transition, before a trial is counted
 		}
 		r.begun = a.step
@@ -365,6 +496,7 @@ func (s *stage) wrote(is []byte) {
 	}
 	if emptied {
 		t.freshFrom, t.freshTo = a.readCalls, a.readAny
+		t.emptied++
 		t.hash = mix(t.hash, mix(t.begunKey, t.doneKey))
 		if !known || now.Epoch != old.Epoch {
 			t.epochFrom, t.epochTo = t.freshFrom, t.freshTo
@@ -381,6 +513,9 @@ func (s *stage) wrote(is []byte) {
 		}
 		if emptied {
 			s.checkEmptied(&old, now)
+		}
+		if now.State == HalfOpen && now.Owner == old.Owner && now.StoredTally == old.StoredTally {
+			s.checkLeases(a, &old, now)
 		}
 	default:
 		t.lossy = false
@@ -413,11 +548,6 @@ func (s *stage) checkEmptied(old, now *Record) {
 		return
 	}
 	s.truth.lossy = true
-	for _, r := range s.truth.requests {
-		if r.torn {
-			return // there were more failures than calls in it
-		}
-	}
 	if !s.wiped {
 		s.fail("the window was emptied without need")
 	}
@@ -436,7 +566,12 @@ func (s *stage) checkTransition(a *actor, old, now *Record) {
 			s.fail("half-open %v too early", old.OpenUntil.Sub(s.now))
 		}
 	case [2]State{HalfOpen, Open}:
-		if r := a.current; r.permit.epoch != old.Epoch || !r.outcome.bad() {
+		r := a.current
+		if !r.ending {
+			if n := s.expired(old); int(old.Expired)+n < a.policyOf().HalfOpenMaxRequests {
+				s.fail("re-opened by a request, after %d trials expired and %d more", old.Expired, n)
+			}
+		} else if r.permit.epoch != old.Epoch || !r.outcome.bad() {
 			s.fail("re-opened by %s with %+v", r.outcome.name(), r.permit)
 		}
 	case [2]State{HalfOpen, Closed}:
@@ -457,6 +592,55 @@ func (s *stage) checkTransition(a *actor, old, now *Record) {
 	}
 }
 
+// expired returns how many leases of a record have expired.
+func (s *stage) expired(r *Record) (n int) {
+	for _, l := range r.leases[:r.live] {
+		if s.now >= l.deadline.Add(expiryGrace) {
+			n++
+		}
+	}
+	return n
+}
+
+// checkLeases checks a change within a half-open epoch: who may end whose lease, and what counts as expired.
+func (s *stage) checkLeases(a *actor, old, now *Record) {
+	r := a.current
+	var gone, given []lease
+	for _, l := range old.leases[:old.live] {
+		if !now.holds(l.serial) {
+			gone = append(gone, l)
+		}
+	}
+	for _, l := range now.leases[:now.live] {
+		if !old.holds(l.serial) {
+			given = append(given, l)
+		}
+	}
+	acquires := !r.ending && r.permit == Permit{}
+	expired := old.Expired
+	switch {
+	case acquires:
+		expired += uint32(len(gone))
+		if n := s.expired(old); len(gone) > n {
+			s.fail("leases %v taken back, of which %d have expired", gone, n)
+		}
+		if len(given) > 1 || len(given) == 1 && now.live+int(now.Expired) > a.policyOf().HalfOpenMaxRequests {
+			s.fail("given %v, with %d expired", now.leases[:now.live], now.Expired)
+		}
+	case !r.ending: // it is released
+	case r.outcome.Unanswered:
+		expired++
+	case r.outcome.Result == Success:
+		expired = 0
+	}
+	if !acquires && (len(given) > 0 || len(gone) > 1 || len(gone) == 1 && gone[0].serial != r.permit.lease) {
+		s.fail("leases %v given and %v ended by %+v", given, gone, r.permit)
+	}
+	if now.Expired != expired {
+		s.fail("%d trials in a row have expired, want %d: from %+v to %+v", now.Expired, expired, old, now)
+	}
+}
+
 // checkTrials checks that there are no more trials upstream than there may be.
 func (s *stage) checkTrials(now *Record) {
 	if now.State != HalfOpen {
@@ -465,8 +649,8 @@ func (s *stage) checkTrials(now *Record) {
 	upstream := 0
 	for _, r := range s.truth.requests {
 		// Exactly when it was admitted, and so when it expires, nobody knows; not before it asked.
-		if r.permit.kind == trial && r.permit.epoch == now.Epoch && !r.ending &&
-			s.now < r.asked.Add(s.policy.HalfOpenPermitTimeout) {
+		if r.permit.kind == trial && r.permit.epoch == now.Epoch && !r.ending && !r.released &&
+			s.now < r.asked.Add(s.policy.HalfOpenPermitTimeout+expiryGrace) {
 			upstream++
 		}
 	}
@@ -504,13 +688,16 @@ func (s *stage) checkTrip(a *actor, old *Record) {
 // record.
 func (s *stage) late(r *tracked, epoch int) bool {
 	i := s.truth.find(r.permit.epoch)
-	return !(r.permit.kind == counted && i == epoch) && r.endFrom > i
+	return !(r.ofClosed() && i == epoch) && r.endFrom > i
 }
+
+// ofClosed reports whether it was admitted by a closed breaker.
+func (r *tracked) ofClosed() bool { return r.permit.kind == counted || r.permit.kind == waiting }
 
 // outlived reports whether a success followed on a failure for certain, before a step.
 func (s *stage) outlived(f *tracked, step int) bool {
 	for _, r := range s.truth.requests {
-		if r.outcome.Result == Success && r.done > 0 && r.done < step && f.done > 0 && f.done < r.begun {
+		if r.outcome.Result == Success && !r.sparesStreak() && r.done > 0 && r.done < step && f.done > 0 && f.done < r.begun {
 			return true
 		}
 	}
@@ -545,8 +732,10 @@ func (s *stage) window(epoch, readFailures, readCalls int, from, to Time) (w pos
 	}
 	for _, r := range t.requests {
 		i := t.find(r.permit.epoch)
-		mine := r.permit.kind == counted && i == epoch
+		mine := r.ofClosed() && i == epoch
 		switch {
+		case r.of != nil && !r.outcome.bad():
+			continue
 		case r.begun == 0 || r.begun > readCalls || r.done > 0 && r.done < t.freshFrom:
 			continue
 		case r.outcome.bad() && s.late(r, epoch):
@@ -569,11 +758,11 @@ func (s *stage) window(epoch, readFailures, readCalls int, from, to Time) (w pos
 	return w
 }
 
-// any reports whether some window that is possible satisfies a condition.
+// any reports whether some window that is possible satisfies a condition. In no window are there more failures than calls.
 func (w *possibleWindow) any(condition func(Totals) bool) bool {
 	var base Totals
 	for _, r := range w.sure {
-		base = base.plus(r.outcome)
+		base = base.plus(r)
 	}
 	good := uint64(0)
 	var bad []*tracked
@@ -589,7 +778,7 @@ func (w *possibleWindow) any(condition func(Totals) bool) bool {
 		if len(bad) == 0 {
 			for more := range good + 1 {
 				for calls := min(t.Calls+more, w.limit[0]); calls <= min(t.Calls+more, w.limit[1]); calls++ {
-					if condition(Totals{calls, t.Failures, t.SlowCalls}) {
+					if condition(Totals{calls, min(t.Failures, calls), min(t.SlowCalls, calls)}) {
 						return true
 					}
 				}
@@ -597,22 +786,24 @@ func (w *possibleWindow) any(condition func(Totals) bool) bool {
 			return false
 		}
 		r, rest := bad[0], bad[1:]
-		with := t.plus(r.outcome)
+		with := t.plus(r)
 		if try(t, rest) || try(with, rest) {
 			return true
 		}
 		with.Calls--
-		return r.torn && try(with, rest)
+		return r.torn && r.of == nil && try(with, rest)
 	}
 	return try(base, bad)
 }
 
-func (t Totals) plus(o Outcome) Totals {
-	t.Calls++
-	if o.Result == Failure {
+func (t Totals) plus(r *tracked) Totals {
+	if r.of == nil {
+		t.Calls++
+	}
+	if r.outcome.Result == Failure {
 		t.Failures++
 	}
-	if o.Slow {
+	if r.outcome.Slow {
 		t.SlowCalls++
 	}
 	return t
@@ -643,9 +834,10 @@ func (s *stage) checkMissed() {
 		if r.torn {
 			return
 		}
-		if r.permit.kind == counted && t.find(r.permit.epoch) == epoch && r.as[Calls] > 0 && r.outcome.bad() {
-			// Whatever the order, the last one of the bad was judged at a time from when the last one came.
-			from, to = max(from, r.startAt), max(to, r.doneAt)
+		if r.ofClosed() && t.find(r.permit.epoch) == epoch && (r.as[Calls] > 0 || r.of != nil && r.begun > 0) && r.outcome.bad() {
+			// Whatever the order, the last one of the bad was judged at a time from when the last one came. Perhaps more than
+			// once, while others moved the window.
+			from, to = max(from, r.startAt), max(to, r.backAt)
 			if last == nil || r.done > last.done {
 				last = r
 			}
@@ -661,7 +853,7 @@ func (s *stage) checkMissed() {
 	}
 	streak := 0
 	for _, f := range t.requests {
-		if f.permit.kind == counted && t.find(f.permit.epoch) == epoch && f.outcome.Result == Failure && f.begun > t.epochTo &&
+		if f.ofClosed() && t.find(f.permit.epoch) == epoch && f.outcome.Result == Failure && f.begun > t.epochTo &&
 			!s.mayBeOutlived(f) {
 			streak++
 		}
@@ -674,7 +866,7 @@ func (s *stage) checkMissed() {
 // mayBeOutlived reports whether a success may have followed on a failure.
 func (s *stage) mayBeOutlived(f *tracked) bool {
 	for _, r := range s.truth.requests {
-		if r.outcome.Result == Success && r.begun > 0 && r.done >= f.begun {
+		if r.outcome.Result == Success && !r.sparesStreak() && r.begun > 0 && r.done >= f.begun {
 			return true
 		}
 	}
@@ -688,6 +880,7 @@ func (s *stage) finish() {
 	s.setUp(s.after)
 	s.note("the end")
 	s.checkMissed()
+	s.checkWaiting()
 	if s.latest.Epoch == 0 {
 		return
 	}
@@ -707,9 +900,29 @@ func (s *stage) finish() {
 		a.acquire() // sees the record as it is, or checkPermit complains
 	}
 	// However it ended, it must not stay so for ever.
-	s.now = s.now.Add(max(s.policy.OpenMaxDuration, s.policy.HalfOpenPermitTimeout) + time.Second)
-	s.running.acquire()
-	if p := t.requests[len(t.requests)-1].permit; !p.Admitted() {
-		s.fail("stuck: %+v", p)
+	for again := true; again; {
+		s.now = s.now.Add(max(s.policy.OpenMaxDuration, s.policy.HalfOpenPermitTimeout) + time.Second)
+		before := s.latest
+		s.running.acquire()
+		p := t.requests[len(t.requests)-1].permit
+		again = !p.Admitted() && before.State == HalfOpen && s.latest.State == Open // all its trials had expired
+		if !again && !p.Admitted() {
+			s.fail("stuck: %+v", p)
+		}
+	}
+}
+
+// checkWaiting checks, when all has ended, how many requests are said to wait still. A transition sets this to 0.
+func (s *stage) checkWaiting() {
+	n := 0
+	for _, a := range s.actors[:len(s.scripts)] {
+		for _, r := range a.held {
+			if r.permit.kind == waiting {
+				n++
+			}
+		}
+	}
+	if got := s.tally[Waiting]; len(s.truth.records) == 1 && got != uint64(n) {
+		s.fail("%d requests still wait, want %d", got, n)
 	}
 }

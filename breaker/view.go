@@ -150,11 +150,13 @@ func (b *Breaker) swap(s *loaded, next *Record, eff effect, moved *Transition) b
 	}
 	// Rule 7. Where it closes, the last good trial has ended the streak; now others may already count in the new epoch.
 	if moved != nil && moved.To == Open {
-		b.tally.Set(Waiting, 0)
 		b.tally.Set(Streak, 0)
 		if next.StoredTally && b.counts != nil {
 			b.counts.endStreak()
 		}
+	}
+	if moved != nil && moved.To != Closed { // half-open too: somebody may have been counting a call as the breaker opened
+		b.tally.Set(Waiting, 0)
 	}
 	if eff == loud {
 		b.view.Store(nil)    // a good end does not look at the bell, and must not go by what is over
