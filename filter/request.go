@@ -15,6 +15,7 @@ import (
 // start begins to follow a request that goes on to its cluster.
 func (s *stream) start() {
 	s.readDeadlines()
+	s.began = clock{}.Coarse()
 	if s.permit.Trial() {
 		s.began = clock{}.Now()
 		s.plugin.trials = append(s.plugin.trials, s)
