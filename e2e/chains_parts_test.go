@@ -494,6 +494,7 @@ func chains(t *testing.T) []chain {
 			    compressor_library:
 			      name: gzip
 			      typed_config: { "@type": type.googleapis.com/envoy.extensions.compression.gzip.compressor.v3.Gzip }`},
+		{name: "limited", manager: "common_http_protocol_options: { max_stream_duration: 0.3s }"},
 		{name: "mapped", manager: localReplies(), after: between},
 	}
 }

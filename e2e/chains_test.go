@@ -215,6 +215,14 @@ func chainRows(t *testing.T) []chainRow {
 		chainRow{row: row{name: "answer-200", client: getMapped("503"), sees: "200", details: "via_upstream", counts: success}},
 	)
 
+	// The connection manager limits all streams. A caller's deadline that is further off has not ended them.
+	add("limited",
+		chainRow{row: row{name: "hang", upstream: envoy.Hang(nil), sees: "504", details: "max_duration_timeout", counts: failure}},
+		chainRow{row: row{name: "in-upload", upstream: envoy.Hang(nil), client: stallsUpload, sees: "408", details: "max_duration_timeout", counts: neutral}},
+		chainRow{row: row{name: "grpc-hang", cluster: http2, upstream: envoy.Hang(nil), client: unaryNoDeadline(), sees: "DeadlineExceeded", details: "max_duration_timeout", counts: failure}},
+		chainRow{row: row{name: "grpc-hang-deadline", cluster: http2, upstream: envoy.Hang(nil), client: unary(0), sees: "DeadlineExceeded", details: "max_duration_timeout", counts: failure}},
+	)
+
 	// No filter on the way back: answers of all shapes, and those that break off in the middle.
 	const bodyTimeout = `"failure_on": ["5xx", "body-timeout"]`
 	perTryIdle := action("retry_policy: { retry_on: 5xx, num_retries: 1, per_try_idle_timeout: 0.3s }")
