@@ -48,7 +48,7 @@ func onResponseHeaders(id, _, endOfStream uint32) uint32 {
 		// Envoy's own replies are rare, and what they tell of the upstream is how long it had.
 		why := string(details) // which the next call of the host may overwrite
 		a.at = clock{}.Now()
-		a.had, a.deadline = s.deadlines.Ended(why, a.at.Sub(s.sentAt))
+		a.had, a.deadline = s.deadlines.Ended(why, a.at.Sub(s.sentAt), a.at.Sub(s.began))
 	}
 	a.status = verdict.ParseStatus(bridge.Header(bridge.ResponseHeaders, ":status"))
 	a.grpc = -1

@@ -15,6 +15,7 @@ import (
 // start begins to follow a request that goes on to its cluster.
 func (s *stream) start() {
 	s.readDeadlines()
+	s.began = clock{}.Coarse()
 	if s.permit.Trial() {
 		bridge.SetProperty(trialOf, []byte(s.plugin.name))
 		s.began = clock{}.Now()

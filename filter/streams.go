@@ -20,7 +20,7 @@ type stream struct {
 	marked  bool // sent to a fallback
 	told    bool // the breaker knows the verdict already
 
-	began     breaker.Time // when a trial was admitted
+	began     breaker.Time // when it was admitted; coarse unless it is a trial
 	deadlines verdict.Deadlines
 	sent      bool         // the request has come to its end
 	sentAt    breaker.Time // when; coarse where slow calls are off

@@ -93,13 +93,25 @@ func (testService) FullDuplexCall(stream grpc.BidiStreamingServer[testpb.Streami
 
 // withGRPC calls over a connection of its own, with the row's name and more in the metadata.
 func (c *caller) withGRPC(call func(context.Context, testpb.TestServiceClient) string, pairs ...string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return c.callGRPC(ctx, call, pairs...)
+}
+
+// withGRPCNoDeadline is the same, but sends no grpc-timeout.
+func (c *caller) withGRPCNoDeadline(call func(context.Context, testpb.TestServiceClient) string, pairs ...string) string {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer time.AfterFunc(patience, cancel).Stop()
+	return c.callGRPC(ctx, call, pairs...)
+}
+
+func (c *caller) callGRPC(ctx context.Context, call func(context.Context, testpb.TestServiceClient) string, pairs ...string) string {
 	conn, err := grpc.NewClient(c.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry())
 	if err != nil {
 		return err.Error()
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	return call(metadata.AppendToOutgoingContext(ctx, append(pairs, "row", c.row.name)...), testpb.NewTestServiceClient(conn))
 }
 

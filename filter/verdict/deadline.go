@@ -12,16 +12,18 @@ type Deadlines struct {
 	GRPC time.Duration
 }
 
-// Ended reports whether one of them ended a request, by Envoy's response code details and the time since the request's end. had
-// is the most that the upstream had for an answer: of that time, what one try may take.
-func (d *Deadlines) Ended(details string, took time.Duration) (had time.Duration, ended bool) {
+// Ended reports whether one of them ended a request, by Envoy's response code details, the time since the request's end (took),
+// and that since it was admitted (lasted). The latter need not be exact: filters before may have had their part of the deadline.
+// had is the most that the upstream had for an answer: of took, what one try may take.
+func (d *Deadlines) Ended(details string, took, lasted time.Duration) (had time.Duration, ended bool) {
 	switch details {
 	case "response_timeout":
 		return took, d.Request > 0 || d.GRPC > 0 && atDeadline(took, d.GRPC)
 	case "upstream_per_try_timeout":
 		return min(took, d.PerTry), d.PerTry > 0
 	case "max_duration_timeout":
-		return took, d.GRPC > 0
+		// The connection manager may have a limit of its own, which is in no header. Much before the deadline it was that one.
+		return took, d.GRPC > 0 && lasted >= d.GRPC/2
 	}
 	return took, false
 }

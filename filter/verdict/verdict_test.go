@@ -9,168 +9,218 @@ import (
 	"envoy-circuit-breaker/filter/verdict"
 )
 
-func TestOriginOf(t *testing.T) {
-	for details, want := range map[string]verdict.Origin{
-		"via_upstream":                         verdict.Answered,
-		"internal_redirect":                    verdict.Answered,
-		"response_timeout":                     verdict.Timeout,
-		"upstream_per_try_timeout":             verdict.Timeout,
-		"upstream_per_try_idle_timeout":        verdict.Timeout,
-		"stream_idle_timeout":                  verdict.Outlived,
-		"max_duration_timeout":                 verdict.Outlived,
-		"upstream_max_stream_duration_reached": verdict.Outlived,
-		"no_healthy_upstream":                  verdict.NoHealthyUpstream,
-		"no_healthy_upstream{no_host}":         verdict.NoHealthyUpstream,
-		"downstream_remote_disconnect":         verdict.ClientGone,
-		"http2.remote_reset":                   verdict.ClientGone,
-		"http3.remote_reset":                   verdict.ClientGone,
-		"upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}": verdict.ConnectFailure,
-		"upstream_reset_before_response_started{local_connection_failure}":                                            verdict.ConnectFailure,
-		"upstream_reset_before_response_started{connection_timeout}":                                                  verdict.ConnectFailure,
-		"upstream_reset_before_response_started{connection_termination}":                                              verdict.Reset,
-		"upstream_reset_before_response_started{remote_reset}":                                                        verdict.Reset,
-		"upstream_reset_before_response_started{remote_refused_stream_reset}":                                         verdict.Reset,
-		"upstream_reset_before_response_started{protocol_error}":                                                      verdict.Reset,
-		"upstream_reset_before_response_started":                                                                      verdict.Reset,
-		"upstream_reset_before_response_started{overflow}":                                                            verdict.Overflow,
-		"upstream_reset_after_response_started{connection_termination}":                                               verdict.Reset,
-		"upstream_reset_after_response_started{protocol_error}":                                                       verdict.Reset,
-		"":                   verdict.Elsewhere,
-		"fault_filter_abort": verdict.Elsewhere,
-		"rbac_access_denied_matched_policy[nobody]": verdict.Elsewhere,
-		"jwt_authn_access_denied{Jwt_is_missing}":   verdict.Elsewhere,
-		"ext_authz_denied":                          verdict.Elsewhere,
-		"ext_authz_error":                           verdict.Elsewhere,
-		"local_rate_limited":                        verdict.Elsewhere,
-		"request_rate_limited":                      verdict.Elsewhere,
-		"lua_response":                              verdict.Elsewhere,
-		"direct_response":                           verdict.Elsewhere,
-		"cluster_not_found":                         verdict.Elsewhere,
-		"route_not_found":                           verdict.Elsewhere,
-		"maintenance_mode":                          verdict.Elsewhere,
-		"missing_host_header":                       verdict.Elsewhere,
-		"upgrade_failed":                            verdict.Elsewhere,
-		"request_overall_timeout":                   verdict.Elsewhere,
-		"request_header_timeout":                    verdict.Elsewhere,
-		"downstream_local_disconnect":               verdict.Elsewhere,
-		"circuit_breaker_open":                      verdict.Elsewhere,
-	} {
-		if got := verdict.OriginOf([]byte(details)); got != want {
-			t.Errorf("%s: %v, want %v", details, got, want)
-		}
+func judge(t *testing.T, configuration string, e verdict.Ending) (breaker.Outcome, string) {
+	t.Helper()
+	rules, err := config.Parse([]byte(configuration))
+	if err != nil {
+		t.Fatal(err)
 	}
+	return rules.Judge(e)
 }
 
-func TestJudge(t *testing.T) {
-	success := breaker.Outcome{Result: breaker.Success}
-	failure := breaker.Outcome{Result: breaker.Failure}
-	neutral := breaker.Outcome{Result: breaker.Neutral}
-	slow := func(o breaker.Outcome) breaker.Outcome { o.Slow = true; return o }
-	const defaults = ``
-	const all = `{"slow_call": {"duration": "1s"}, "failure_on": ["gateway-error", "429", "overflow", "resource-exhausted"]}`
-	const slowCalls = `{"slow_call": {"duration": "1s"}}`
+// Configurations of the tables.
+const (
+	defaults  = ``
+	slowCalls = `{"slow_call": {"duration": "1s"}}`
+	listed    = `{"slow_call": {"duration": "1s"}, "failure_on": ["gateway-error", "429", "overflow", "resource-exhausted", "body-timeout"]}`
+	nothing   = `{"failure_on": ["418"]}`
+)
 
+var (
+	success = breaker.Outcome{Result: breaker.Success}
+	failure = breaker.Outcome{Result: breaker.Failure}
+	neutral = breaker.Outcome{Result: breaker.Neutral}
+)
+
+func slow(o breaker.Outcome) breaker.Outcome { o.Slow = true; return o }
+
+// answered is the whole answer to a whole request.
+func answered(status, grpc int) verdict.Ending {
+	return verdict.Ending{Origin: verdict.Answered, Status: status, GRPC: grpc, Sent: true}
+}
+
+// brokenOff is an answer that somebody cut off.
+func brokenOff(status, grpc int, by verdict.Origin) verdict.Ending {
+	e := answered(status, grpc)
+	e.Broken, e.Cut = true, by
+	return e
+}
+
+// unanswered is the end of a whole request to which no answer came.
+func unanswered(by verdict.Origin) verdict.Ending {
+	return verdict.Ending{Origin: by, Status: -1, GRPC: -1, Sent: true}
+}
+
+// unsent is the end of a request that had not come to its end.
+func unsent(by verdict.Origin) verdict.Ending {
+	e := unanswered(by)
+	e.Sent = false
+	return e
+}
+
+func after(d time.Duration, e verdict.Ending) verdict.Ending { e.Waited = d; return e }
+
+// atDeadline is the end at a deadline that the caller had set.
+func atDeadline(waited time.Duration) verdict.Ending {
+	e := after(waited, unanswered(verdict.Timeout))
+	e.CallersDeadline = true
+	return e
+}
+
+func tunnel(e verdict.Ending) verdict.Ending { e.Tunnel = true; return e }
+
+func TestJudge(t *testing.T) {
+	isUnanswered := breaker.Outcome{Result: breaker.Neutral, Unanswered: true}
 	for _, c := range []struct {
 		config string
 		e      verdict.Ending
 		want   breaker.Outcome
 		reason string
 	}{
-		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 200, GRPC: -1}, success, "answered"},
-		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 404, GRPC: -1}, success, "answered"},
-		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 429, GRPC: -1}, success, "answered"},
-		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 500, GRPC: -1}, failure, "status"},
-		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 599, GRPC: -1}, failure, "status"},
-		{defaults, verdict.Ending{Origin: verdict.Answered, Status: -1, GRPC: -1}, success, "answered"},
-		{all, verdict.Ending{Origin: verdict.Answered, Status: 500, GRPC: -1}, success, "answered"},
-		{all, verdict.Ending{Origin: verdict.Answered, Status: 502, GRPC: -1}, failure, "status"},
-		{all, verdict.Ending{Origin: verdict.Answered, Status: 504, GRPC: -1}, failure, "status"},
-		{all, verdict.Ending{Origin: verdict.Answered, Status: 505, GRPC: -1}, success, "answered"},
-		{all, verdict.Ending{Origin: verdict.Answered, Status: 429, GRPC: -1}, failure, "status"},
+		{defaults, answered(200, -1), success, "answered"},
+		{defaults, answered(404, -1), success, "answered"},
+		{defaults, answered(429, -1), success, "answered"},
+		{defaults, answered(500, -1), failure, "status"},
+		{defaults, answered(599, -1), failure, "status"},
+		{defaults, answered(-1, -1), success, "answered"},
+		{listed, answered(500, -1), success, "answered"},
+		{listed, answered(502, -1), failure, "status"},
+		{listed, answered(504, -1), failure, "status"},
+		{listed, answered(505, -1), success, "answered"},
+		{listed, answered(429, -1), failure, "status"},
 
-		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 200, GRPC: 0}, success, "answered"},
-		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 200, GRPC: 14}, failure, "grpc_status"},
-		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 200, GRPC: 4}, failure, "grpc_status"},
-		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 200, GRPC: 13}, failure, "grpc_status"},
-		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 200, GRPC: 15}, failure, "grpc_status"},
-		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 200, GRPC: 5}, success, "answered"},
-		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 200, GRPC: 1}, success, "answered"},
-		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 200, GRPC: 99}, success, "answered"},
-		{all, verdict.Ending{Origin: verdict.Answered, Status: 200, GRPC: 8}, failure, "grpc_status"},
+		{defaults, answered(200, 0), success, "answered"},
+		{defaults, answered(200, 14), failure, "grpc_status"},
+		{defaults, answered(200, 4), failure, "grpc_status"},
+		{defaults, answered(200, 13), failure, "grpc_status"},
+		{defaults, answered(200, 15), failure, "grpc_status"},
+		{defaults, answered(200, 5), success, "answered"},
+		{defaults, answered(200, 1), success, "answered"},
+		{defaults, answered(200, 99), success, "answered"},
+		{listed, answered(200, 8), failure, "grpc_status"},
+		{nothing, answered(200, 14), success, "answered"},
 
-		{defaults, verdict.Ending{Origin: verdict.ConnectFailure, Status: 503}, failure, "connect-failure"},
-		{defaults, verdict.Ending{Origin: verdict.Reset, Status: 503}, failure, "reset"},
-		{defaults, verdict.Ending{Origin: verdict.Timeout, Status: 504}, failure, "timeout"},
-		{defaults, verdict.Ending{Origin: verdict.NoHealthyUpstream, Status: 503}, failure, "no-healthy-upstream"},
-		{defaults, verdict.Ending{Origin: verdict.Overflow, Status: 503}, neutral, "overflow"},
-		{all, verdict.Ending{Origin: verdict.Overflow, Status: 503}, failure, "overflow"},
-		{all, verdict.Ending{Origin: verdict.Timeout, Status: 504}, neutral, "timeout"},
-		{defaults, verdict.Ending{Origin: verdict.ClientGone, Status: -1, GRPC: -1}, neutral, "client_gone"},
-		{defaults, verdict.Ending{Origin: verdict.ClientGone, Status: 200, GRPC: -1}, neutral, "client_gone"},
+		// An answer can come before the request's end.
+		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 413, GRPC: -1}, success, "answered"},
+		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 503, GRPC: -1}, failure, "status"},
 
-		// A limit of Envoy's on streams is the upstream's doing only if Envoy had to answer in its place.
-		{defaults, verdict.Ending{Origin: verdict.Outlived, Status: 504, GRPC: -1}, failure, "timeout"},
-		{defaults, verdict.Ending{Origin: verdict.Outlived, Status: 408, GRPC: -1}, neutral, "elsewhere"},
-		{defaults, verdict.Ending{Origin: verdict.Outlived, Status: 200, GRPC: -1}, neutral, "elsewhere"},
-		{defaults, verdict.Ending{Origin: verdict.Outlived, Status: 200, GRPC: 14}, failure, "timeout"},
-		{defaults, verdict.Ending{Origin: verdict.Outlived, Status: 200, GRPC: 4}, failure, "timeout"},
-		{defaults, verdict.Ending{Origin: verdict.Outlived, Status: 200, GRPC: 2}, neutral, "elsewhere"},
-		{all, verdict.Ending{Origin: verdict.Outlived, Status: 504, GRPC: -1}, neutral, "timeout"},
-		{slowCalls, verdict.Ending{Origin: verdict.Outlived, Status: 504, GRPC: -1, Took: 2 * time.Second}, slow(failure), "timeout"},
-		{slowCalls, verdict.Ending{Origin: verdict.Outlived, Status: 408, GRPC: -1, Took: 2 * time.Second}, neutral, "elsewhere"},
+		// No answer came.
+		{defaults, unanswered(verdict.ConnectFailure), failure, "connect-failure"},
+		{defaults, unanswered(verdict.Reset), failure, "reset"},
+		{defaults, unanswered(verdict.Timeout), failure, "timeout"},
+		{defaults, unanswered(verdict.NoHealthyUpstream), failure, "no-healthy-upstream"},
+		{defaults, unanswered(verdict.Overflow), neutral, "overflow"},
+		{listed, unanswered(verdict.Overflow), failure, "overflow"},
+		{listed, unanswered(verdict.Timeout), neutral, "timeout"},
+		{defaults, unanswered(verdict.Elsewhere), neutral, "elsewhere"},
+		// The upstream can be at fault before the request's end, too.
+		{defaults, unsent(verdict.ConnectFailure), failure, "connect-failure"},
+		{defaults, unsent(verdict.Reset), failure, "reset"},
+		{defaults, unsent(verdict.NoHealthyUpstream), failure, "no-healthy-upstream"},
+		{defaults, unsent(verdict.Elsewhere), neutral, "elsewhere"},
+
+		// Envoy's limits on streams and the route's timeouts are the upstream's doing once nothing else was left to wait for.
+		{defaults, unanswered(verdict.Outlived), failure, "timeout"},
+		{listed, unanswered(verdict.Outlived), neutral, "timeout"},
+		{defaults, unsent(verdict.Outlived), neutral, "elsewhere"},
+		{defaults, unsent(verdict.Timeout), neutral, "elsewhere"},
+		{slowCalls, after(2*time.Second, unanswered(verdict.Outlived)), slow(failure), "timeout"},
+
+		// The client gave up.
+		{defaults, unanswered(verdict.ClientGone), neutral, "client_gone"},
+		{defaults, unsent(verdict.ClientGone), neutral, "client_gone"},
+		{defaults, after(time.Second-1, unanswered(verdict.ClientGone)), neutral, "client_gone"},
+		{defaults, after(time.Second, unanswered(verdict.ClientGone)), isUnanswered, "client_gone"},
+		{defaults, after(time.Minute, unanswered(verdict.Elsewhere)), neutral, "elsewhere"},
+		{slowCalls, after(time.Second, unanswered(verdict.ClientGone)), isUnanswered, "client_gone"},
+		{slowCalls, after(time.Second+1, unanswered(verdict.ClientGone)), slow(success), "client_gone"},
+
+		// The caller chose the deadline.
+		{defaults, atDeadline(0), neutral, "callers_deadline"},
+		{defaults, atDeadline(time.Second - 1), neutral, "callers_deadline"},
+		{defaults, atDeadline(time.Second), failure, "timeout"},
+		{nothing, atDeadline(time.Second), neutral, "timeout"},
+		{slowCalls, atDeadline(time.Second - 1), neutral, "callers_deadline"},
+		{slowCalls, atDeadline(2 * time.Second), slow(failure), "timeout"},
+		{`{"slow_call": {"duration": "100ms"}}`, atDeadline(100 * time.Millisecond), neutral, "callers_deadline"},
+		{`{"slow_call": {"duration": "100ms"}}`, atDeadline(100*time.Millisecond + 1), slow(failure), "timeout"},
+		{`{"slow_call": {"duration": "100ms"}, "failure_on": ["5xx"]}`, atDeadline(200 * time.Millisecond), slow(success), "timeout"},
+		{`{"slow_call": {"duration": "1h"}}`, atDeadline(time.Second), failure, "timeout"},
+
+		// A good answer was cut off.
+		{defaults, brokenOff(200, -1, verdict.Reset), failure, "reset"},
+		{defaults, brokenOff(200, -1, verdict.ConnectFailure), failure, "connect-failure"},
+		{nothing, brokenOff(200, -1, verdict.Reset), neutral, "reset"},
+		{defaults, brokenOff(200, -1, verdict.ClientGone), neutral, "client_gone"},
+		{defaults, after(2*time.Second, brokenOff(200, -1, verdict.ClientGone)), neutral, "client_gone"},
+		{slowCalls, after(2*time.Second, brokenOff(200, -1, verdict.ClientGone)), slow(success), "client_gone"},
+		{slowCalls, after(2*time.Second, brokenOff(200, -1, verdict.Reset)), slow(failure), "reset"},
+		{defaults, brokenOff(200, -1, verdict.Timeout), neutral, "body-timeout"},
+		{`{"failure_on": ["timeout"]}`, brokenOff(200, -1, verdict.Timeout), neutral, "body-timeout"},
+		{`{"failure_on": ["body-timeout"]}`, brokenOff(200, -1, verdict.Timeout), failure, "body-timeout"},
+		{`{"failure_on": ["body-timeout"]}`, unanswered(verdict.Timeout), neutral, "timeout"},
+		{`{"failure_on": ["body-timeout"]}`, brokenOff(200, -1, verdict.Outlived), neutral, "elsewhere"},
+		{defaults, brokenOff(200, -1, verdict.Outlived), neutral, "elsewhere"},
+		{slowCalls, after(2*time.Second, brokenOff(200, -1, verdict.Outlived)), slow(success), "elsewhere"},
+		// Another filter has put its own answer in its place.
+		{defaults, brokenOff(200, -1, verdict.Elsewhere), success, "answered"},
+		{defaults, brokenOff(200, -1, verdict.Answered), success, "answered"},
+		{slowCalls, after(2*time.Second, brokenOff(200, -1, verdict.Elsewhere)), slow(success), "answered"},
 
 		// A tunnel is judged by its handshake.
-		{defaults, verdict.Ending{Origin: verdict.Answered, Status: 101, GRPC: -1, Tunnel: true}, success, "answered"},
-		{defaults, verdict.Ending{Origin: verdict.ClientGone, Status: 101, GRPC: -1, Tunnel: true}, success, "answered"},
-		{defaults, verdict.Ending{Origin: verdict.Reset, Status: 101, GRPC: -1, Tunnel: true}, success, "answered"},
-		{defaults, verdict.Ending{Origin: verdict.Outlived, Status: 101, GRPC: -1, Tunnel: true}, success, "answered"},
-		{defaults, verdict.Ending{Origin: verdict.ClientGone, Status: 200, GRPC: -1, Tunnel: true}, success, "answered"},
-		{slowCalls, verdict.Ending{Origin: verdict.ClientGone, Status: 101, GRPC: -1, Tunnel: true, Took: 2 * time.Second}, slow(success), "answered"},
-		{defaults, verdict.Ending{Origin: verdict.Elsewhere, Status: 503}, neutral, "elsewhere"},
+		{defaults, tunnel(answered(101, -1)), success, "answered"},
+		{defaults, tunnel(brokenOff(101, -1, verdict.ClientGone)), success, "answered"},
+		{defaults, tunnel(brokenOff(101, -1, verdict.Reset)), success, "answered"},
+		{defaults, tunnel(brokenOff(101, -1, verdict.Outlived)), success, "answered"},
+		{defaults, tunnel(brokenOff(200, -1, verdict.ClientGone)), success, "answered"},
+		{slowCalls, after(2*time.Second, tunnel(brokenOff(101, -1, verdict.ClientGone))), slow(success), "answered"},
 
-		{slowCalls, verdict.Ending{Origin: verdict.Answered, Status: 200, GRPC: -1, Took: time.Second}, success, "answered"},
-		{slowCalls, verdict.Ending{Origin: verdict.Answered, Status: 200, GRPC: -1, Took: time.Second + 1}, slow(success), "answered"},
-		{slowCalls, verdict.Ending{Origin: verdict.Answered, Status: 500, GRPC: -1, Took: 2 * time.Second}, slow(failure), "status"},
-		{slowCalls, verdict.Ending{Origin: verdict.Timeout, Status: 504, Took: 2 * time.Second}, slow(failure), "timeout"},
-		{slowCalls, verdict.Ending{Origin: verdict.ClientGone, Took: 2 * time.Second}, slow(success), "client_gone"},
-		{slowCalls, verdict.Ending{Origin: verdict.ClientGone, Took: time.Second}, neutral, "client_gone"},
-		{slowCalls, verdict.Ending{Origin: verdict.Elsewhere, Status: 503, Took: 2 * time.Second}, neutral, "elsewhere"},
-		{all, verdict.Ending{Origin: verdict.Timeout, Status: 504, Took: 2 * time.Second}, slow(success), "timeout"},
+		{slowCalls, after(time.Second, answered(200, -1)), success, "answered"},
+		{slowCalls, after(time.Second+1, answered(200, -1)), slow(success), "answered"},
+		{slowCalls, after(2*time.Second, answered(500, -1)), slow(failure), "status"},
+		{slowCalls, after(2*time.Second, answered(200, 14)), slow(failure), "grpc_status"},
+		{slowCalls, after(2*time.Second, unanswered(verdict.Timeout)), slow(failure), "timeout"},
+		{slowCalls, after(2*time.Second, unanswered(verdict.Elsewhere)), neutral, "elsewhere"},
+		{listed, after(2*time.Second, unanswered(verdict.Timeout)), slow(success), "timeout"},
 	} {
-		rules, err := config.Parse([]byte(c.config))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, reason := rules.Judge(c.e)
-		if got != c.want || reason != c.reason {
+		if got, reason := judge(t, c.config, c.e); got != c.want || reason != c.reason {
 			t.Errorf("%s %+v: %+v (%s), want %+v (%s)", c.config, c.e, got, reason, c.want, c.reason)
 		}
 	}
 }
 
-func TestParseRetryAfter(t *testing.T) {
-	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
-	for value, want := range map[string]time.Duration{
-		"":                                0,
-		"0":                               0,
-		"120":                             2 * time.Minute,
-		"-5":                              0,
-		"1.5":                             0,
-		"soon":                            0,
-		"99999999999999999999":            0,
-		"Tue, 24 Nov 2026 10:00:30 GMT":   30 * time.Second,
-		"Tuesday, 24-Nov-26 10:00:30 GMT": 30 * time.Second,
-		"Tue Nov 24 10:00:30 2026":        30 * time.Second,
-		"Tue, 24 Nov 2026 09:00:00 GMT":   0,
-	} {
-		if got := verdict.ParseRetryAfter([]byte(value), now); got != want {
-			t.Errorf("%q: %v, want %v", value, got, want)
+// What Envoy sends in the upstream's place can be mapped to any status, and says nothing.
+func TestJudgeLooksAtNoStatusOfEnvoys(t *testing.T) {
+	for o := verdict.Elsewhere; o <= verdict.Overflow; o++ {
+		if o == verdict.Answered {
+			continue
+		}
+		for _, e := range []verdict.Ending{unanswered(o), unsent(o)} {
+			want, wantReason := judge(t, defaults, e)
+			for _, status := range []int{200, 404, 408, 429, 500, 503, 504} {
+				for _, grpc := range []int{-1, 0, 4, 14} {
+					e.Status, e.GRPC = status, grpc
+					if got, reason := judge(t, defaults, e); got != want || reason != wantReason {
+						t.Errorf("%+v: %+v (%s), want %+v (%s)", e, got, reason, want, wantReason)
+					}
+				}
+			}
 		}
 	}
-	if got := verdict.ParsePushback([]byte("2500")); got != 2500*time.Millisecond {
-		t.Errorf("pushback: %v", got)
-	}
-	if got := verdict.ParsePushback([]byte("-1")); got != 0 {
-		t.Errorf("pushback that forbids a retry: %v", got)
+}
+
+// What is bad about an answer stays so, however its body goes on: a trial has been told by then.
+func TestJudgeKeepsBadAnswers(t *testing.T) {
+	for _, e := range []verdict.Ending{answered(500, -1), answered(503, 0), answered(200, 14), after(2*time.Second, answered(503, -1))} {
+		want, wantReason := judge(t, slowCalls, e)
+		if want.Result != breaker.Failure {
+			t.Errorf("%+v: %+v", e, want)
+		}
+		for cut := verdict.Elsewhere; cut <= verdict.Overflow; cut++ {
+			e.Broken, e.Cut = true, cut
+			if got, reason := judge(t, slowCalls, e); got != want || reason != wantReason {
+				t.Errorf("%+v: %+v (%s), want %+v (%s)", e, got, reason, want, wantReason)
+			}
+		}
 	}
 }
