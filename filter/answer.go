@@ -21,6 +21,7 @@ type answer struct {
 	status     int
 	grpc       int
 	whole      bool          // it has come to its end
+	outOfTries bool          // there is none, as the last try has taken too long
 	retryAfter time.Duration // the upstream's word on when to come back
 }
 
@@ -38,7 +39,8 @@ func onResponseHeaders(id, _, endOfStream uint32) uint32 {
 	if a.at = (clock{}).Coarse(); s.marked || s.cluster.queue != nil {
 		a.at = clock{}.Now()
 	}
-	a.origin = verdict.OriginOf(bridge.Property(codeDetails))
+	details := bridge.Property(codeDetails)
+	a.origin, a.outOfTries = verdict.OriginOf(details), string(details) == "upstream_per_try_timeout"
 	a.status = verdict.ParseStatus(bridge.Header(bridge.ResponseHeaders, ":status"))
 	a.grpc = -1
 	if a.origin != verdict.Answered {

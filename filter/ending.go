@@ -49,6 +49,11 @@ func (s *stream) ending() verdict.Ending {
 			e.Origin = verdict.Elsewhere // it was a filter after this one that kept the client waiting
 		}
 	}
+	if a.outOfTries && s.tryDeadline > 0 {
+		// The caller's is the one that holds. However many tries there were, none had longer than that.
+		e.CallersDeadline, e.Waited = true, min(e.Waited, s.tryDeadline)
+		return e
+	}
 	// Envoy counts the time of some deadlines from the beginning of the request, that of others from its end.
 	e.CallersDeadline = verdict.AtDeadline(end.Sub(s.began), s.deadline) || verdict.AtDeadline(e.Waited, s.deadline)
 	return e

@@ -3,8 +3,6 @@
 package main
 
 import (
-	"time"
-
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"envoy-circuit-breaker/filter/internal/bridge"
@@ -14,10 +12,10 @@ import (
 // The upstream's time begins when the client has sent the whole request. That is known exactly: by the headers where they are
 // all of it, by the last piece of the body, or by the trailers.
 
-// start notes when a request was admitted, and which deadline its caller has chosen. The coarse clock is good enough for most.
+// start notes when a request was admitted, and which deadlines its caller has chosen. The coarse clock is good enough for most.
 func (s *stream) start() {
-	s.deadline = callersDeadline(s.bodied)
-	if s.began = (clock{}).Coarse(); s.deadline > 0 || s.permit.Trial() {
+	s.readDeadlines()
+	if s.began = (clock{}).Coarse(); s.deadline > 0 || s.tryDeadline > 0 || s.permit.Trial() {
 		s.began = clock{}.Now()
 	}
 	if s.permit.Trial() {
@@ -25,17 +23,16 @@ func (s *stream) start() {
 	}
 }
 
-// callersDeadline reads the deadline that a caller has chosen by a header; 0 if none. Envoy takes those headers off the request of
-// a caller that may not choose, and its router takes off all but grpc-timeout, so this is the only place to read them.
-func callersDeadline(bodied bool) time.Duration {
-	d := verdict.ParseTimeout(bridge.Header(bridge.RequestHeaders, "x-envoy-upstream-rq-timeout-ms"))
-	if try := verdict.ParseTimeout(bridge.Header(bridge.RequestHeaders, "x-envoy-upstream-rq-per-try-timeout-ms")); try > 0 && (d == 0 || try < d) {
-		d = try
+// readDeadlines reads the deadlines that a caller has chosen by headers. Envoy takes those headers off the request of a caller
+// that may not choose, and its router takes off all but grpc-timeout, so this is the only place to read them.
+//
+// Where a gRPC route limits its streams by max_stream_duration, Envoy has put its limit into grpc-timeout already.
+func (s *stream) readDeadlines() {
+	s.deadline = verdict.ParseTimeout(bridge.Header(bridge.RequestHeaders, "x-envoy-upstream-rq-timeout-ms"))
+	s.tryDeadline = verdict.ParseTimeout(bridge.Header(bridge.RequestHeaders, "x-envoy-upstream-rq-per-try-timeout-ms"))
+	if s.deadline == 0 && s.bodied {
+		s.deadline = verdict.ParseGRPCTimeout(bridge.Header(bridge.RequestHeaders, "grpc-timeout"))
 	}
-	if d == 0 && bodied {
-		d = verdict.ParseGRPCTimeout(bridge.Header(bridge.RequestHeaders, "grpc-timeout"))
-	}
-	return d
 }
 
 //go:wasmexport proxy_on_request_body
@@ -63,7 +60,7 @@ func (s *stream) requestEnds() {
 	s.sent = true
 	q := s.cluster.queue
 	switch {
-	case s.marked || q == nil && s.deadline > 0:
+	case s.marked || q == nil && (s.deadline > 0 || s.tryDeadline > 0):
 		s.sentAt = clock{}.Now()
 	case q == nil:
 		s.sentAt = clock{}.Coarse()

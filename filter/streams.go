@@ -21,10 +21,11 @@ type stream struct {
 	marked  bool // sent to a fallback
 	told    bool // the breaker knows the verdict already
 
-	began    breaker.Time  // when it was admitted; coarse unless it is a trial or has a deadline
-	deadline time.Duration // that the caller chose; 0 if none
-	sent     bool          // the request has come to its end
-	sentAt   breaker.Time  // when; coarse where slow calls are off and there is no deadline
+	began       breaker.Time  // when it was admitted; coarse unless it is a trial or has a deadline
+	deadline    time.Duration // that the caller chose; 0 if none
+	tryDeadline time.Duration // that the caller chose for each try; 0 if none
+	sent        bool          // the request has come to its end
+	sentAt      breaker.Time  // when; coarse where slow calls are off and there is no deadline
 
 	answer answer
 

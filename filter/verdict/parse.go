@@ -60,11 +60,11 @@ func ParseGRPCTimeout(value []byte) time.Duration {
 	return max(0, duration(value[:len(value)-1], unit))
 }
 
-// AtDeadline reports whether what took so long ended at a deadline: not before it, and after it by no more than a tenth, and
-// what a busy machine may be late.
+// AtDeadline reports whether what took so long ended at a deadline: within a tenth of it, and of what a busy machine may be late.
+// Either end of the time may be: Envoy counts from when it woke up, so a deadline can seem to come early.
 func AtDeadline(took, deadline time.Duration) bool {
 	const late = 50 * time.Millisecond
-	return deadline > 0 && took >= deadline-deadline/10 && took-late <= deadline+deadline/10
+	return deadline > 0 && (took-deadline).Abs() <= deadline/10+late
 }
 
 // duration reads a number of units; -1 if it is none, the longest duration if it is too long for one.
