@@ -40,10 +40,10 @@ func done(s *stream) {
 	}
 }
 
-// tell gives the verdict on a trial before its stream ends: nothing that comes of it can change that.
+// tell gives the verdict on a trial before its stream ends, once: nothing that comes of it can change that.
 func (s *stream) tell() {
-	if s.marked {
-		return // who serves it is known at the end
+	if s.told || s.marked { // who serves a marked one is known at the end
+		return
 	}
 	a := &s.answer
 	e := verdict.Ending{Origin: a.origin, Status: a.status, GRPC: a.grpc, Sent: s.sent}

@@ -19,6 +19,7 @@ import (
 type queue struct {
 	slow           time.Duration // slow_call.duration
 	oldest, newest *stream
+	held           *queue // of those that a filter after this one keeps from the upstream
 }
 
 func (q *queue) join(s *stream) {
@@ -60,7 +61,7 @@ func (p *plugin) queueOf(slow time.Duration) *queue {
 			return q
 		}
 	}
-	q := &queue{slow: slow}
+	q := &queue{slow: slow, held: &queue{}}
 	p.queues = append(p.queues, q)
 	return q
 }
@@ -69,27 +70,41 @@ func (p *plugin) queueOf(slow time.Duration) *queue {
 func (p *plugin) lookAtWaiting(now breaker.Time) {
 	looked := false
 	for _, q := range p.queues {
+		for s, next := q.held.oldest, (*stream)(nil); s != nil; s = next {
+			next, looked = s.later, true
+			bridge.SetEffectiveContext(s.id)
+			if asked() {
+				s.leaveQueue()
+				q.join(s) // out of order by a tick at most
+			} else {
+				s.sentAt = now // the upstream's time has not begun
+			}
+		}
 		for s := q.oldest; s != nil && now.Sub(s.sentAt) > q.slow; s = q.oldest {
 			s.leaveQueue()
-			bridge.SetEffectiveContext(s.id)
 			looked = true
-			if !asked() {
-				// A filter after this one keeps it from the upstream, whose time has not begun.
+			bridge.SetEffectiveContext(s.id)
+			if asked() {
+				s.tellSlow()
+			} else {
 				s.sentAt = now
-				q.join(s)
-				continue
-			}
-			isTrial := s.permit.Trial()
-			s.permit = s.cluster.breaker.StillWaiting(s.permit)
-			if isTrial {
-				noteOutcome(s, breaker.Outcome{Slow: true}, "waiting")
-				s.told = true
-				p.dropTrial(s)
+				q.held.join(s)
 			}
 		}
 	}
 	if looked {
 		bridge.SetEffectiveContext(p.id)
+	}
+}
+
+// tellSlow gives the verdict on a request that still waits.
+func (s *stream) tellSlow() {
+	isTrial := s.permit.Trial()
+	s.permit = s.cluster.breaker.StillWaiting(s.permit)
+	if isTrial {
+		noteOutcome(s, breaker.Outcome{Slow: true}, "waiting")
+		s.told = true
+		s.plugin.dropTrial(s)
 	}
 }
 
