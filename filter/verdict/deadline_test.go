@@ -31,8 +31,8 @@ func TestDeadlinesEnded(t *testing.T) {
 		{verdict.Deadlines{PerTry: 20 * ms}, "upstream_per_try_idle_timeout", 60 * ms, 60 * ms, 60 * ms, false},
 
 		// A route may go by grpc-timeout, or by a timeout of its own.
-		{verdict.Deadlines{GRPC: 300 * ms}, "response_timeout", 269 * ms, 269 * ms, 269 * ms, false},
-		{verdict.Deadlines{GRPC: 300 * ms}, "response_timeout", 270 * ms, 270 * ms, 270 * ms, true},
+		{verdict.Deadlines{GRPC: 300 * ms}, "response_timeout", 219 * ms, 219 * ms, 219 * ms, false},
+		{verdict.Deadlines{GRPC: 300 * ms}, "response_timeout", 220 * ms, 220 * ms, 220 * ms, true},
 		{verdict.Deadlines{GRPC: 300 * ms}, "response_timeout", 300 * ms, 300 * ms, 300 * ms, true},
 		{verdict.Deadlines{GRPC: 300 * ms}, "response_timeout", 380 * ms, 380 * ms, 380 * ms, true},
 		{verdict.Deadlines{GRPC: 300 * ms}, "response_timeout", 381 * ms, 381 * ms, 381 * ms, false},
