@@ -84,8 +84,10 @@ func TestDecodeSeeds(t *testing.T) {
 		"too-many-leases":         mended(with(encode(halfOpen), 3, MaxTrials+1)),
 		"something-after-the-end": mended(with(encode(open), RecordSize-5, 1)),
 	} {
-		// A request; fail until it trips, wait, three trials, one of them fails; a probe; wait, a trial without a verdict.
-		script := []byte{0, 165, 110, 0, 0, 0, 1, 1, 2, 118, 7, 15, 142, 0, 4, 0, 150, 0, 1, 0, 1}
+		// A request; fail until it trips, wait, three trials, one of them fails; a probe; wait, a trial without a verdict. Then
+		// one more that is released, one that is given up unanswered and one that waits; and a call that waits, and fails.
+		script := []byte{0, 165, 110, 0, 0, 0, 1, 1, 2, 118, 7, 15, 142, 0, 4, 0, 150, 0, 1, 0, 1,
+			0, 19, 0, 12, 0, 11, 1, 0, 11, 2, 110, 0, 1, 0, 1, 0, 1, 0, 11, 2}
 		want := fmt.Sprintf("go test fuzz v1\n[]byte(%q)\nuint64(130)\nuint64(15)\n[]byte(%q)\n", data, script)
 		file := filepath.Join("testdata/fuzz/FuzzDecode", name)
 		if *rewrite {
@@ -136,9 +138,15 @@ func FuzzPolicy(f *testing.F) {
 		if n := w.tally.Value(Errors); n != 0 {
 			t.Errorf("errors = %d", n)
 		}
-		// Whatever is open or lent by now, and the ramp, is over then.
-		w.now = w.now.Add(p.OpenMaxDuration + p.HalfOpenPermitTimeout + p.Ramp)
-		if permit := w.worker(p).Acquire(); !permit.Admitted() && p.Mode != ForceOpen {
+		// Whatever is open or lent by now, and the ramp, is over then. Perhaps the first one finds that all trials have expired.
+		var permit Permit
+		for range 2 {
+			w.now = w.now.Add(p.OpenMaxDuration + p.HalfOpenPermitTimeout + expiryGrace + p.Ramp)
+			if permit = w.worker(p).Acquire(); permit.Admitted() || permit.basis != basis(Open) {
+				break
+			}
+		}
+		if !permit.Admitted() && p.Mode != ForceOpen {
 			t.Errorf("stuck: %+v", permit)
 		}
 	})
@@ -217,7 +225,7 @@ func checkOpenTimes(t *testing.T, p Policy) {
 	}
 }
 
-// A lent permit is one that has not been handed back.
+// A lent permit is one that has not been handed back. It expires then, unless its place has been given back.
 type lent struct {
 	permit  Permit
 	worker  *Breaker
@@ -252,7 +260,7 @@ func play(t *testing.T, w *world, script []byte, policies ...Policy) {
 				t.Fatalf("step %d: %+v", i, permit)
 			}
 			if permit.Admitted() {
-				out = append(out, lent{permit, worker, p, w.now.Add(p.HalfOpenPermitTimeout)})
+				out = append(out, lent{permit, worker, p, w.now.Add(p.HalfOpenPermitTimeout + expiryGrace)})
 			}
 		}
 		done := func(o Outcome) {
@@ -269,9 +277,18 @@ func play(t *testing.T, w *world, script []byte, policies ...Policy) {
 		case 2:
 			done(Outcome{Result: Failure, RetryAfter: time.Duration(n) << 32})
 		case 3:
-			done(Outcome{Slow: true})
+			switch {
+			case n%4 == 0 || len(out) == 0:
+				done(Outcome{Slow: true})
+			case n%4 == 1:
+				out[0].permit = out[0].worker.StillWaiting(out[0].permit)
+			case n%4 == 2:
+				out[0].permit = out[0].worker.Release(out[0].permit)
+			default: // to the back of the queue
+				out = append(out[1:], out[0])
+			}
 		case 4:
-			done(Outcome{Result: Neutral})
+			done(Outcome{Result: Neutral, Unanswered: n%2 == 1})
 		case 5: // one after the other fails
 			for range n {
 				request()
@@ -316,7 +333,9 @@ func play(t *testing.T, w *world, script []byte, policies ...Policy) {
 				if !l.permit.Trial() {
 					t.Fatalf("step %d: admitted by a half-open breaker without a lease: %+v", i, l.permit)
 				}
-				live++
+				if l.permit.lease != 0 {
+					live++
+				}
 			}
 		}
 		if r.Epoch == foundEpoch {

@@ -24,7 +24,7 @@ type linearOp struct {
 	kind   opKind
 	now    Time
 	permit Permit  // of what is ended
-	end    Outcome // how
+	end    Outcome // how; or that it still waits, as a slow call
 }
 
 type opKind uint8
@@ -32,6 +32,7 @@ type opKind uint8
 const (
 	opAcquire opKind = iota
 	opDone
+	opRelease
 	// The bell is rung after the record has been written, and between the two other workers may go by what was before. So
 	// a transition is two operations, both within the same call; this is the second.
 	opRing
@@ -39,8 +40,8 @@ const (
 
 // A linearAnswer is what came of a call.
 type linearAnswer struct {
-	permit  Permit
-	counted bool // a trial that was not too late
+	permit  Permit // also the one that a release returned
+	counted bool   // the verdict on a trial
 	moved   bool
 	to      State // where moved
 	epoch   uint64
@@ -55,13 +56,14 @@ type linearState struct {
 	rungState State
 	until     Time // open
 	successes int
+	expired   int // trials in a row
 	serial    uint32
-	leases    [MaxTrials]uint32 // in order of their serials; 0 is none
+	leases    [MaxTrials]lease // in order of their serials; 0 is none
 }
 
 func (s *linearState) live() (n int) {
 	for _, l := range s.leases {
-		if l != 0 {
+		if l.serial != 0 {
 			n++
 		}
 	}
@@ -70,13 +72,21 @@ func (s *linearState) live() (n int) {
 
 // giveBack returns a lease, and reports whether there was one.
 func (s *linearState) giveBack(serial uint32) bool {
-	i := slices.Index(s.leases[:], serial)
-	if i < 0 {
+	i := slices.IndexFunc(s.leases[:], func(l lease) bool { return l.serial == serial })
+	if i < 0 || serial == 0 {
 		return false
 	}
 	copy(s.leases[i:], s.leases[i+1:])
-	s.leases[MaxTrials-1] = 0
+	s.leases[MaxTrials-1] = lease{}
 	return true
+}
+
+// reclaim ends the leases that have expired.
+func (s *linearState) reclaim(now Time) {
+	for s.leases[0].serial != 0 && now >= s.leases[0].deadline.Add(500*time.Millisecond) {
+		s.giveBack(s.leases[0].serial)
+		s.expired++
+	}
 }
 
 func (s *linearState) to(state State) {
@@ -110,12 +120,19 @@ func (s *linearState) step(p Policy, op linearOp, got linearAnswer) bool {
 		return true
 	case opAcquire:
 		return s.acquire(p, op.now, got)
+	case opRelease:
+		released := s.state == HalfOpen && s.epoch == op.permit.epoch && s.giveBack(op.permit.lease)
+		return !got.moved && got.permit.lease == 0 == (released || op.permit.lease == 0)
 	}
 	return s.done(p, op, got)
 }
 
 func (s *linearState) acquire(p Policy, now Time, got linearAnswer) bool {
 	permit := got.permit
+	if s.state == HalfOpen && permit.kind != counted && !got.spent {
+		s.reclaim(now)
+	}
+	full := s.live()+s.expired >= p.HalfOpenMaxRequests
 	switch {
 	case permit.kind == counted:
 		// By the record, or by a view of before that nobody has been told is over.
@@ -127,22 +144,29 @@ func (s *linearState) acquire(p Policy, now Time, got linearAnswer) bool {
 				return false
 			}
 			s.to(HalfOpen)
-		case s.state != HalfOpen || got.moved || s.live() >= p.HalfOpenMaxRequests:
+		case s.state != HalfOpen || got.moved || full:
 			return false
 		}
 		s.serial++
-		s.leases[s.live()] = s.serial
+		s.leases[s.live()] = lease{s.serial, now.Add(p.HalfOpenPermitTimeout)}
 		return permit.epoch == s.epoch && permit.lease == s.serial
-	case permit.kind != refused || got.moved:
+	case permit.kind == refused && got.moved: // too many trials in a row have expired
+		if s.state != HalfOpen || s.expired < p.HalfOpenMaxRequests || got.to != Open || got.epoch != s.epoch+1 {
+			return false
+		}
+		s.to(Open)
+		s.until = now.Add(p.OpenDuration)
+		return permit.State() == "open"
+	case permit.kind != refused:
 		return false
 	case permit.State() == "open":
 		return s.state == Open && (now < s.until || got.spent) || s.rungState == Open
 	}
-	return permit.State() == "half_open" && s.state == HalfOpen && (s.live() >= p.HalfOpenMaxRequests || got.spent)
+	return permit.State() == "half_open" && s.state == HalfOpen && (full && s.expired < p.HalfOpenMaxRequests || got.spent)
 }
 
 func (s *linearState) done(p Policy, op linearOp, got linearAnswer) bool {
-	if op.permit.kind == counted {
+	if op.permit.kind == counted || op.permit.kind == waiting {
 		if got.moved {
 			if s.state != Closed || s.epoch != op.permit.epoch || !op.end.bad() || got.to != Open || got.epoch != s.epoch+1 {
 				return false
@@ -152,11 +176,11 @@ func (s *linearState) done(p Policy, op linearOp, got linearAnswer) bool {
 		}
 		return true
 	}
-	mine := s.state == HalfOpen && s.epoch == op.permit.epoch && slices.Contains(s.leases[:], op.permit.lease)
+	mine := s.state == HalfOpen && s.epoch == op.permit.epoch // whatever has become of its lease
 	switch {
 	case op.end.Result == Neutral:
-		if mine {
-			s.giveBack(op.permit.lease)
+		if mine && (s.giveBack(op.permit.lease) || op.permit.lease == 0) && op.end.Unanswered {
+			s.expired++
 		}
 		return !got.moved
 	case !mine:
@@ -169,6 +193,7 @@ func (s *linearState) done(p Policy, op linearOp, got linearAnswer) bool {
 		return got.moved && got.to == Open && got.epoch == s.epoch
 	}
 	s.giveBack(op.permit.lease)
+	s.expired = 0
 	if s.successes++; s.successes < p.HalfOpenSuccessThreshold {
 		return !got.moved
 	}
@@ -234,9 +259,21 @@ func (w *linearWorker) act(id int, now Time, ticks *atomic.Int64) {
 	} else {
 		i := w.rng.IntN(len(w.held))
 		op.kind, op.permit = opDone, w.held[i]
-		op.end = []Outcome{{}, {}, {}, {}, {}, {}, {Result: Failure}, {Result: Neutral}}[w.rng.IntN(8)]
 		w.held = slices.Delete(w.held, i, i+1)
-		w.b.Done(op.permit, op.end)
+		switch what := w.rng.IntN(11); {
+		case what == 0 && op.permit.kind == trial:
+			op.kind = opRelease
+			got.permit = w.b.Release(op.permit)
+		case what == 1 && op.permit.kind != waiting:
+			op.end = Outcome{Slow: true}
+			if rest := w.b.StillWaiting(op.permit); rest.kind != settled {
+				w.held = append(w.held, rest)
+			}
+		default:
+			op.end = []Outcome{{}, {}, {}, {}, {}, {}, {}, {Result: Failure}, {Result: Failure}, {Result: Neutral},
+				{Result: Neutral, Unanswered: true}}[what]
+			w.b.Done(op.permit, op.end)
+		}
 	}
 	back := ticks.Add(1)
 	if got.permit.kind == counted || got.permit.kind == trial {
@@ -250,7 +287,7 @@ func (w *linearWorker) act(id int, now Time, ticks *atomic.Int64) {
 			ClientId: id, Input: linearOp{kind: opRing, now: now}, Call: call, Output: linearAnswer{to: m.To, epoch: m.Epoch}, Return: back,
 		})
 	}
-	if op.kind == opDone && op.permit.kind == counted && !got.moved {
+	if op.kind == opDone && op.permit.kind != trial && !got.moved {
 		return // there is nothing to say about it
 	}
 	w.ops = append(w.ops, porcupine.Operation{ClientId: id, Input: op, Call: call, Output: got, Return: back})
@@ -292,6 +329,7 @@ func linearHistory(t *testing.T, p Policy, store Store, seed uint64, goroutines,
 			})
 		}
 		all.Wait()
+		// Nobody has expired at all, or everybody who got a permit before.
 		clock.Add(int64(rng.IntN(2)) * int64(p.OpenDuration))
 	}
 	var ops []porcupine.Operation
@@ -305,7 +343,8 @@ func linearPolicy() Policy {
 	return small(func(p *Policy) {
 		p.WindowDuration, p.MinRequests, p.FailureRate = time.Hour, 3, 10
 		p.HalfOpenMaxRequests, p.HalfOpenSuccessThreshold = 3, 4
-		p.HalfOpenPermitTimeout = time.Hour // no permit expires: whose time it was when, would be one more thing to know
+		p.HalfOpenPermitTimeout = p.OpenDuration - 500*time.Millisecond
+		p.SlowCallDuration = time.Second
 	})
 }
 
@@ -317,13 +356,16 @@ func TestLinearizable(t *testing.T) {
 			if got := porcupine.CheckOperationsTimeout(linearModel(p, start), ops, 20*time.Second); got != porcupine.Ok {
 				t.Fatalf("%d operations: %v", len(ops), got)
 			}
-			transitions := 0
+			transitions, expiries := 0, 0
 			for _, op := range ops {
-				if op.Input.(linearOp).kind == opRing {
+				switch in, out := op.Input.(linearOp), op.Output.(linearAnswer); {
+				case in.kind == opRing:
 					transitions++
+				case in.kind == opAcquire && out.moved && out.to == Open:
+					expiries++
 				}
 			}
-			t.Logf("%d operations, %d transitions", len(ops), transitions)
+			t.Logf("%d operations, %d transitions, %d of them because trials had expired", len(ops), transitions, expiries)
 		})
 	}
 }

@@ -10,24 +10,32 @@ import (
 
 // oracle is a breaker as one would write it down without a thought for speed, memory or other workers: it keeps all that
 // ever happened in lists, and works everything out from them whenever it is asked. These are the exact rules, at the
-// granularity of buckets. A request ends in the bucket it ends in, and is counted at its end.
+// granularity of buckets. A request ends in the bucket it ends in, and is counted at its end; or as a slow call when it is told
+// that it still waits. What comes of that one later is an event of its own, in the bucket that it comes in.
 //
 //   - A closed breaker is judged when a failure or slow call has been counted, and at no other time.
 //   - Time window of length D, buckets of D/10 (rounded up to a nanosecond): at a bad outcome in bucket b, the window is
 //     all calls counted in this epoch in the buckets b-10 to b.
 //   - Count window of n, buckets of n/10 (rounded up to a call): see window.
-//   - The streak is the failures since the last call of this epoch that was no failure.
+//   - In a window, failures and slow calls are no more than calls.
+//   - A call that was told to wait, and then fails in the same epoch, adds its failure if the call itself is in the window, and
+//     otherwise nothing.
+//   - The streak is the failures since the last success of this epoch. A call that still waits is neither.
 //   - Trips in a row: since the last trip that found the breaker closed for open.max_duration, or the ramp if that is
 //     longer, including that one.
-//   - A permit is live from when it is given until its end, but not longer than half_open.permit_timeout.
-//   - An end in another epoch than its request's is late, and so is a trial's end after its time.
+//   - A permit is live from when it is given until its end, or until it is released. A request that comes half a second after
+//     its half_open.permit_timeout, or later, finds that it has expired.
+//   - Expiries in a row are those found, and the unanswered ends of trials whose permits had not been found so, since the last
+//     success of a trial in this epoch. At half_open.max_requests the next request opens the breaker again.
+//   - An end in another epoch than its request's is late, and nothing else is.
 type oracle struct {
 	policy  Policy
 	now     Time
 	dice    float64
 	moves   []oracleMove
 	flights []oracleFlight
-	calls   []oracleCall
+	events  []oracleEvent
+	lapsed  []lapse
 	late    uint64
 }
 
@@ -37,6 +45,8 @@ type oracleMove struct {
 	openFor time.Duration
 	why     Reason
 	window  Totals
+	waiting uint64
+	expired uint32
 }
 
 type oracleFlight struct {
@@ -44,13 +54,66 @@ type oracleFlight struct {
 	epoch int // how many moves there had been
 	kind  permitKind
 	ended bool
-	good  bool // a trial that succeeded in time
+	gone  bool // it has no permit any more
+	found bool // because that has expired
+	good  bool // a trial that succeeded
+	waits int  // counted while it waited, by the event of this number; 0 is not
 }
 
-type oracleCall struct {
+// An oracleEvent is something that was counted, or the end of a call that had been.
+type oracleEvent struct {
 	at    Time
 	epoch int
 	Outcome
+	waits bool // this call still waits
+	rest  bool // what came of such a call
+	lost  bool // and was not counted
+}
+
+func (e *oracleEvent) failed() bool { return e.Result == Failure && !e.lost }
+
+// A lapse is an expiry, or the success of a trial.
+type lapse struct {
+	epoch   int
+	success bool
+}
+
+// expired returns the expiries in a row.
+func (o *oracle) expired() (n uint32) {
+	for _, l := range o.lapsed {
+		switch {
+		case l.epoch != len(o.moves):
+		case l.success:
+			n = 0
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// waiting counts the calls of this epoch that were counted and still wait.
+func (o *oracle) waiting() (n uint64) {
+	for _, f := range o.flights {
+		if f.waits > 0 && !f.ended && f.epoch == len(o.moves) {
+			n++
+		}
+	}
+	return n
+}
+
+func (o *oracle) calls() (n uint64) {
+	for _, e := range o.events {
+		if !e.rest {
+			n++
+		}
+	}
+	return n
+}
+
+func (o *oracle) count(e oracleEvent) {
+	e.at, e.epoch = o.now, len(o.moves)
+	o.events = append(o.events, e)
 }
 
 func (o *oracle) state() State {
@@ -107,32 +170,76 @@ func (o *oracle) decide() (permitKind, string, time.Duration) {
 		return trial, "half_open", 0
 	}
 	live := 0
-	for _, f := range o.flights {
-		if f.kind == trial && f.epoch == len(o.moves) && !f.ended && o.now.Sub(f.at) < o.policy.HalfOpenPermitTimeout {
-			live++
+	for i := range o.flights {
+		f := &o.flights[i]
+		if f.kind != trial || f.epoch != len(o.moves) || f.gone {
+			continue
 		}
+		if o.now.Sub(f.at) >= o.policy.HalfOpenPermitTimeout+500*time.Millisecond {
+			f.gone, f.found = true, true
+			o.lapsed = append(o.lapsed, lapse{epoch: len(o.moves)})
+			continue
+		}
+		live++
 	}
-	if live >= o.policy.HalfOpenMaxRequests {
+	most, expired := o.policy.HalfOpenMaxRequests, o.expired()
+	switch {
+	case int(expired) >= most:
+		o.trip(oracleMove{why: HalfOpenFailure, expired: expired}, 0)
+		return refused, "open", o.moves[len(o.moves)-1].openFor
+	case live+int(expired) >= most:
 		return refused, "half_open", 0
 	}
 	return trial, "half_open", 0
 }
 
+// release gives a flight's permit back.
+func (o *oracle) release(i int) { o.flights[i].gone = true }
+
+// stillWaits counts a flight as a slow call, and reports whether it did.
+func (o *oracle) stillWaits(i int) bool {
+	f := &o.flights[i]
+	switch {
+	case o.policy.SlowCallDuration == 0 || f.waits > 0 || f.ended:
+		return false
+	case f.kind == trial:
+		o.end(i, Outcome{Slow: true})
+		return true
+	case f.kind != counted || f.epoch != len(o.moves):
+		return false
+	}
+	o.count(oracleEvent{Outcome: Outcome{Slow: true}, waits: true})
+	f.waits = len(o.events)
+	o.judge(0)
+	return true
+}
+
 func (o *oracle) end(i int, out Outcome) {
 	f := &o.flights[i]
-	f.ended = true
+	if f.ended {
+		return
+	}
+	had := !f.gone
+	f.ended, f.gone = true, true
 	out.Slow = out.Slow && o.policy.SlowCallDuration > 0
 	switch {
+	case f.waits > 0:
+		if f.epoch == len(o.moves) {
+			o.endRest(f.waits-1, out)
+		}
 	case out.Result == Neutral:
-	case f.kind == shadowed, f.epoch != len(o.moves),
-		f.kind == trial && o.now.Sub(f.at) >= o.policy.HalfOpenPermitTimeout:
+		if f.kind == trial && f.epoch == len(o.moves) && out.Unanswered && (had || !f.found) {
+			o.lapsed = append(o.lapsed, lapse{epoch: len(o.moves)})
+		}
+	case f.kind == shadowed, f.epoch != len(o.moves):
 		o.late++
 	case f.kind == trial && out.bad():
-		o.calls = append(o.calls, oracleCall{o.now, len(o.moves), out})
-		o.trip(HalfOpenFailure, Totals{}, out.RetryAfter)
+		o.count(oracleEvent{Outcome: out})
+		o.trip(oracleMove{why: HalfOpenFailure}, out.RetryAfter)
 	case f.kind == trial:
 		f.good = true
-		o.calls = append(o.calls, oracleCall{o.now, len(o.moves), out})
+		o.count(oracleEvent{Outcome: out})
+		o.lapsed = append(o.lapsed, lapse{epoch: len(o.moves), success: true})
 		successes := 0
 		for _, f := range o.flights {
 			if f.good && f.epoch == len(o.moves) {
@@ -143,95 +250,155 @@ func (o *oracle) end(i int, out Outcome) {
 			o.moves = append(o.moves, oracleMove{to: Closed, at: o.now, why: Recovered})
 		}
 	default:
-		o.calls = append(o.calls, oracleCall{o.now, len(o.moves), out})
+		o.count(oracleEvent{Outcome: out})
 		if out.bad() {
 			o.judge(out.RetryAfter)
 		}
 	}
 }
 
-func (o *oracle) judge(retryAfter time.Duration) {
-	var epoch []oracleCall
-	streak := 0
-	for _, c := range o.calls {
-		if c.epoch != len(o.moves) {
-			continue
+// endRest counts what came of a call that was counted by an event while it waited.
+func (o *oracle) endRest(call int, out Outcome) {
+	out.Slow = false
+	o.count(oracleEvent{Outcome: out, rest: true})
+	if out.Result != Failure {
+		return
+	}
+	before := 0 // calls of this epoch before that one
+	for _, e := range o.events[:call] {
+		if e.epoch == len(o.moves) && !e.rest {
+			before++
 		}
-		epoch = append(epoch, c)
-		if streak++; c.Result != Failure {
+	}
+	if _, first := o.window(); before < first {
+		o.events[len(o.events)-1].lost = true
+		return
+	}
+	o.judge(out.RetryAfter)
+}
+
+func (o *oracle) judge(retryAfter time.Duration) {
+	streak := 0
+	for _, e := range o.events {
+		switch {
+		case e.epoch != len(o.moves):
+		case e.failed():
+			streak++
+		case e.Result == Success && !e.waits:
 			streak = 0
 		}
 	}
-	var in Totals
-	for _, c := range o.window(epoch) {
-		in.Calls++
-		if c.Result == Failure {
-			in.Failures++
-		}
-		if c.Slow {
-			in.SlowCalls++
-		}
-	}
+	in, _ := o.window()
 	p := &o.policy
 	enough := in.Calls >= uint64(p.MinRequests)
 	switch percent := func(n uint64) float64 { return 100 * float64(n) / float64(in.Calls) }; {
 	case enough && p.FailureRate > 0 && percent(in.Failures) >= p.FailureRate:
-		o.trip(FailureRate, in, retryAfter)
+		o.trip(oracleMove{why: FailureRate, window: in}, retryAfter)
 	case enough && p.SlowCallDuration > 0 && percent(in.SlowCalls) >= p.SlowCallRate:
-		o.trip(SlowCallRate, in, retryAfter)
+		o.trip(oracleMove{why: SlowCallRate, window: in, waiting: min(o.waiting(), in.SlowCalls)}, retryAfter)
 	case p.ConsecutiveFailures > 0 && streak >= p.ConsecutiveFailures:
-		o.trip(Consecutive, in, retryAfter)
+		o.trip(oracleMove{why: Consecutive, window: in}, retryAfter)
 	}
 }
 
-// window returns the calls of an epoch that are in sight, the last of which has just been counted.
+// window returns what is in sight of this epoch, in which something has just been counted, and how many calls of the epoch are
+// out of sight.
 //
 // A time window is simple. A count window of n moves at boundaries between calls. While it is watched there is a boundary
 // every n/10 calls; at each, the calls before the last boundary that is at least n calls back go out of sight. When what
-// is then in sight is all good, it is watched no longer, and the next bad call starts over: with boundaries n, n - n/10,
+// is then in sight is all good, it is watched no longer, and the next bad event starts over: with boundaries n, n - n/10,
 // n - 2n/10 ... calls back from it and one right before it, as far as those calls are in sight.
-func (o *oracle) window(calls []oracleCall) []oracleCall {
-	p := &o.policy
-	if p.WindowRequests == 0 {
-		bucket := (int64(p.WindowDuration) + 9) / 10
-		for int64(calls[0].at)/bucket < int64(o.now)/bucket-10 {
-			calls = calls[1:]
+func (o *oracle) window() (in Totals, first int) {
+	var events []oracleEvent
+	for _, e := range o.events {
+		if e.epoch == len(o.moves) {
+			events = append(events, e)
 		}
-		return calls
 	}
-	n, bucket := p.WindowRequests, (p.WindowRequests+9)/10
-	boundaries, watched := []int{0}, false
-	for i, c := range calls {
+	from := 0 // the first event in sight
+	if o.policy.WindowRequests > 0 {
+		from = o.boundary(events)
+	} else {
+		bucket := (int64(o.policy.WindowDuration) + 9) / 10
+		for int64(events[from].at)/bucket < int64(o.now)/bucket-10 {
+			from++
+		}
+	}
+	for _, e := range events[:from] {
+		if !e.rest {
+			first++
+		}
+	}
+	for _, e := range events[from:] {
+		if !e.rest {
+			in.Calls++
+		}
+		if e.failed() {
+			in.Failures++
+		}
+		if e.Slow {
+			in.SlowCalls++
+		}
+	}
+	return Totals{in.Calls, min(in.Failures, in.Calls), min(in.SlowCalls, in.Calls)}, first
+}
+
+// boundary returns the first event that a count window has in sight.
+func (o *oracle) boundary(events []oracleEvent) int {
+	n, bucket := o.policy.WindowRequests, (o.policy.WindowRequests+9)/10
+	type boundary struct{ calls, event int }
+	boundaries, watched := []boundary{{}}, false
+	last := func() boundary { return boundaries[len(boundaries)-1] }
+	calls := 0
+	for i, e := range events {
+		bad := e.bad()
 		switch {
-		case !watched && c.bad():
+		case !watched && bad:
 			first := boundaries[0]
 			boundaries, watched = nil, true
 			for back := n; back > 0; back -= bucket {
-				if i-back > first {
-					boundaries = append(boundaries, i-back)
+				if calls-back > first.calls {
+					boundaries = append(boundaries, boundary{calls - back, nthCall(events, calls-back)})
 				} else {
-					boundaries = []int{first}
+					boundaries = []boundary{first}
 				}
 			}
-			if boundaries[len(boundaries)-1] != i {
-				boundaries = append(boundaries, i)
+			if last().calls != calls {
+				boundaries = append(boundaries, boundary{calls, i})
 			}
-		case watched && i-boundaries[len(boundaries)-1] >= bucket:
-			boundaries = append(boundaries, i)
-			for boundaries[1] <= i-n {
+		case watched && calls-last().calls >= bucket:
+			boundaries = append(boundaries, boundary{calls, i})
+			for boundaries[1].calls <= calls-n {
 				boundaries = boundaries[1:]
 			}
-			watched = c.bad()
-			for _, c := range calls[boundaries[0]:i] {
-				watched = watched || c.bad()
+			watched = bad
+			for _, e := range events[boundaries[0].event:i] {
+				watched = watched || e.failed() || e.Slow
 			}
 		}
+		if !e.rest {
+			calls++
+		}
 	}
-	return calls[boundaries[0]:]
+	return boundaries[0].event
 }
 
-func (o *oracle) trip(why Reason, in Totals, retryAfter time.Duration) {
-	o.moves = append(o.moves, oracleMove{to: Open, at: o.now, why: why, window: in})
+// nthCall returns which event the n-th call is, from 0.
+func nthCall(events []oracleEvent, n int) int {
+	for i, e := range events {
+		if n == 0 && !e.rest {
+			return i
+		}
+		if !e.rest {
+			n--
+		}
+	}
+	return len(events)
+}
+
+func (o *oracle) trip(m oracleMove, retryAfter time.Duration) {
+	m.to, m.at = Open, o.now
+	o.moves = append(o.moves, m)
 	limit := float64(o.policy.OpenMaxDuration)
 	d := float64(o.policy.OpenDuration)
 	for range o.trips() - 1 {
@@ -274,12 +441,29 @@ func (s *sideBySide) end(i int, o Outcome) {
 	f := s.flights[flight]
 	b := s.workers[f.worker]
 	slow := o.Slow && s.oracle.policy.SlowCallDuration > 0
-	if f.permit.kind == counted && o.Result == Success && !slow && len(s.workers) > 1 {
+	if (f.permit.kind == counted && o.Result == Success && !slow || f.permit.kind == waiting) && len(s.workers) > 1 {
 		// A good end is judged by what its worker knows, which may not be the latest of the others. Let it know.
 		b.load(s.now)
 	}
 	b.Done(f.permit, o)
 	s.oracle.end(flight, o)
+	s.compare()
+}
+
+func (s *sideBySide) stillWaits(i int) {
+	f := &s.flights[s.open[i]]
+	was := f.permit
+	f.permit = s.workers[f.worker].StillWaiting(was)
+	if s.oracle.stillWaits(s.open[i]) != (f.permit != was) {
+		s.t.Fatalf("still waits: %+v, then %+v", was, f.permit)
+	}
+	s.compare()
+}
+
+func (s *sideBySide) release(i int) {
+	f := &s.flights[s.open[i]]
+	f.permit = s.workers[f.worker].Release(f.permit)
+	s.oracle.release(s.open[i])
 	s.compare()
 }
 
@@ -292,15 +476,19 @@ func (s *sideBySide) compare() {
 		got, want := s.moves[n-1], o.moves[n-1]
 		if got.To != want.to || got.At != want.at || got.OpenFor != want.openFor || got.Reason != want.why ||
 			got.To == Open && got.From == Closed && got.Window != want.window ||
-			got.To == Open && got.Trips != uint32(o.trips()) {
+			got.To == Open && got.Trips != uint32(o.trips()) ||
+			got.Expired != want.expired || got.Waiting != want.waiting && !s.mute[Waiting] {
 			s.t.Fatalf("transition: got %+v, want %+v", got, want)
 		}
 	}
 	if r := s.record(); r.State != o.state() {
 		s.t.Fatalf("state: got %v, want %v", r.State, o.state())
 	}
-	if calls, late := s.tally.Value(Calls), s.tally.Value(Late); calls != uint64(len(o.calls)) || late != o.late {
-		s.t.Fatalf("got %d calls and %d late, want %d and %d", calls, late, len(o.calls), o.late)
+	if calls, late := s.tally.Value(Calls), s.tally.Value(Late); calls != o.calls() || late != o.late {
+		s.t.Fatalf("got %d calls and %d late, want %d and %d", calls, late, o.calls(), o.late)
+	}
+	if n := s.tally.Value(Waiting); n != o.waiting() && !s.mute[Waiting] {
+		s.t.Fatalf("%d calls still wait, want %d", n, o.waiting())
 	}
 }
 
@@ -341,6 +529,24 @@ func TestOracle(t *testing.T) {
 			"end": func(t *rapid.T) {
 				if len(s.open) > 0 {
 					s.end(rapid.IntRange(0, len(s.open)-1).Draw(t, "which"), anyOutcome.Draw(t, "outcome"))
+				}
+			},
+			"still waits": func(t *rapid.T) {
+				if len(s.open) > 0 {
+					s.stillWaits(rapid.IntRange(0, len(s.open)-1).Draw(t, "which"))
+				}
+			},
+			"several wait": func(t *rapid.T) {
+				worker := any(t)
+				for range rapid.IntRange(1, 12).Draw(t, "how many") {
+					if s.request(worker) {
+						s.stillWaits(len(s.open) - 1)
+					}
+				}
+			},
+			"release": func(t *rapid.T) {
+				if len(s.open) > 0 {
+					s.release(rapid.IntRange(0, len(s.open)-1).Draw(t, "which"))
 				}
 			},
 			"several": several, "several ": several,

@@ -69,6 +69,7 @@ var anyOutcome = rapid.Custom(func(t *rapid.T) Outcome {
 	return Outcome{
 		Result:     rapid.SampledFrom([]Result{Success, Failure, Failure, Neutral}).Draw(t, "result"),
 		Slow:       rapid.SampledFrom([]bool{false, false, true}).Draw(t, "slow"),
+		Unanswered: rapid.Bool().Draw(t, "unanswered"),
 		RetryAfter: rapid.SampledFrom([]time.Duration{0, 0, 0, 0, 3 * time.Second, time.Hour}).Draw(t, "retry after"),
 	}
 })
@@ -82,7 +83,7 @@ func anyPause(t *rapid.T, p Policy) time.Duration {
 	}
 	d := rapid.SampledFrom([]time.Duration{
 		time.Millisecond, time.Duration(bucket), time.Duration(bucket) / 3, 10 * time.Duration(bucket), p.OpenDuration,
-		p.HalfOpenPermitTimeout, p.Ramp / 3, p.Ramp, p.OpenMaxDuration, maxViewAge, p.ProbeInterval, p.ProbeTimeout + probeGrace,
+		p.HalfOpenPermitTimeout, p.HalfOpenPermitTimeout + expiryGrace, p.Ramp / 3, p.Ramp, p.OpenMaxDuration, maxViewAge, p.ProbeInterval, p.ProbeTimeout + probeGrace,
 	}).Draw(t, "pause")
 	return max(0, d+time.Duration(rapid.IntRange(-1, 1).Draw(t, "±ns")))
 }
@@ -102,17 +103,20 @@ type ledger struct {
 	longest  time.Duration // that any policy would have had it open, since it did
 	interval time.Duration // of the probes, when it opened
 
-	taken, returned, verdicts, dropped int    // permits; dropped were cleared by a transition or lost with the record
-	finished                           uint64 // requests that ended or were refused
-	last                               Record // the last that was sound
-	corrupt                            bool
+	taken, returned, dropped int    // permits; returned by an end or a release; dropped by a transition or lost with the record
+	expired                  int    // in a row, those that were given up unanswered included
+	finished                 uint64 // requests that ended, were refused, or were counted while they waited
+	last                     Record // the last that was sound
+	corrupt                  bool
 }
 
 // entry is a request in flight, on a worker.
 type entry struct {
-	worker   int
-	permit   Permit
-	deadline Time
+	worker  int
+	permit  Permit
+	expires Time
+	place   bool // a trial that has one
+	found   bool // or had, until it was found to have expired
 }
 
 func newLedger(t *rapid.T) *ledger {
@@ -137,42 +141,57 @@ func newLedger(t *rapid.T) *ledger {
 
 func (l *ledger) any() int { return rapid.IntRange(0, len(l.workers)-1).Draw(l.t, "worker") }
 
-// liveTrials counts, without the record's help, the trials in flight whose time is not over.
-func (l *ledger) liveTrials() (n int) {
-	for _, f := range l.flights {
-		if f.permit.kind == trial && f.permit.epoch == l.last.Epoch && l.now < f.deadline {
-			n++
+// takeBack finds, without the record's help, the trials that have expired, as the next request does. It returns how many others
+// are in flight and have their place.
+func (l *ledger) takeBack() (live int) {
+	for i := range l.flights {
+		switch f := &l.flights[i]; {
+		case !f.place || f.permit.epoch != l.last.Epoch:
+		case l.now >= f.expires:
+			f.place, f.found = false, true
+			l.expired++
+		default:
+			live++
 		}
 	}
-	return n
+	return live
 }
 
 func (l *ledger) request(worker int) Permit { return l.ask(l.workers[worker].Acquire, worker) }
 
 func (l *ledger) ask(acquire func() Permit, worker int) Permit {
-	live, known := l.liveTrials(), !l.corrupt
-	before := l.last
+	before, known := l.last, !l.corrupt
+	live, expired := 0, 0
+	if known && before.State == HalfOpen {
+		live = l.takeBack()
+		expired = l.expired
+	}
 	p := acquire()
 	if p.kind != refused {
-		l.flights = append(l.flights, entry{worker, p, l.now.Add(l.policy.HalfOpenPermitTimeout)})
+		l.flights = append(l.flights, entry{worker: worker, permit: p, place: p.kind == trial,
+			expires: l.now.Add(l.policy.HalfOpenPermitTimeout + expiryGrace)})
 	}
 	switch p.kind {
 	case refused, doubtful, unmanaged:
 		l.finished++
 	case trial:
-		if l.taken++; known && live >= l.policy.HalfOpenMaxRequests {
-			l.t.Fatalf("a trial beside %d others", live)
+		if l.taken++; known && live+expired >= l.policy.HalfOpenMaxRequests {
+			l.t.Fatalf("a trial beside %d others, and %d have expired in a row", live, expired)
 		}
 	}
 	l.check(before)
+	if reopened := known && before.State == HalfOpen && !l.corrupt && l.last.State == Open; reopened !=
+		(known && before.State == HalfOpen && expired >= l.policy.HalfOpenMaxRequests) {
+		l.t.Fatalf("%v after a request, and %d have expired in a row", l.last.State, expired)
+	}
 	if known && !l.corrupt && (p.kind == refused || p.kind == shadowed) {
 		switch r := l.last; {
 		case r.State == Open && (l.now >= r.OpenUntil || p.RetryAfter > r.OpenUntil.Sub(l.now)),
 			// A probe keeps it open for longer without a ring of the bell.
 			r.State == Open && l.policy.ProbeInterval == 0 && p.RetryAfter != r.OpenUntil.Sub(l.now):
 			l.t.Fatalf("refused by an open breaker at %d, until %d: %+v", l.now, r.OpenUntil, p)
-		case r.State == HalfOpen && live < l.policy.HalfOpenMaxRequests:
-			l.t.Fatalf("refused by a half-open breaker with %d trials", live)
+		case r.State == HalfOpen && live+expired < l.policy.HalfOpenMaxRequests:
+			l.t.Fatalf("refused by a half-open breaker with %d trials, and %d that have expired in a row", live, expired)
 		case r.State == Closed && !l.policy.ramping(&r, l.now):
 			l.t.Fatal("refused by a closed breaker")
 		}
@@ -185,19 +204,24 @@ func (l *ledger) end(i int, o Outcome) {
 	l.flights = append(l.flights[:i:i], l.flights[i+1:]...)
 	before, known := l.last, !l.corrupt
 	was := l.outcomes()
+	current := known && f.permit.epoch == before.Epoch
 	l.workers[f.worker].Done(f.permit, o)
 	switch f.permit.kind {
 	case counted, trial, shadowed:
 		l.finished++
 	}
 	after := l.outcomes()
-	if f.permit.kind == trial && after[Calls] > was[Calls] {
-		l.verdicts++
-	}
-	if f.permit.kind == trial && o.Result == Neutral && known && f.permit.epoch == before.Epoch && l.holds(before, f.permit.lease) {
-		l.returned++
+	switch {
+	case f.permit.kind == trial && current:
+		l.endTrial(f, o, after[Calls] > was[Calls])
+	case f.place:
+		l.dropped++
 	}
 	l.check(before)
+	if f.permit.kind == waiting || f.permit.kind == settled {
+		l.checkRest(f.permit, o, before, was, after)
+		return
+	}
 
 	if !known || o.Result == Neutral || f.permit.epoch == before.Epoch ||
 		f.permit.kind != trial && f.permit.kind != counted {
@@ -226,13 +250,91 @@ func (l *ledger) end(i int, o Outcome) {
 	}
 }
 
-func (l *ledger) holds(r Record, serial uint32) bool {
-	for _, lease := range r.leases[:r.live] {
-		if lease.serial == serial {
-			return true
+// endTrial notes the end of a trial of the current epoch.
+func (l *ledger) endTrial(f entry, o Outcome, counted bool) {
+	if counted != (o.Result != Neutral) {
+		l.t.Fatalf("%+v of a trial; counted: %v", o, counted)
+	}
+	if f.place {
+		l.returned++
+	}
+	switch {
+	case o.Result == Neutral && o.Unanswered && !f.found:
+		l.expired++
+	case o.Result == Success:
+		l.expired = 0
+	}
+}
+
+// checkRest checks that what comes of a request that was counted while it waited adds nothing but a failure, and that only in
+// the same epoch.
+func (l *ledger) checkRest(p Permit, o Outcome, before Record, was, after [NumStats]uint64) {
+	if after[Failures] > was[Failures] {
+		was[Failures]++
+		if o.Result != Failure || p.kind != waiting || p.epoch != before.Epoch {
+			l.t.Fatalf("%+v of %+v counts as a failure", o, p)
 		}
 	}
-	return false
+	was[Streak] = after[Streak]
+	if after != was {
+		l.t.Fatalf("%+v of %+v: %v, then %v", o, p, was, after)
+	}
+}
+
+// stillWaits tells of a request that it still waits.
+func (l *ledger) stillWaits(i int) {
+	f := &l.flights[i]
+	before, known := l.last, !l.corrupt
+	was := l.outcomes()
+	p := l.workers[f.worker].StillWaiting(f.permit)
+	after := l.outcomes()
+	switch {
+	case p == f.permit:
+		if after != was || known && p.epoch == before.Epoch && l.policy.SlowCallDuration > 0 && (p.kind == counted || p.kind == trial) {
+			l.t.Fatalf("%+v is not told to wait", p)
+		}
+	case p.kind == waiting:
+		l.finished++
+		was[Calls]++
+		was[SlowCalls]++
+		if l.moves == nil && after != was || l.moves != nil && after[Calls] != was[Calls] {
+			l.t.Fatalf("counted while it waits: %v, want %v", after, was)
+		}
+	case f.permit.kind == trial:
+		l.finished++
+		switch {
+		case known && p.epoch == before.Epoch:
+			l.endTrial(*f, Outcome{Result: Failure}, after[Calls] > was[Calls])
+		case f.place:
+			l.dropped++
+		}
+	default:
+		l.t.Fatalf("%+v became %+v", f.permit, p)
+	}
+	f.permit, f.place = p, f.place && p == f.permit
+	l.check(before)
+}
+
+// release gives a place back.
+func (l *ledger) release(i int) {
+	f := &l.flights[i]
+	before, was := l.last, l.outcomes()
+	current := !l.corrupt && f.permit.epoch == before.Epoch
+	p := l.workers[f.worker].Release(f.permit)
+	if f.place && current {
+		l.returned++
+		if p.lease != 0 {
+			l.t.Fatalf("%+v was not released", f.permit)
+		}
+		f.place = false
+	} else if p != f.permit && !l.corrupt && current {
+		l.t.Fatalf("%+v was released", f.permit)
+	}
+	f.permit = p
+	l.check(before)
+	if after := l.outcomes(); after != was {
+		l.t.Fatalf("a release counts: %v, then %v", was, after)
+	}
 }
 
 func (l *ledger) outcomes() (v [NumStats]uint64) {
@@ -277,8 +379,18 @@ func (l *ledger) check(before Record) {
 		t.Fatalf("epoch %d after %d and %d transitions", r.Epoch, before.Epoch, len(moves))
 	case len(moves) > 1 || (len(moves) == 1) != (r.State != before.State):
 		t.Fatalf("%v after %v with %d transitions", r.State, before.State, len(moves))
-	case len(moves) == 1 && before.State == HalfOpen:
-		l.dropped += before.live - 1
+	}
+	if r.Epoch != before.Epoch {
+		l.expired = 0
+		for i := range l.flights {
+			if f := &l.flights[i]; f.place && f.permit.epoch != r.Epoch {
+				f.place = false
+				l.dropped++
+			}
+		}
+	}
+	if r.State == HalfOpen && int(r.Expired) != l.expired {
+		t.Fatalf("%d trials in a row have expired, want %d", r.Expired, l.expired)
 	}
 	streak := l.tally.Value(Streak)
 	if r.StoredTally {
@@ -297,9 +409,8 @@ func (l *ledger) check(before Record) {
 		t.Fatalf("stays open until %d, %v after opening", r.OpenUntil, r.OpenUntil.Sub(r.OpenedAt))
 	}
 	expired := int(l.tally.Value(PermitsExpired))
-	if l.taken != l.returned+l.verdicts+l.dropped+expired+r.live {
-		t.Fatalf("permits: %d taken; %d returned, %d verdicts, %d dropped, %d expired, %d live",
-			l.taken, l.returned, l.verdicts, l.dropped, expired, r.live)
+	if l.taken != l.returned+l.dropped+expired+r.live {
+		t.Fatalf("permits: %d taken; %d returned, %d dropped, %d expired, %d live", l.taken, l.returned, l.dropped, expired, r.live)
 	}
 	l.last = r
 }
@@ -321,6 +432,24 @@ func TestProperties(t *testing.T) {
 					if p := l.request(worker); p.kind != refused {
 						l.end(len(l.flights)-1, o)
 					}
+				}
+			},
+			"still waits": func(t *rapid.T) {
+				if len(l.flights) > 0 {
+					l.stillWaits(rapid.IntRange(0, len(l.flights)-1).Draw(t, "which"))
+				}
+			},
+			"several wait": func(t *rapid.T) {
+				worker := l.any()
+				for range rapid.IntRange(1, 10).Draw(t, "how many") {
+					if p := l.request(worker); p.kind != refused {
+						l.stillWaits(len(l.flights) - 1)
+					}
+				}
+			},
+			"release": func(t *rapid.T) {
+				if len(l.flights) > 0 {
+					l.release(rapid.IntRange(0, len(l.flights)-1).Draw(t, "which"))
 				}
 			},
 			"advance": func(t *rapid.T) { l.now = l.now.Add(anyPause(t, l.policy)) },
@@ -399,7 +528,6 @@ func TestProperties(t *testing.T) {
 				value = append([]byte(nil), value...)
 				value[rapid.IntRange(0, RecordSize-1).Draw(t, "byte")] ^= byte(1) << rapid.IntRange(0, 7).Draw(t, "bit")
 				l.store.CompareAndSwap(value, version)
-				l.dropped += l.last.live
 				l.corrupt = true
 			},
 			"recover": func(t *rapid.T) {
@@ -409,12 +537,14 @@ func TestProperties(t *testing.T) {
 					}
 					p := l.request(l.any())
 					if p.kind != trial {
-						l.now = l.now.Add(longestPermit)
-						if p = l.request(l.any()); p.kind != trial {
+						l.now = l.now.Add(longestPermit + expiryGrace)
+						if p = l.request(l.any()); p.kind != trial && l.last.State != Open {
 							t.Fatalf("no trial, though all permits have expired: %+v", p)
 						}
 					}
-					l.end(len(l.flights)-1, Outcome{})
+					if p.kind == trial {
+						l.end(len(l.flights)-1, Outcome{})
+					}
 				}
 			},
 		})

@@ -46,7 +46,11 @@ func TestReadStatus(t *testing.T) {
 	if got, want := read(), (Status{State: HalfOpen, Trips: 1, Successes: 1, Trials: 2}); got != want {
 		t.Errorf("half-open: %+v, want %+v", got, want)
 	}
-	w.now = w.now.Add(p.HalfOpenPermitTimeout)
+	w.now = w.now.Add(p.HalfOpenPermitTimeout + expiryGrace - 1)
+	if got := read(); got.Trials != 2 {
+		t.Errorf("permits have not yet expired: %+v", got)
+	}
+	w.now++
 	if got := read(); got.Trials != 0 {
 		t.Errorf("permits have expired: %+v", got)
 	}

@@ -1,0 +1,234 @@
+package breaker
+
+import (
+	"testing"
+	"time"
+)
+
+// impatient is touchy about slow calls: two of two open it.
+func impatient() Policy {
+	p := touchy()
+	p.MinRequests, p.SlowCallDuration = 2, time.Second
+	return p
+}
+
+func tallied(w *world) (v [NumStats]uint64) {
+	for s := range NumStats {
+		v[s] = w.tally.Value(s)
+	}
+	return v
+}
+
+// Where there is nothing to count, a permit is as it was.
+// Rule 18.
+func TestNothingWaits(t *testing.T) {
+	p := impatient()
+	shadow, off, disabled := p, p, p
+	shadow.Mode, off.SlowCallDuration, disabled.Mode = Shadow, 0, Disabled
+	for name, p := range map[string]Policy{"shadowed": shadow, "slow_call is off": off, "disabled": disabled} {
+		w := newWorld(t)
+		b := w.worker(p)
+		if name == "shadowed" {
+			for range 2 {
+				b.Done(b.Acquire(), Outcome{Result: Failure})
+			}
+		}
+		permit := b.Acquire()
+		before := tallied(w)
+		if again := b.StillWaiting(permit); again != permit || tallied(w) != before {
+			t.Errorf("%s: %+v became %+v; counted: %v", name, permit, again, tallied(w))
+		}
+		if again := b.Release(permit); again != permit || tallied(w) != before {
+			t.Errorf("%s: %+v was released to %+v; counted: %v", name, permit, again, tallied(w))
+		}
+	}
+	var refused Permit
+	w := newWorld(t)
+	b := w.worker(p)
+	if b.StillWaiting(refused) != refused || b.Release(refused) != refused {
+		t.Error("a request that was not admitted")
+	}
+}
+
+// It counts once, however often it is told.
+// Rule 18.
+func TestWaitsOnce(t *testing.T) {
+	w := newWorld(t)
+	p := impatient()
+	p.MinRequests = 10
+	b := w.worker(p)
+	permit := b.StillWaiting(b.Acquire())
+	before := tallied(w)
+	if again := b.StillWaiting(permit); again != permit || tallied(w) != before || w.tally.Value(Waiting) != 1 {
+		t.Errorf("told again: %+v, %+v", permit, again)
+	}
+}
+
+// A call whose record is lost is not counted as slow, and its end is an error.
+// Rule 13.
+func TestWaitsInDoubt(t *testing.T) {
+	w, store, b, _ := roughWorld(t, impatient())
+	permit := b.Acquire()
+	w.now = w.now.Add(time.Minute)
+	store.blind, store.refuse = true, forever
+	if again := b.StillWaiting(permit); again != permit || w.tally.Value(Calls) != 0 {
+		t.Errorf("%+v became %+v", permit, again)
+	}
+	b.Done(permit, Outcome{})
+	if w.tally.Value(Errors) != 1 || w.tally.Value(Calls) != 0 {
+		t.Errorf("errors %d, calls %d", w.tally.Value(Errors), w.tally.Value(Calls))
+	}
+
+	// One that has been counted is not counted once more.
+	w, store, b, _ = roughWorld(t, impatient())
+	permit = b.StillWaiting(b.Acquire())
+	w.now = w.now.Add(time.Minute)
+	store.blind, store.refuse = true, forever
+	before := tallied(w)
+	b.Done(permit, Outcome{Result: Failure})
+	if tallied(w) != before {
+		t.Errorf("counted: %v, before: %v", tallied(w), before)
+	}
+}
+
+// The gauge of what still waits goes below nothing where a transition sets it to 0 while another worker is about to subtract. It
+// reads 0 then, and is not subtracted from.
+// Rule 18.
+func TestWaitingGaugeBelowNothing(t *testing.T) {
+	w := newWorld(t)
+	p := impatient()
+	p.MinRequests = 3
+	b := w.worker(p)
+	permit := b.StillWaiting(b.Acquire())
+	w.tally.Set(Waiting, 0)
+	w.tally.Subtract(Waiting)
+	b.Done(permit, Outcome{})
+	if n := int64(w.tally.Value(Waiting)); n != -1 {
+		t.Errorf("%d still wait", n)
+	}
+	b.StillWaiting(b.Acquire())
+	b.StillWaiting(b.Acquire())
+	if n := w.moves[0].Waiting; w.record().State != Open || n != 1 || w.tally.Value(Waiting) != 0 {
+		t.Errorf("%v, %d waited, %d still do", w.record().State, n, w.tally.Value(Waiting))
+	}
+}
+
+// Somebody may count a call while it waits, just as another worker opens the breaker and sets the gauge to 0. When the breaker
+// is half-open, that is set right.
+// Rule 18.
+func TestWaitingGaugeHalfOpen(t *testing.T) {
+	w := newWorld(t)
+	b := w.worker(touchy())
+	b.Done(b.Acquire(), Outcome{Result: Failure})
+	w.tally.Add(Waiting)
+	w.now = w.now.Add(time.Minute)
+	b.Acquire()
+	if n := w.tally.Value(Waiting); n != 0 || w.record().State != HalfOpen {
+		t.Errorf("%d still wait, %v", n, w.record().State)
+	}
+}
+
+// What is said to wait is no more than the slow calls in the window.
+// Rule 18.
+func TestWaitingGaugeTooHigh(t *testing.T) {
+	w := newWorld(t)
+	b := w.worker(impatient())
+	w.tally.Set(Waiting, 100) // of the parent, in a hot restart
+	b.StillWaiting(b.Acquire())
+	b.Done(b.Acquire(), Outcome{Slow: true})
+	if len(w.moves) != 1 || w.moves[0].Reason != SlowCallRate || w.moves[0].Waiting != 2 {
+		t.Errorf("%+v", w.moves)
+	}
+}
+
+// A call is found in the window, and lost from it, also if it was its own early verdict that found out about a hidden counter, and
+// moved the tally to the store.
+// Rules 14 and 18.
+func TestWaitsAsTheTallyMoves(t *testing.T) {
+	for _, muted := range [][]Stat{{SlowCalls}, {Calls}, {Calls, SlowCalls, Failures}} {
+		w := newWorld(t)
+		for _, s := range muted {
+			w.mute[s] = true
+		}
+		p := impatient()
+		p.MinRequests, p.FailureRate = 3, 30
+		w.tally.Set(Calls, 1000)
+		store := storedTally{&w.counts}
+		for range 7 {
+			store.add(addition{call: true})
+		}
+		b := w.worker(p)
+		permit := b.StillWaiting(b.Acquire())
+		if r := w.record(); !r.StoredTally || r.Window.base() != (Totals{Calls: 7}) {
+			t.Fatalf("%v: the tally did not move to the store", muted)
+		}
+		early := b.StillWaiting(b.Acquire())
+		b.Done(permit, Outcome{Result: Failure})
+		if in, _ := store.read(); in != (Totals{9, 1, 2}) {
+			t.Errorf("%v: %+v counted", muted, in)
+		}
+		w.now = w.now.Add(time.Minute)
+		b.Done(b.Acquire(), Outcome{})
+		b.Done(early, Outcome{Result: Failure})
+		if in, _ := store.read(); in != (Totals{10, 1, 2}) || w.record().State != Closed {
+			t.Errorf("%v: %+v counted, %v", muted, in, w.record().State)
+		}
+	}
+}
+
+// Counters that were set back while a call waited: its failure is no reason to crash, nor to open.
+// Rules 1 and 18.
+func TestWaitsWhileCountersAreSetBack(t *testing.T) {
+	w := newWorld(t)
+	b := w.worker(impatient())
+	b.Done(b.Acquire(), Outcome{})
+	permit := b.StillWaiting(b.Acquire())
+	for s := range NumStats {
+		w.tally.Set(s, 0)
+	}
+	b.Done(permit, Outcome{Result: Failure})
+	if r := w.record(); r.State != Closed || w.tally.Value(Waiting) != 0 {
+		t.Errorf("%v, %d still wait", r.State, w.tally.Value(Waiting))
+	}
+}
+
+// A policy that is loaded while a call waits begins a window of its own, in which that call is not.
+// Rules 15 and 18.
+func TestWaitsWhileAPolicyIsLoaded(t *testing.T) {
+	w := newWorld(t)
+	p := impatient()
+	p.ConsecutiveFailures = 1
+	old := w.worker(p)
+	permit := old.StillWaiting(old.Acquire())
+	p.WindowDuration, p.WindowRequests, w.generation = 0, 100, 2
+	w.worker(p).load(w.now)
+	old.Done(permit, Outcome{Result: Failure})
+	if r := w.record(); r.State != Closed || w.tally.Value(Failures) != 0 || w.tally.Value(Waiting) != 0 {
+		t.Errorf("%v, %d failures, %d still wait", r.State, w.tally.Value(Failures), w.tally.Value(Waiting))
+	}
+}
+
+// A place is given back however often it takes, and one that cannot be given back is kept.
+// Rule 10.
+func TestReleaseIsPersistent(t *testing.T) {
+	w, store, b, _ := roughWorld(t, touchy())
+	b.Done(b.Acquire(), Outcome{Result: Failure})
+	w.now = w.now.Add(time.Minute)
+	p := b.Acquire()
+	store.refuse = 100 * tries
+	if p = b.Release(p); p.lease != 0 || !p.Trial() {
+		t.Errorf("not released: %+v", p)
+	}
+	if p = b.Acquire(); !p.Trial() {
+		t.Errorf("there is no place: %+v", p)
+	}
+	store.refuse = forever
+	if again := b.Release(p); again != p {
+		t.Errorf("%+v is released to %+v", p, again)
+	}
+	store.refuse = 0
+	b.Done(p, Outcome{Result: Neutral})
+	if p := b.Acquire(); !p.Trial() {
+		t.Errorf("there is no place: %+v", p)
+	}
+}
