@@ -173,8 +173,8 @@ func TestGlob(t *testing.T) {
 		{"a*a", "a", false},
 		{"*ab", "abab", true},
 	} {
-		if got := glob(c.pattern, c.name); got != c.want {
-			t.Errorf("glob(%q, %q) = %v", c.pattern, c.name, got)
+		if got := match(c.pattern, c.name); got != c.want {
+			t.Errorf("match(%q, %q) = %v", c.pattern, c.name, got)
 		}
 	}
 }
