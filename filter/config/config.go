@@ -45,10 +45,10 @@ func Parse(configuration []byte) (*Config, error) {
 	}
 	items, _ := o.list("clusters")
 	o.end()
+	c.Overrides = make([]Override, len(items))
 	for i, item := range items {
-		over := readOverride(item, index("clusters", i), c.Rules, &err)
-		c.Overrides = append(c.Overrides, over)
-		c.matches.add(over.Match, i)
+		c.Overrides[i] = readOverride(item, index("clusters", i), c.Rules, &err)
+		c.matches.add(c.Overrides[i].Match, i)
 	}
 	if err != nil {
 		return nil, err

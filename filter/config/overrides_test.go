@@ -3,10 +3,14 @@ package config
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/verdict"
 )
 
 // thousands has 5,000 overrides: all globs but every tenth.
@@ -95,5 +99,72 @@ func TestFirstMatchCounts(t *testing.T) {
 	}
 	if found[true] < 1000 || found[false] < 1000 {
 		t.Errorf("lopsided: %v", found)
+	}
+}
+
+// An override changes what it names and inherits the rest, in objects too; null switches a probe or a fallback off.
+func TestOverridesMerge(t *testing.T) {
+	c, err := Parse([]byte(`{
+		"slow_call": {"duration": "1s"},
+		"failure_on": ["5xx"],
+		"fallback": {"header": "X-Fallback", "value": "yes", "cluster": "spare"},
+		"probe": {"path": "/healthz", "method": "HEAD", "host": "pay.example", "headers": {"x-a": "1"}, "interval": "2s", "timeout": "250ms",
+			"status": "204", "on_success": "close"},
+		"clusters": [
+			{"match": "same", "probe": {}, "fallback": {}},
+			{"match": "some", "probe": {"path": "/live", "interval": "3s"}, "fallback": {"cluster": "other"}},
+			{"match": "rest", "probe": {"method": "GET", "headers": {"x-b": "2"}, "timeout": "1s", "status": "200-299", "on_success": "half_open",
+				"host": ""}, "fallback": {"header": "x-other", "value": "no"}},
+			{"match": "off", "probe": null, "fallback": null},
+			{"match": "slow", "failure_on": []},
+			{"match": "twice", "failure_on": ["429", "429"]}
+		]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := c.For("another")
+	if got := c.For("same"); !reflect.DeepEqual(got, base) {
+		t.Errorf("empty objects: %+v, want %+v", got, base)
+	}
+	some := *base
+	some.Probe.Path, some.Policy.ProbeInterval, some.Fallback.Cluster = "/live", 3*time.Second, "other"
+	if got := c.For("some"); !reflect.DeepEqual(got, &some) {
+		t.Errorf("some keys: %+v, want %+v", got, some)
+	}
+	rest := *base
+	rest.Probe = Probe{Method: "GET", Path: "/healthz", Headers: [][2]string{{"x-b", "2"}}}
+	rest.Probe.Good.Add("200-299")
+	rest.Policy.ProbeTimeout, rest.Policy.ProbeCloses = time.Second, false
+	rest.Fallback = Fallback{"x-other", "no", "spare"}
+	if got := c.For("rest"); !reflect.DeepEqual(got, &rest) {
+		t.Errorf("the other keys: %+v, want %+v", got, rest)
+	}
+	off := *base
+	off.Probe, off.Fallback = Probe{}, Fallback{}
+	never := breaker.DefaultPolicy()
+	off.Policy.ProbeInterval, off.Policy.ProbeTimeout, off.Policy.ProbeCloses = never.ProbeInterval, never.ProbeTimeout, never.ProbeCloses
+	if got := c.For("off"); !reflect.DeepEqual(got, &off) {
+		t.Errorf("null: %+v, want %+v", got, off)
+	}
+	if got := c.For("slow").FailureOn; got != (verdict.FailureSet{}) {
+		t.Errorf("no failures, but slow calls: %+v", got)
+	}
+	var only429 verdict.FailureSet
+	only429.Add("429")
+	if got := c.For("twice").FailureOn; got != only429 {
+		t.Errorf("a name given twice: %+v", got)
+	}
+
+	c, err = Parse([]byte(`{"probe": null, "fallback": null, "clusters": [{"match": "on", "probe": {"path": "/"}, "fallback": {"header": "x-a"}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := defaultRules()
+	if !reflect.DeepEqual(&c.Rules, &plain) {
+		t.Errorf("null at the top level: %+v, want the defaults", c.Rules)
+	}
+	on := c.For("on")
+	if p := on.Policy; p.ProbeInterval != time.Second || p.ProbeTimeout != time.Second || on.Probe.Method != "GET" || !on.Probe.Good.Has(299) || on.Fallback.Value != "true" {
+		t.Errorf("on where it was off: %+v", on)
 	}
 }
