@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"math"
 	"reflect"
 	"runtime"
@@ -151,11 +152,16 @@ func FuzzParse(f *testing.F) {
 		if err == nil && c.Rules.Policy.Validate() != nil {
 			t.Errorf("accepted %q with a bad policy", b)
 		}
+		tree, err := parseJSON(b)
+		var want map[string]any
+		if err == nil && json.Unmarshal(b, &want) == nil && !reflect.DeepEqual(tree, want) {
+			t.Errorf("%q: %v, want %v", b, tree, want)
+		}
 		if wire := structOfJSON(t, b); wire != nil {
 			sameInBothForms(t, b, wire)
 		}
 		var message structpb.Struct
-		if proto.Unmarshal(b, &message) == nil {
+		if (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(b, &message) == nil {
 			text, jsonErr := protojson.Marshal(&message)
 			wire, wireErr := proto.Marshal(&message)
 			if jsonErr == nil && wireErr == nil { // as for infinite numbers, or values of no kind
@@ -173,7 +179,9 @@ func sameInBothForms(t *testing.T, text, wire []byte) {
 	if jsonErr != nil && strings.Contains(jsonErr.Error(), "nested deeper") {
 		same = structErr != nil && strings.Contains(structErr.Error(), "nested deeper") // a map has another order, so it may be another key
 	}
-	if !same || !reflect.DeepEqual(fromJSON, fromStruct) {
+	treeOfJSON, _ := parseTree(text)
+	treeOfStruct, _ := parseTree(wire)
+	if !same || !reflect.DeepEqual(treeOfJSON, treeOfStruct) || !reflect.DeepEqual(fromJSON, fromStruct) {
 		t.Errorf("%q:\nJSON   %+v %v\nStruct %+v %v", text, fromJSON, jsonErr, fromStruct, structErr)
 	}
 }
