@@ -13,6 +13,8 @@ type Config struct {
 	Overrides   []Override // the first one that matches counts
 	MaxBreakers int        // how many clusters may have a breaker in a worker, 1 to 1,000,000
 	StatusPath  string     // where the status page is; empty for nowhere
+
+	matches matcher // of Overrides
 }
 
 // An Override has the rules of the clusters that its Match names: an exact name, or a glob in which * stands for any
@@ -43,8 +45,10 @@ func Parse(configuration []byte) (*Config, error) {
 	}
 	items, _ := o.list("clusters")
 	o.end()
+	c.Overrides = make([]Override, len(items))
 	for i, item := range items {
-		c.Overrides = append(c.Overrides, readOverride(item, index("clusters", i), c.Rules, &err))
+		c.Overrides[i] = readOverride(item, index("clusters", i), c.Rules, &err)
+		c.matches.add(c.Overrides[i].Match, i)
 	}
 	if err != nil {
 		return nil, err
@@ -77,35 +81,10 @@ func readOverride(item any, path string, base Rules, err *error) Override {
 
 // For returns the rules of a cluster: those of the first override that matches it.
 func (c *Config) For(cluster string) *Rules {
-	for i := range c.Overrides {
-		if glob(c.Overrides[i].Match, cluster) {
-			return &c.Overrides[i].Rules
-		}
+	if i := c.matches.find(cluster); i >= 0 {
+		return &c.Overrides[i].Rules
 	}
 	return &c.Rules
-}
-
-// glob reports whether name matches pattern, in which * stands for any text, also for none.
-func glob(pattern, name string) bool {
-	first, rest, star := strings.Cut(pattern, "*")
-	if !star {
-		return pattern == name
-	}
-	name, ok := strings.CutPrefix(name, first)
-	if !ok {
-		return false
-	}
-	for {
-		part, more, star := strings.Cut(rest, "*")
-		if !star {
-			return strings.HasSuffix(name, rest)
-		}
-		i := strings.Index(name, part)
-		if i < 0 {
-			return false
-		}
-		name, rest = name[i+len(part):], more
-	}
 }
 
 // String tells the effective policy of each override, and of everything else.

@@ -146,7 +146,25 @@ func TestParseRefuses(t *testing.T) {
 		"{\n  \"failure_rate\": x}":                           `not valid JSON: line 2, column 19: invalid character 'x'`,
 		`{"failure_rate": 5, "failure_rate": 6}`:              `failure_rate is given twice`,
 		`{} {}`:                                               `line 1, column 4: invalid character '{' after top-level value`,
-		`[1]`:                                                 `[1] is not allowed: must be an object of keys`,
+		`{"reject": {"headers": {"X-A": "1", "x-a": "2"}}}`:   `reject.headers.x-a: "2" is not allowed: must be left out: "X-A" is the same header`,
+		`{"clusters": [{"match": "a", "probe": {"path": "/", "headers": {"X-a": "1", "x-A": "2"}}}]}`: `clusters[0].probe.headers.x-A: "2" is not allowed: must be left out: "X-a" is the same header`,
+		`{"failure_on": []}`:                     `failure_on: [] is not allowed: must be at least one name, in any mode, unless slow_call.duration is on`,
+		`{"failure_on": [], "mode": "disabled"}`: `failure_on: [] is not allowed: must be at least one name, in any mode`,
+		`{"clusters": [{"match": "a", "failure_on": [], "slow_call": {"rate": 50}}]}`:                                        `clusters[0].failure_on: [] is not allowed: must be at least one name`,
+		`{"failure_on": [], "slow_call": {"duration": "1s"}, "clusters": [{"match": "a", "slow_call": {"duration": "0s"}}]}`: `clusters[0].failure_on: [] is not allowed`,
+		`{"open": null}`:                `open: null is not allowed: must be an object`,
+		`{"clusters": null}`:            `clusters: null is not allowed: must be a list`,
+		`{"reject": null}`:              `reject: null is not allowed: must be an object`,
+		`{"probe": {"path": null}}`:     `probe.path: null is not allowed: must be a string`,
+		`{"probe": {"interval": "1s"}}`: `probe.path: null is not allowed: must be a path such as "/healthz"`,
+		`{"probe": false}`:              `probe: false is not allowed: must be an object, or null for off`,
+		`{"fallback": {"value": "x"}}`:  `fallback.header: null is not allowed: must be the name of a request header`,
+		`{"fallback": []}`:              `fallback: [] is not allowed: must be an object, or null for off`,
+		`{"probe": {"path": "/"}, "clusters": [{"match": "a", "probe": {"path": "x"}}]}`:                                              `clusters[0].probe.path: "x" is not allowed`,
+		`{"fallback": {"header": "x-a"}, "clusters": [{"match": "a", "fallback": null}, {"match": "b", "fallback": {"header": ""}}]}`: `clusters[1].fallback.header: "" is not allowed`,
+		`{"prob": null}`: `prob: unknown key with value null: must be one of clusters, consecutive_failures, failure_on, failure_rate, fallback, half_open, max_breakers, min_requests, mode, open, probe, ramp`,
+		`{"probe": null, "fallback": null, "x": 1}`: `x: unknown key with value 1: must be one of clusters, consecutive_failures, failure_on, failure_rate, fallback, half_open, max_breakers, min_requests, mode, open, probe, ramp`,
+		`[1]`: `[1] is not allowed: must be an object of keys`,
 	} {
 		_, err := Parse([]byte(text))
 		if err == nil {
@@ -173,8 +191,8 @@ func TestGlob(t *testing.T) {
 		{"a*a", "a", false},
 		{"*ab", "abab", true},
 	} {
-		if got := glob(c.pattern, c.name); got != c.want {
-			t.Errorf("glob(%q, %q) = %v", c.pattern, c.name, got)
+		if got := match(c.pattern, c.name); got != c.want {
+			t.Errorf("match(%q, %q) = %v", c.pattern, c.name, got)
 		}
 	}
 }

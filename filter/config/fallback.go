@@ -9,12 +9,18 @@ type Fallback struct {
 	Cluster       string // where that route leads, if its breaker is to be asked
 }
 
-func (f *Fallback) read(o *object) {
+// read changes the fallback by the keys that are given; null switches it off.
+func (f *Fallback) read(o *object, off bool) {
+	if off {
+		*f = Fallback{}
+	}
 	if o == nil {
 		return
 	}
-	*f = Fallback{Value: "true"}
-	if !o.text("header", &f.Header) || !validHeaderName(f.Header) {
+	if f.Header == "" {
+		f.Value = "true"
+	}
+	if o.text("header", &f.Header); !validHeaderName(f.Header) {
 		o.fail("header", o.keys["header"], "the name of a request header: letters, digits and -")
 	}
 	if f.Header = strings.ToLower(f.Header); o.text("value", &f.Value) && !validHeaderValue(f.Value) {

@@ -1,6 +1,26 @@
 package config
 
-import "strings"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// headerNames returns the keys, sorted so that every worker sends the same. It refuses those that differ in case only:
+// they are one header.
+func (o *object) headerNames() []string {
+	names := slices.Sorted(maps.Keys(o.keys))
+	given := make(map[string]string, len(names))
+	for _, name := range names {
+		header := strings.ToLower(name)
+		if other, twice := given[header]; twice {
+			o.fail(name, o.keys[name], fmt.Sprintf("left out: %s is the same header", show(other)))
+		}
+		given[header] = name
+	}
+	return names
+}
 
 // validHeaderName is stricter than HTTP, which allows a few signs that nobody uses; pseudo-headers are out.
 func validHeaderName(name string) bool {

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"strconv"
+	"strings"
 )
 
 // parseJSON reads a configuration given as text. Empty text is an empty configuration.
@@ -12,12 +15,15 @@ func parseJSON(text []byte) (map[string]any, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return map[string]any{}, nil
 	}
+	if _, err := (&jsonReader{text: text}).value(1); isKeyError(err) {
+		return nil, err
+	}
 	var whole json.RawMessage
 	if err := json.Unmarshal(text, &whole); err != nil {
 		line, column := position(text, err)
 		return nil, fmt.Errorf("not valid JSON: line %d, column %d: %w", line, column, err)
 	}
-	v, err := jsonValue(json.NewDecoder(bytes.NewReader(text)), "")
+	v, err := (&jsonReader{text: text, keep: true}).value(1)
 	if err != nil {
 		return nil, err
 	}
@@ -28,44 +34,113 @@ func parseJSON(text []byte) (map[string]any, error) {
 	return root, nil
 }
 
-// jsonValue reads one value. Unlike json.Unmarshal it refuses a key that is given twice: one of the two would be
-// ignored.
-func jsonValue(d *json.Decoder, path string) (any, error) {
-	token, err := d.Token()
-	if err != nil {
-		return nil, err
+// A jsonReader goes through a text. Unlike json.Unmarshal it names the key of what it refuses, and refuses a key that is
+// given twice: one of the two would be ignored.
+type jsonReader struct {
+	text []byte
+	at   int
+	keep bool // the text is valid, and its values are wanted; or else only its depth is looked at, without memory for the rest
+}
+
+// value reads the next value, which is depth levels deep.
+func (r *jsonReader) value(depth int) (any, error) {
+	open := r.next()
+	if open == 0 {
+		return nil, io.ErrUnexpectedEOF
 	}
-	switch token {
-	case json.Delim('{'):
-		object := map[string]any{}
-		for d.More() {
-			token, err := d.Token()
-			if err != nil {
-				return nil, err
-			}
-			key := token.(string) // an object has no other keys, or Token returns an error
-			if _, twice := object[key]; twice {
-				return nil, fmt.Errorf("%s is given twice", join(path, key))
-			}
-			if object[key], err = jsonValue(d, join(path, key)); err != nil {
-				return nil, err
-			}
+	if open != '{' && open != '[' {
+		return r.scalar(r.token())
+	}
+	if depth > maxDepth {
+		return nil, tooDeep()
+	}
+	var object map[string]any
+	var list []any
+	if r.keep {
+		object, list = map[string]any{}, []any{}
+	}
+	r.at++
+	for i := 0; r.next() != open+2; i++ { // which is the brace or bracket that closes it
+		var quoted []byte
+		if open == '{' {
+			quoted = r.token()
 		}
-		_, err := d.Token()
-		return object, err
-	case json.Delim('['):
-		list := []any{}
-		for d.More() {
-			v, err := jsonValue(d, fmt.Sprintf("%s[%d]", path, len(list)))
-			if err != nil {
-				return nil, err
-			}
+		v, err := r.value(depth + 1)
+		switch {
+		case err != nil && quoted == nil:
+			return nil, under(index("", i), err)
+		case err != nil:
+			return nil, under(cut(unquote(quoted)), err)
+		case r.keep && quoted == nil:
 			list = append(list, v)
+		case r.keep:
+			key := unquote(quoted)
+			if _, twice := object[key]; twice {
+				return nil, &keyError{cut(key), " is given twice"}
+			}
+			object[key] = v
 		}
-		_, err := d.Token()
-		return list, err
 	}
-	return token, nil
+	r.at++
+	if open == '{' {
+		return object, nil
+	}
+	return list, nil
+}
+
+func (r *jsonReader) scalar(token []byte) (any, error) {
+	if !r.keep {
+		return nil, nil
+	}
+	switch token[0] {
+	case '"':
+		return unquote(token), nil
+	case 't', 'f':
+		return token[0] == 't', nil
+	case 'n':
+		return nil, nil
+	}
+	n, err := strconv.ParseFloat(string(token), 64)
+	if err != nil {
+		return nil, notFinite(string(token))
+	}
+	return n, nil
+}
+
+// next goes to the next token, and returns its first byte, or 0 at the end. In a valid text only a string can hold what
+// it leaves out.
+func (r *jsonReader) next() byte {
+	for ; r.at < len(r.text); r.at++ {
+		if c := r.text[r.at]; strings.IndexByte(" \t\r\n,:", c) < 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// token takes the next string, with its quotes, or the next number or name.
+func (r *jsonReader) token() []byte {
+	quoted := r.next() == '"'
+	start := r.at
+	for r.at++; r.at < len(r.text); r.at++ {
+		switch c := r.text[r.at]; {
+		case quoted && c == '\\':
+			r.at++
+		case quoted && c == '"':
+			r.at++
+			return r.text[start:r.at]
+		case !quoted && strings.IndexByte(" \t\r\n,:]}", c) >= 0:
+			return r.text[start:r.at]
+		}
+	}
+	r.at = len(r.text)
+	return r.text[start:]
+}
+
+// unquote returns the string that a token stands for; it is empty if the token is no string.
+func unquote(token []byte) (s string) {
+	json.Unmarshal(token, &s)
+	return s
 }
 
 // position tells where in the text a JSON error is.

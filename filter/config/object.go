@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // An object takes the keys of a map one by one, and keeps the first error.
@@ -24,7 +25,7 @@ func (o *object) fail(key string, v any, allowed string) {
 	}
 }
 
-// take returns the value of a key, if it is given. A null is refused like any other wrong type.
+// take returns the value of a key, if it is given. A null is a wrong type like any other, but to switchable.
 func (o *object) take(key string) (any, bool) {
 	o.known = append(o.known, key)
 	v, given := o.keys[key]
@@ -123,13 +124,26 @@ func (o *object) duration(key string, to *time.Duration) bool {
 
 // object opens the object under a key. It returns nil if the key is not given.
 func (o *object) object(key string) *object {
+	return o.open(key, "an object")
+}
+
+// switchable opens the object under a key, or says that null is there, which is off.
+func (o *object) switchable(key string) (sub *object, off bool) {
+	if v, given := o.keys[key]; given && v == nil {
+		o.take(key)
+		return nil, true
+	}
+	return o.open(key, "an object, or null for off"), false
+}
+
+func (o *object) open(key, allowed string) *object {
 	v, given := o.take(key)
 	if !given {
 		return nil
 	}
 	keys, ok := v.(map[string]any)
 	if !ok {
-		o.fail(key, v, "an object")
+		o.fail(key, v, allowed)
 		return nil
 	}
 	return &object{path: join(o.path, key), keys: keys, err: o.err}
@@ -150,7 +164,7 @@ func (o *object) list(key string) (items []any, given bool) {
 }
 
 func join(path, key string) string {
-	if path == "" {
+	if key = cut(key); path == "" {
 		return key
 	}
 	return path + "." + key
@@ -160,13 +174,22 @@ func join(path, key string) string {
 func show(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Sprint(v)
+		return cut(fmt.Sprint(v))
 	}
+	return cut(string(b))
+}
+
+// cut shortens a text that is too long for an error.
+func cut(text string) string {
 	const most = 80
-	if len(b) > most {
-		return string(b[:most]) + "…"
+	if len(text) <= most {
+		return text
 	}
-	return string(b)
+	end := most
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
 }
 
 func index(key string, i int) string { return key + "[" + strconv.Itoa(i) + "]" }

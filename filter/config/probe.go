@@ -1,8 +1,6 @@
 package config
 
 import (
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,23 +17,31 @@ type Probe struct {
 	Good         verdict.CodeSet // the statuses of a good one
 }
 
-func (pr *Probe) read(o *object, p *breaker.Policy) {
+// read changes the probe by the keys that are given; null switches it off.
+func (pr *Probe) read(o *object, off bool, p *breaker.Policy) {
+	if off {
+		*pr = Probe{}
+		p.ProbeInterval, p.ProbeTimeout, p.ProbeCloses = 0, breaker.DefaultPolicy().ProbeTimeout, false
+	}
 	if o == nil {
 		return
 	}
-	*pr = Probe{Method: "GET"}
-	p.ProbeInterval, p.ProbeTimeout, p.ProbeCloses = time.Second, time.Second, false
-	if !o.text("path", &pr.Path) || !strings.HasPrefix(pr.Path, "/") || !validHeaderValue(pr.Path) {
+	if pr.Path == "" {
+		pr.Method, p.ProbeInterval = "GET", time.Second
+		pr.Good.Add("200-299")
+	}
+	if o.text("path", &pr.Path); !strings.HasPrefix(pr.Path, "/") || !validHeaderValue(pr.Path) {
 		o.fail("path", o.keys["path"], `a path such as "/healthz"`)
 	}
 	if o.text("method", &pr.Method) && (!validHeaderName(pr.Method) || strings.ToUpper(pr.Method) != pr.Method) {
 		o.fail("method", pr.Method, `a method such as "GET"`)
 	}
-	if o.text("host", &pr.Host) && (pr.Host == "" || !validHeaderValue(pr.Host)) {
-		o.fail("host", pr.Host, "a host, or left out for the cluster's name")
+	if o.text("host", &pr.Host) && !validHeaderValue(pr.Host) {
+		o.fail("host", pr.Host, "a host, or empty for the cluster's name")
 	}
 	if headers := o.object("headers"); headers != nil {
-		for _, name := range slices.Sorted(maps.Keys(headers.keys)) {
+		pr.Headers = nil
+		for _, name := range headers.headerNames() {
 			var value string
 			headers.text(name, &value)
 			if !validHeaderName(name) || !validHeaderValue(value) {
@@ -47,17 +53,19 @@ func (pr *Probe) read(o *object, p *breaker.Policy) {
 	o.duration("interval", &p.ProbeInterval)
 	o.duration("timeout", &p.ProbeTimeout)
 	if p.ProbeInterval == 0 { // which means off to the policy
-		o.fail("interval", o.keys["interval"], "from 100ms to 1h0m0s; to do without probes leave probe out")
+		o.fail("interval", o.keys["interval"], "from 100ms to 1h0m0s; null in place of the probe switches it off")
 	}
-	good := "200-299"
-	o.text("status", &good)
-	if !pr.Good.Add(good) {
-		o.fail("status", good, `a status code such as "204" or a range such as "200-299"`)
+	var good, success string
+	if o.text("status", &good) {
+		pr.Good = verdict.CodeSet{}
+		if !pr.Good.Add(good) {
+			o.fail("status", good, `a status code such as "204" or a range such as "200-299"`)
+		}
 	}
-	success := "half_open"
-	o.text("on_success", &success)
-	if p.ProbeCloses = success == "close"; !p.ProbeCloses && success != "half_open" {
-		o.fail("on_success", success, `"half_open" or "close"`)
+	if o.text("on_success", &success) {
+		if p.ProbeCloses = success == "close"; !p.ProbeCloses && success != "half_open" {
+			o.fail("on_success", success, `"half_open" or "close"`)
+		}
 	}
 	o.end()
 }

@@ -2,8 +2,6 @@ package config
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"envoy-circuit-breaker/filter/reply"
@@ -23,8 +21,7 @@ func readReject(r *reply.Reject, o *object) {
 	}
 	if headers := o.object("headers"); headers != nil {
 		r.Headers = nil
-		names := slices.Sorted(maps.Keys(headers.keys)) // the same reply from every worker
-		for _, name := range names {
+		for _, name := range headers.headerNames() {
 			h := reply.Header{Name: strings.ToLower(name)}
 			headers.template(name, &h.Value)
 			switch {

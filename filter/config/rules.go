@@ -91,8 +91,14 @@ func (r *Rules) read(o *object) {
 	}
 	o.duration("ramp", &p.Ramp)
 	readReject(&r.Reject, o.object("reject"))
-	r.Fallback.read(o.object("fallback"))
-	r.Probe.read(o.object("probe"), p)
+	fallback, off := o.switchable("fallback")
+	r.Fallback.read(fallback, off)
+	probe, off := o.switchable("probe")
+	r.Probe.read(probe, off, p)
+	if r.FailureOn == (verdict.FailureSet{}) && p.SlowCallDuration == 0 {
+		o.fail("failure_on", []any{}, "at least one name, in any mode, unless slow_call.duration is on: "+
+			"a breaker without failures and slow calls never opens")
+	}
 	if err := p.Validate(); err != nil && *o.err == nil {
 		var field *breaker.PolicyError
 		if errors.As(err, &field) {

@@ -1,8 +1,8 @@
 package config
 
 import (
-	"fmt"
 	"math"
+	"strconv"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -17,70 +17,96 @@ const (
 	valueNull, valueNumber, valueString, valueBool, valueStruct, valueList = 1, 2, 3, 4, 5, 6
 )
 
-// maxDepth is as deep as a Struct may nest; the configuration needs a few levels.
-const maxDepth = 32
-
-func parseStruct(b []byte) (map[string]any, error) { return structOf(b, 0) }
-
-func structOf(b []byte, depth int) (map[string]any, error) {
-	if depth > maxDepth {
-		return nil, fmt.Errorf("nested deeper than %d levels", maxDepth)
+// parseStruct reads a configuration given as a Struct. It goes through it twice, so that no memory is spent on one that
+// nests too deep.
+func parseStruct(b []byte) (map[string]any, error) {
+	if _, err := structOf(b, 1, false); err != nil {
+		return nil, err
 	}
-	object := map[string]any{}
-	err := fields(b, func(number protowire.Number, v field) error {
+	return structOf(b, 1, true)
+}
+
+func structOf(b []byte, depth int, keep bool) (object map[string]any, err error) {
+	if depth > maxDepth {
+		return nil, tooDeep()
+	}
+	if keep {
+		object = map[string]any{}
+	}
+	err = fields(b, func(number protowire.Number, v field) error {
 		if number != 1 || v.kind != protowire.BytesType {
 			return nil
 		}
-		var key string
-		var value any
-		err := fields(v.bytes, func(number protowire.Number, v field) (err error) {
+		var key, value []byte
+		err := fields(v.bytes, func(number protowire.Number, v field) error {
 			switch {
 			case number == entryKey && v.kind == protowire.BytesType:
-				key = string(v.bytes)
+				key = v.bytes
 			case number == entryValue && v.kind == protowire.BytesType:
-				value, err = valueOf(v.bytes, depth+1)
+				value = v.bytes
 			}
-			return err
+			return nil
 		})
-		object[key] = value
-		return err
+		if err != nil {
+			return err
+		}
+		tree, err := valueOf(value, depth+1, keep)
+		if err != nil {
+			return under(cut(string(key)), err)
+		}
+		if keep {
+			object[string(key)] = tree
+		}
+		return nil
 	})
 	return object, err
 }
 
-func valueOf(b []byte, depth int) (value any, err error) {
+func valueOf(b []byte, depth int, keep bool) (value any, err error) {
 	err = fields(b, func(number protowire.Number, v field) (err error) {
 		switch {
 		case number == valueNull && v.kind == protowire.VarintType:
 			value = nil
 		case number == valueNumber && v.kind == protowire.Fixed64Type:
-			value = math.Float64frombits(v.integer)
-		case number == valueString && v.kind == protowire.BytesType:
+			n := math.Float64frombits(v.integer)
+			if math.IsNaN(n) || math.IsInf(n, 0) { // which JSON cannot say
+				return notFinite(strconv.FormatFloat(n, 'g', -1, 64))
+			}
+			value = n
+		case number == valueString && v.kind == protowire.BytesType && keep:
 			value = string(v.bytes)
 		case number == valueBool && v.kind == protowire.VarintType:
 			value = protowire.DecodeBool(v.integer)
 		case number == valueStruct && v.kind == protowire.BytesType:
-			value, err = structOf(v.bytes, depth)
+			value, err = structOf(v.bytes, depth, keep)
 		case number == valueList && v.kind == protowire.BytesType:
-			value, err = listOf(v.bytes, depth)
+			value, err = listOf(v.bytes, depth, keep)
 		}
 		return err
 	})
 	return value, err
 }
 
-func listOf(b []byte, depth int) ([]any, error) {
+func listOf(b []byte, depth int, keep bool) (list []any, err error) {
 	if depth > maxDepth {
-		return nil, fmt.Errorf("nested deeper than %d levels", maxDepth)
+		return nil, tooDeep()
 	}
-	list := []any{}
-	err := fields(b, func(number protowire.Number, v field) error {
+	if keep {
+		list = []any{}
+	}
+	i := 0
+	err = fields(b, func(number protowire.Number, v field) error {
 		if number != 1 || v.kind != protowire.BytesType {
 			return nil
 		}
-		item, err := valueOf(v.bytes, depth+1)
-		list = append(list, item)
-		return err
+		item, err := valueOf(v.bytes, depth+1, keep)
+		if err != nil {
+			return under(index("", i), err)
+		}
+		if i++; keep {
+			list = append(list, item)
+		}
+		return nil
 	})
 	return list, err
 }

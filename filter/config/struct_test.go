@@ -67,14 +67,3 @@ func TestBrokenStruct(t *testing.T) {
 		t.Errorf("a deep one: %v", err)
 	}
 }
-
-func FuzzParse(f *testing.F) {
-	f.Add([]byte(`{"failure_rate": 50}`))
-	f.Add([]byte("\n\x05\n\x01a\x12\x00"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		c, err := Parse(b)
-		if err == nil && c.Rules.Policy.Validate() != nil {
-			t.Errorf("accepted %q with a bad policy", b)
-		}
-	})
-}
