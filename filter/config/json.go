@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 )
 
 // parseJSON reads a configuration given as text. Empty text is an empty configuration.
@@ -111,7 +110,9 @@ func (r *jsonReader) scalar(token []byte) (any, error) {
 // it leaves out.
 func (r *jsonReader) next() byte {
 	for ; r.at < len(r.text); r.at++ {
-		if c := r.text[r.at]; strings.IndexByte(" \t\r\n,:", c) < 0 {
+		switch c := r.text[r.at]; c {
+		case ' ', '\t', '\r', '\n', ',', ':':
+		default:
 			return c
 		}
 	}
@@ -123,14 +124,18 @@ func (r *jsonReader) token() []byte {
 	quoted := r.next() == '"'
 	start := r.at
 	for r.at++; r.at < len(r.text); r.at++ {
-		switch c := r.text[r.at]; {
-		case quoted && c == '\\':
+		switch r.text[r.at] {
+		case '\\':
 			r.at++
-		case quoted && c == '"':
-			r.at++
-			return r.text[start:r.at]
-		case !quoted && strings.IndexByte(" \t\r\n,:]}", c) >= 0:
-			return r.text[start:r.at]
+		case '"':
+			if quoted {
+				r.at++
+				return r.text[start:r.at]
+			}
+		case ' ', '\t', '\r', '\n', ',', ':', ']', '}':
+			if !quoted {
+				return r.text[start:r.at]
+			}
 		}
 	}
 	r.at = len(r.text)
