@@ -478,6 +478,7 @@ func chains(t *testing.T) []chain {
 			  typed_config:
 			    "@type": type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor
 			    http_service: { http_service: { http_uri: { uri: "http://processor/", cluster: processor, timeout: 30s } } }
+			    message_timeout: 30s
 			    processing_mode: { request_header_mode: SKIP, response_header_mode: SEND, request_trailer_mode: SKIP, response_trailer_mode: SKIP }`},
 		{name: "header-mutation", before: `
 			- name: header-mutation

@@ -196,7 +196,7 @@ func chainRows(t *testing.T) []chainRow {
 			chainRow{row: row{name: "fault-between-" + to, route: abort503, client: client, sees: to, details: "fault_filter_abort", flags: "FI", counts: neutral}},
 			chainRow{row: row{name: "grpc-timeout-" + to, cluster: http2, route: timeout, upstream: hang, client: overGRPC, sees: grpc, details: "response_timeout", flags: "UT", counts: failure}},
 			chainRow{row: row{name: "grpc-idle-" + to, cluster: http2, route: action("idle_timeout: 0.3s"), upstream: hang, client: overGRPC, sees: grpc, details: "stream_idle_timeout", flags: "SI", counts: failure}},
-			chainRow{row: row{name: "grpc-max-stream-" + to, cluster: http2, route: action("max_stream_duration: { max_stream_duration: 1.2s }"), upstream: hang, client: overGRPC, sees: "DeadlineExceeded", details: "max_duration_timeout", counts: failure}},
+			chainRow{row: row{name: "grpc-max-stream-" + to, cluster: http2, route: action("max_stream_duration: { max_stream_duration: 2s }"), upstream: hang, client: overGRPC, sees: "DeadlineExceeded", details: "max_duration_timeout", counts: failure}},
 			chainRow{row: row{name: "grpc-max-upstream-" + to, cluster: maxUpstreamHTTP2("0.3s"), upstream: hang, client: overGRPC, sees: grpc, details: "upstream_max_stream_duration_reached", flags: "UMSDR", counts: failure}},
 			chainRow{row: row{name: "grpc-refused-" + to, cluster: envoy.Cluster{HTTP2: true, Address: refusing.Address}, client: overGRPC, sees: grpc, details: refused, flags: "UF", counts: failure}},
 		)
@@ -208,7 +208,7 @@ func chainRows(t *testing.T) []chainRow {
 			chainRow{row: row{name: "idle-in-upload-" + to, route: action("idle_timeout: 0.3s"), upstream: envoytest.Hang(nil), client: stallsMappedUpload(to), sees: to, details: "stream_idle_timeout", flags: "SI", counts: neutral}},
 			chainRow{row: row{name: "max-stream-in-upload-" + to, route: action("max_stream_duration: { max_stream_duration: 0.3s }"), upstream: envoytest.Hang(nil), client: stallsMappedUpload(to), sees: to, details: "max_duration_timeout", counts: neutral}},
 			chainRow{row: row{name: "grpc-idle-in-upload-" + to, cluster: http2, route: action("idle_timeout: 0.3s"), upstream: envoytest.Hang(nil), client: stallsMappedStream(to), sees: grpc, details: "stream_idle_timeout", flags: "SI", counts: neutral}},
-			chainRow{row: row{name: "grpc-max-stream-in-upload-" + to, cluster: http2, route: action("max_stream_duration: { max_stream_duration: 1.2s }"), upstream: envoytest.Hang(nil), client: stallsMappedStream(to), sees: "DeadlineExceeded", details: "max_duration_timeout", counts: neutral}},
+			chainRow{row: row{name: "grpc-max-stream-in-upload-" + to, cluster: http2, route: action("max_stream_duration: { max_stream_duration: 2s }"), upstream: envoytest.Hang(nil), client: stallsMappedStream(to), sees: "DeadlineExceeded", details: "max_duration_timeout", counts: neutral}},
 		)
 	}
 	// What the upstream itself says is not mapped.
@@ -227,7 +227,8 @@ func chainRows(t *testing.T) []chainRow {
 
 	// No filter on the way back: answers of all shapes, and those that break off in the middle.
 	const bodyTimeout = `"failure_on": ["5xx", "body-timeout"]`
-	perTryIdle := action("retry_policy: { retry_on: 5xx, num_retries: 1, per_try_idle_timeout: 0.3s }")
+	perTryIdle := action("retry_policy: { retry_on: 5xx, num_retries: 1, per_try_idle_timeout: 1.5s }")
+	lateTimeout := action("timeout: 1.5s") // the headers have come long before
 	add("plain",
 		chainRow{row: row{name: "204", upstream: envoytest.Status(204), sees: "204", details: "via_upstream", counts: success}},
 		chainRow{row: row{name: "304", upstream: envoytest.Status(304), sees: "304", details: "via_upstream", counts: success}},
@@ -246,17 +247,17 @@ func chainRows(t *testing.T) []chainRow {
 		chainRow{row: row{name: "between-503-to-200", route: becomesBetween(200), upstream: envoytest.Status(503), sees: "200", details: "via_upstream", counts: success}},
 		// A trial of gRPC waits for its trailers.
 		chainRow{row: row{name: "grpc-reset", cluster: http2, upstream: resetsGRPC, client: unary(0), sees: "Internal", details: "upstream_reset_after_response_started{remote_reset}", flags: "UR", counts: failure}},
-		chainRow{row: row{name: "grpc-timeout-in-body", cluster: http2, route: timeout, upstream: stallsGRPC, client: unaryNoDeadline(), sees: "Internal", details: "response_timeout", flags: "UT", counts: neutral}},
-		chainRow{row: row{name: "grpc-timeout-in-body-listed", rules: bodyTimeout, cluster: http2, route: timeout, upstream: stallsGRPC, client: unaryNoDeadline(), sees: "Internal", details: "response_timeout", flags: "UT", counts: failure}},
+		chainRow{row: row{name: "grpc-timeout-in-body", cluster: http2, route: lateTimeout, upstream: stallsGRPC, client: unaryNoDeadline(), sees: "Internal", details: "response_timeout", flags: "UT", counts: neutral}},
+		chainRow{row: row{name: "grpc-timeout-in-body-listed", rules: bodyTimeout, cluster: http2, route: lateTimeout, upstream: stallsGRPC, client: unaryNoDeadline(), sees: "Internal", details: "response_timeout", flags: "UT", counts: failure}},
 
 		chainRow{row: row{name: "broken", upstream: envoytest.BreakOff, sees: "200 broken", details: brokenOff, flags: "UPE", counts: failure}, trial: &success},
 		chainRow{row: row{name: "h2-broken", cluster: http2, upstream: envoytest.BreakOff, client: getHTTP2, sees: "200 broken", details: brokenOff, flags: "UR", counts: failure}, trial: &success},
-		chainRow{row: row{name: "timeout-in-body", route: timeout, upstream: stalls, sees: "200 broken", details: "response_timeout", flags: "UT", counts: neutral}, trial: &success},
-		chainRow{row: row{name: "timeout-in-body-listed", rules: bodyTimeout, route: timeout, upstream: stalls, sees: "200 broken", details: "response_timeout", flags: "UT", counts: failure}, trial: &success},
-		chainRow{row: row{name: "h2-timeout-in-body-listed", rules: bodyTimeout, cluster: http2, route: timeout, upstream: stalls, client: getHTTP2, sees: "200 broken", details: "response_timeout", flags: "UT", counts: failure}, trial: &success},
+		chainRow{row: row{name: "timeout-in-body", route: lateTimeout, upstream: stalls, sees: "200 broken", details: "response_timeout", flags: "UT", counts: neutral}, trial: &success},
+		chainRow{row: row{name: "timeout-in-body-listed", rules: bodyTimeout, route: lateTimeout, upstream: stalls, sees: "200 broken", details: "response_timeout", flags: "UT", counts: failure}, trial: &success},
+		chainRow{row: row{name: "h2-timeout-in-body-listed", rules: bodyTimeout, cluster: http2, route: lateTimeout, upstream: stalls, client: getHTTP2, sees: "200 broken", details: "response_timeout", flags: "UT", counts: failure}, trial: &success},
 		chainRow{row: row{name: "per-try-idle-in-body", route: perTryIdle, upstream: stalls, sees: "200 broken", details: "upstream_per_try_idle_timeout", flags: "UT", counts: neutral}, trial: &success},
 		chainRow{row: row{name: "per-try-idle-in-body-listed", rules: bodyTimeout, route: perTryIdle, upstream: stalls, sees: "200 broken", details: "upstream_per_try_idle_timeout", flags: "UT", counts: failure}, trial: &success},
-		chainRow{row: row{name: "timeout-in-503-body", route: timeout, upstream: begins(503), sees: "503 broken", details: "response_timeout", flags: "UT", counts: failure}},
+		chainRow{row: row{name: "timeout-in-503-body", route: lateTimeout, upstream: begins(503), sees: "503 broken", details: "response_timeout", flags: "UT", counts: failure}},
 		chainRow{row: row{name: "left-in-body", upstream: stalls, client: leavesBody(false), sees: "200 gone", details: "downstream_remote_disconnect", flags: "DC", counts: neutral}, trial: &success},
 		// Until headers come, it is a timeout of the old kind.
 		chainRow{row: row{name: "timeout-body-listed", rules: bodyTimeout, route: timeout, upstream: envoytest.Hang(nil), sees: "504", details: "response_timeout", flags: "UT", counts: neutral}},

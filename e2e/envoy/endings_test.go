@@ -241,7 +241,7 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 		{name: "grpc-slow-timeout", rules: slowFrom, cluster: http2, route: action("timeout: 0.5s"), upstream: envoytest.Hang(nil), client: unary(0), sees: "Unavailable", details: "response_timeout", flags: "UT", counts: slowFailure},
 		{name: "grpc-idle", cluster: http2, route: action("idle_timeout: 0.3s"), upstream: envoytest.Hang(nil), client: unary(0), sees: "Unavailable", details: "stream_idle_timeout", flags: "SI", counts: failure},
 		{name: "grpc-idle-in-stream", cluster: http2, route: action("idle_timeout: 1.5s"), upstream: stallsGRPC, client: bidi(0, -2), sees: "0 broken", details: "stream_idle_timeout", flags: "SI", counts: neutral},
-		{name: "grpc-max-stream", cluster: http2, route: action("max_stream_duration: { max_stream_duration: 1.2s }"), upstream: envoytest.Hang(nil), client: unaryNoDeadline(), sees: "DeadlineExceeded", details: "max_duration_timeout", counts: failure},
+		{name: "grpc-max-stream", cluster: http2, route: action("max_stream_duration: { max_stream_duration: 2s }"), upstream: envoytest.Hang(nil), client: unaryNoDeadline(), sees: "DeadlineExceeded", details: "max_duration_timeout", counts: failure},
 		// Envoy's connection manager writes the route's max_stream_duration into the request's grpc-timeout, whether or not the client
 		// has sent one. So a deadline that the route chose cannot be told from one that the caller did, which is what it is taken for
 		// until the upstream has had a second.
