@@ -18,7 +18,10 @@ var grpcAnswer = wasmhost.Headers{{Name: "content-type", Value: "application/grp
 // openUp lets failures open payments' breaker, and its open time be over. The next request is a trial.
 func (w *workers) openUp() {
 	w.t.Helper()
-	for w.call(0, 500) {
+	for n := 0; w.call(0, 500); n++ {
+		if n == 1000 {
+			w.t.Fatal("failures do not open the breaker")
+		}
 	}
 	w.advance(5 * time.Second)
 }
@@ -298,6 +301,7 @@ func TestStreamsAreResetWhole(t *testing.T) {
 	config := `{"clusters": [
 		{"match": "waits", "slow_call": {"duration": "500ms"}},
 		{"match": "payments", "consecutive_failures": 1, "half_open": {"max_requests": 1, "success_threshold": 1, "permit_timeout": "1s"}},
+		{"match": "trials", "consecutive_failures": 1, "open": {"jitter": 0}, "half_open": {"max_requests": 1, "success_threshold": 3}},
 		{"match": "marked", "mode": "force_open", "fallback": {"header": "x-other"}}]}`
 	deadlines := wasmhost.Headers{{Name: ":method", Value: "GET"}, {Name: "x-envoy-upstream-rq-timeout-ms", Value: "300"}, {Name: "x-envoy-upstream-rq-per-try-timeout-ms", Value: "300"}}
 	for name, use := range map[string]func(w *workers){
@@ -361,6 +365,25 @@ func TestStreamsAreResetWhole(t *testing.T) {
 			if n := w.Stat("circuit_breaker.breaker.cluster.next.slow_calls"); n != 0 {
 				t.Errorf("%d slow calls where that is off", n)
 			}
+
+			trial := func(r wasmhost.Req) *wasmhost.Stream {
+				t.Helper()
+				r.Cluster = "trials"
+				s := w.send(0, r)
+				if !s.Continued() {
+					t.Fatal("a trial was not let in")
+				}
+				return s
+			}
+			w.end(trial(wasmhost.Req{}).Status(500))
+			w.advance(5 * time.Second)
+			download := trial(wasmhost.Req{})
+			w.end(download.Respond(200, nil)) // which is all that its trial waits for
+			w.end(trial(wasmhost.Req{}).End(wasmhost.ClientGone))
+			w.end(download.End(wasmhost.End{}))
+			trial(wasmhost.Req{Body: true})
+			w.advance(1200 * ms) // and the upload has given its place back
+			trial(wasmhost.Req{})
 		})
 	}
 }
