@@ -83,9 +83,11 @@ test-race: ## Run the core's tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -timeout 10m -skip Schedules ./breaker/... # those take turns in one goroutine
 
 .PHONY: fuzz
-fuzz: ## Fuzz each fuzz target of the core for FUZZTIME (60s)
-	@set -e; targets=$$(go test -list '^Fuzz' ./breaker); for target in $$(echo "$$targets" | grep '^Fuzz'); do \
-		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./breaker; \
+fuzz: ## Fuzz each fuzz target for FUZZTIME (60s)
+	@set -e; for package in ./breaker ./filter/config ./filter/verdict; do \
+		targets=$$(go test -list '^Fuzz' $$package); for target in $$(echo "$$targets" | grep '^Fuzz'); do \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
+		done; \
 	done
 
 .PHONY: lint
