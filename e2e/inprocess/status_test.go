@@ -1,0 +1,165 @@
+package inprocess_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"envoy-circuit-breaker/internal/wasmhost"
+)
+
+// statusWorkers are workers whose plugin has a status page beside its breakers.
+func statusWorkers(t *testing.T, o wasmhost.Options) *workers {
+	t.Helper()
+	o.Config = `{"max_breakers": 10000, "status": {"path": "/status"}` + o.Config + `}`
+	return startWorkers(t, o)
+}
+
+// view asks a worker for the status page as JSON.
+func (w *workers) view(worker int, query string) *wasmhost.Reply {
+	w.t.Helper()
+	s := w.send(worker, wasmhost.Req{Headers: wasmhost.Headers{
+		{":method", "GET"}, {":scheme", "http"}, {":authority", "example.com"}, {":path", "/status" + query}, {"accept", "application/json"},
+	}})
+	if s.Reply() == nil {
+		w.t.Fatalf("/status%s was not answered", query)
+	}
+	return s.Reply()
+}
+
+// statusPage is what a view has to say.
+type statusPage struct {
+	Total    int
+	Next     *string
+	Clusters []struct {
+		Cluster      string
+		State        string
+		Probing      bool
+		NextTry      float64 `json:"next_try_seconds"`
+		NextProbe    float64 `json:"next_probe_seconds"`
+		FailureRate  float64 `json:"failure_rate"`
+		Calls        int
+		Transitions  []struct{ Text string }
+		Policy       map[string]any
+		ShadowReject int `json:"shadow_rejected"`
+	}
+}
+
+func (p statusPage) names() (names []string) {
+	for _, c := range p.Clusters {
+		names = append(names, c.Cluster)
+	}
+	return names
+}
+
+func (w *workers) page(worker int, query string) (p statusPage) {
+	w.t.Helper()
+	r := w.view(worker, query)
+	if r.Status != 200 {
+		w.t.Fatalf("/status%s: %d %s", query, r.Status, r.Body)
+	}
+	if err := json.Unmarshal([]byte(r.Body), &p); err != nil {
+		w.t.Fatalf("%v in %s", err, r.Body)
+	}
+	return p
+}
+
+// meet lets a worker meet clusters.
+func (w *workers) meet(worker int, names ...string) {
+	w.t.Helper()
+	for _, name := range names {
+		w.end(w.send(worker, wasmhost.Req{Cluster: name}).OK())
+	}
+}
+
+// manyNames are names as Istio gives them, in order.
+func manyNames(n int) (names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprintf("outbound|443||service-%05d.example.com", i))
+	}
+	return names
+}
+
+// However many clusters there are, a view asks the host for no more than one page takes, and has each cluster once and in order
+// from page to page.
+func TestStatusManyClusters(t *testing.T) {
+	for _, n := range []int{1000, 8192} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			w := statusWorkers(t, wasmhost.Options{Workers: 1})
+			names := manyNames(n)
+			for i := range names { // in no order
+				w.meet(0, names[(i*7+3)%n])
+				if i%100 == 99 {
+					w.advance(100 * time.Millisecond)
+				}
+			}
+			var took []time.Duration
+			var seen []string
+			for query := ""; ; {
+				before, begin := w.Counts(), time.Now()
+				r := w.view(0, query)
+				took = append(took, time.Since(begin))
+				if calls := w.Counts().Sub(before).Total(); calls > 1000 {
+					t.Fatalf("view %d of %q: %d host calls, want few", len(took), query, calls)
+				}
+				var p statusPage
+				if err := json.Unmarshal([]byte(r.Body), &p); err != nil {
+					t.Fatalf("%v in %d %s", err, r.Status, r.Body)
+				}
+				if p.Total != n {
+					t.Fatalf("total is %d, want %d", p.Total, n)
+				}
+				seen = append(seen, p.names()...)
+				if p.Next == nil {
+					break
+				}
+				query = *p.Next
+			}
+			if !slices.Equal(seen, names) {
+				t.Errorf("the pages have %d names, want each of %d once and in order", len(seen), n)
+			}
+			again := time.Now()
+			for range 20 {
+				w.view(0, "")
+			}
+			t.Logf("%d clusters, %d pages: first %v, all %v at most, again %v", n, len(took), took[0], slices.Max(took), time.Since(again)/20)
+		})
+	}
+}
+
+// A name may have any characters, and goes on to the next page as it is.
+func TestStatusNames(t *testing.T) {
+	w := statusWorkers(t, wasmhost.Options{Workers: 1})
+	names := []string{"\x01", " ", `"quoted"\`, "%41", "&limit=1", "+", "<b>", "?a#b", "a/../b", "é", "\u2028", "\xff\xfe"}
+	slices.Sort(names)
+	w.meet(0, names...)
+	var queries []string
+	for query := "?limit=1"; ; {
+		p := w.page(0, query)
+		if len(p.Clusters) != 1 || p.Clusters[0].Cluster != strings.ToValidUTF8(names[len(queries)], "\ufffd\ufffd") {
+			t.Fatalf("%s: %q, want %q", query, p.names(), names[len(queries)])
+		}
+		if queries = append(queries, query); p.Next == nil {
+			break
+		}
+		query = *p.Next
+	}
+	if len(queries) != len(names) {
+		t.Errorf("%d pages, want %d: %q", len(queries), len(names), queries)
+	}
+	// A name that is not there is a place in the order too.
+	if p := w.page(0, "?after=%22r&limit=2"); len(p.Clusters) != 2 || p.Clusters[0].Cluster != "%41" {
+		t.Errorf("after what is not there: %q", p.names())
+	}
+	for query, want := range map[string]string{
+		"?limit=0": "limit: ", "?limit=51": "limit: ", "?limit=": "limit: ", "?limit=-1": "limit: ", "?limit=x": "limit: ",
+		"?limit=99999999999999999999": "limit: ", "?after=%": "after: ", "?after=%g0&limit=1": "after: ",
+	} {
+		if r := w.view(0, query); r.Status != 400 || !strings.HasPrefix(r.Body, want) || !strings.Contains(r.Body, " is not allowed: must be ") {
+			t.Errorf("%s: %d %q", query, r.Status, r.Body)
+		}
+	}
+}
