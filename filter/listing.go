@@ -62,3 +62,29 @@ func (p *plugin) readListing() bool {
 	}
 	return false
 }
+
+// mendAtTick is how many clusters of each plugin a tick looks at.
+const mendAtTick = 5
+
+// mend looks at some clusters that this worker has breakers for, other ones at each tick, and writes anew what the status page
+// lacks of them: shared data may have been broken by something else.
+func (p *plugin) mend() {
+	for _, other := range plugins {
+		if other.name != p.name {
+			continue
+		}
+		n := 0
+		for name, c := range other.clusters { // which begins anywhere
+			if c == nil {
+				continue
+			}
+			other.announce(name, &c.rules.Policy)
+			if _, found := slices.BinarySearch(p.listing.names, name); !found {
+				other.list(name)
+			}
+			if n++; n == mendAtTick {
+				break
+			}
+		}
+	}
+}

@@ -196,8 +196,8 @@ func (p *plugin) OnTick() {
 	for _, c := range p.probed {
 		c.probe()
 	}
-	if p.config.StatusPath != "" {
-		p.readListing()
+	if p.config.StatusPath != "" && p.readListing() {
+		p.mend()
 	}
 }
 

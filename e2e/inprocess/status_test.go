@@ -130,6 +130,50 @@ func TestStatusManyClusters(t *testing.T) {
 	}
 }
 
+// Whatever stands in shared data, a view and a tick end soon, and what is broken is put right by a worker that has the breakers.
+func TestStatusBrokenSharedData(t *testing.T) {
+	const list, policy = "circuit_breaker/2\x00clusters\x00breaker\x00", "circuit_breaker/2\x00policy\x00breaker\x00"
+	for name, damage := range map[string]func(w *workers, d *wasmhost.SharedData){
+		"a count of the list": func(_ *workers, d *wasmhost.SharedData) { d.Set(list, []byte("20000000")) },
+		"no number":           func(_ *workers, d *wasmhost.SharedData) { d.Set(list, []byte("?")) },
+		"an entry far out":    func(_ *workers, d *wasmhost.SharedData) { d.Set(list+"20000000", []byte("far")) },
+		"empty entries":       func(_ *workers, d *wasmhost.SharedData) { d.Set(list+"0", nil); d.Set(list+"2", nil) },
+		"entries of others": func(_ *workers, d *wasmhost.SharedData) {
+			d.Set(list+"0", []byte("beta"))
+			d.Set(list+"1", []byte("nobody"))
+		},
+		"empty policies": func(_ *workers, d *wasmhost.SharedData) { d.Set(policy+"alpha", nil); d.Set(policy+"gamma", nil) },
+		"a policy":       func(_ *workers, d *wasmhost.SharedData) { d.Set(policy+"beta", []byte("\xff\xff\xff\xff{\"mode\":")) },
+		"a history": func(_ *workers, d *wasmhost.SharedData) {
+			d.Set("circuit_breaker/2\x00history\x00breaker\x00beta", []byte(strings.Repeat("\xff", 1<<20)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := statusWorkers(t, wasmhost.Options{Workers: 2})
+			w.meet(0, "beta", "alpha", "gamma")
+			damage(w, w.SharedData())
+			before := w.Counts()
+			w.view(1, "") // which has not read the list before
+			w.meet(0, "delta")
+			if calls := w.Counts().Sub(before).Total(); calls > 500 {
+				t.Errorf("a view and a new cluster: %d host calls, want few", calls)
+			}
+			w.advance(time.Second)
+			for worker := range w.Workers() {
+				if p := w.page(worker, ""); !slices.Equal(p.names(), []string{"alpha", "beta", "delta", "gamma"}) {
+					t.Errorf("worker %d shows %q", worker, p.names())
+				}
+			}
+			// It is the shared data that was put right: a worker without breakers shows it too.
+			before = w.Counts()
+			w.advance(time.Second)
+			if c := w.Counts().Sub(before); c.Calls["proxy_set_shared_data"] != 0 {
+				t.Errorf("what is right is written again: %v", c)
+			}
+		})
+	}
+}
+
 // A name may have any characters, and goes on to the next page as it is.
 func TestStatusNames(t *testing.T) {
 	w := statusWorkers(t, wasmhost.Options{Workers: 1})
