@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/internal/wasmhost"
 )
 
@@ -205,5 +206,33 @@ func TestStatusNames(t *testing.T) {
 		if r := w.view(0, query); r.Status != 400 || !strings.HasPrefix(r.Body, want) || !strings.Contains(r.Body, " is not allowed: must be ") {
 			t.Errorf("%s: %d %q", query, r.Status, r.Body)
 		}
+	}
+}
+
+// While probes fail, the page says that there are probes and when the next one is, and how long requests wait at most: it goes down
+// evenly, whatever the probes do.
+func TestStatusProbing(t *testing.T) {
+	w := statusWorkers(t, wasmhost.Options{Workers: 2, Clusters: []string{"payments"}, Config: `, "min_requests": 1,
+		"open": {"duration": "2s", "max_duration": "60s", "jitter": 0}, "probe": {"path": "/healthz", "interval": "1s"}`})
+	w.call(0, 500)
+	opened := w.Now()
+	last := 61.0
+	for i := range 300 {
+		w.advance(100 * time.Millisecond)
+		for _, call := range w.HTTPCalls() {
+			w.end(call.Answer(500, nil, ""))
+		}
+		c := w.page(i%2, "").Clusters[0]
+		want := (60*time.Second - (w.Now() - opened)).Seconds()
+		if c.State != "open" || !c.Probing || c.NextTry != want || c.NextTry >= last {
+			t.Fatalf("after %v: %+v, want next_try_seconds %v", w.Now()-opened, c, want)
+		}
+		if c.NextProbe < 0 || c.NextProbe > 2.1 {
+			t.Fatalf("after %v the next probe is in %v s", w.Now()-opened, c.NextProbe)
+		}
+		last = c.NextTry
+	}
+	if n := w.stat(breaker.ProbeFailures); n < 20 {
+		t.Errorf("%d probes have failed, want about 30", n)
 	}
 }

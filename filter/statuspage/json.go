@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"envoy-circuit-breaker/breaker"
 )
 
 // A Page is one page of the list of breakers as JSON, while it is written.
@@ -43,7 +45,13 @@ func (c *Cluster) appendTo(b []byte) []byte {
 	number := func(key string, n uint64) { b = strconv.AppendUint(append(b, key...), n, 10) }
 	b = appendString(append(b, `{"cluster":`...), c.Name)
 	b = appendString(append(b, `,"state":`...), c.state())
-	b = appendSeconds(append(b, `,"next_try_seconds":`...), s.OpenFor)
+	probing, wait, probe := false, s.OpenFor, time.Duration(0)
+	if s.State == breaker.Open && c.Policy.Probes {
+		probing, wait, probe = true, max(wait, c.Policy.OpenMax-s.OpenedFor), s.ProbeIn
+	}
+	b = appendSeconds(append(b, `,"next_try_seconds":`...), wait)
+	b = strconv.AppendBool(append(b, `,"probing":`...), probing)
+	b = appendSeconds(append(b, `,"next_probe_seconds":`...), probe)
 	number(`,"trips":`, uint64(s.Trips))
 	number(`,"successes":`, uint64(s.Successes))
 	number(`,"trials_in_flight":`, uint64(s.Trials))
