@@ -65,11 +65,10 @@ type plugin struct {
 	trials     []*stream  // without a verdict
 
 	// Of the status page.
-	listing    listing
-	shown      map[string]*stats // stats of the clusters on the last pages
-	pageBuffer []byte            // of the last page
-
-	policyBuffer []byte // of the last cluster on it
+	listing      listing
+	shown        map[string]*stats // stats of the clusters on the last pages
+	pageBuffer   []byte            // of the last page
+	policyBuffer []byte            // of the last cluster on it
 
 	placed, misplaced bool // the plugin's place is known; it can do nothing there
 

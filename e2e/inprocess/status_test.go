@@ -22,9 +22,8 @@ func statusWorkers(t *testing.T, o wasmhost.Options) *workers {
 // view asks a worker for the status page as JSON.
 func (w *workers) view(worker int, query string) *wasmhost.Reply {
 	w.t.Helper()
-	s := w.send(worker, wasmhost.Req{Headers: wasmhost.Headers{
-		{":method", "GET"}, {":scheme", "http"}, {":authority", "example.com"}, {":path", "/status" + query}, {"accept", "application/json"},
-	}})
+	headers := wasmhost.Headers{}.With(":method", "GET").With(":scheme", "http").With(":authority", "example.com")
+	s := w.send(worker, wasmhost.Req{Headers: headers.With(":path", "/status"+query).With("accept", "application/json")})
 	if s.Reply() == nil {
 		w.t.Fatalf("/status%s was not answered", query)
 	}
@@ -128,6 +127,30 @@ func TestStatusManyClusters(t *testing.T) {
 			}
 			t.Logf("%d clusters, %d pages: first %v, all %v at most, again %v", n, len(took), took[0], slices.Max(took), time.Since(again)/20)
 		})
+	}
+}
+
+// A worker that begins beside many clusters reads their names in its ticks, and does not pass off some of them as all.
+func TestStatusReadsAhead(t *testing.T) {
+	w := statusWorkers(t, wasmhost.Options{Workers: 1})
+	for i, name := range manyNames(1000) {
+		w.SharedData().Set(fmt.Sprintf("circuit_breaker/2\x00clusters\x00breaker\x00%d", i), []byte(name))
+	}
+	before := w.Counts()
+	if r := w.view(0, ""); r.Status != 503 || r.Headers.Get("retry-after") != "1" || r.Body != "the names of the clusters are still being read\n" {
+		t.Errorf("the first view: %+v", r)
+	}
+	if calls := w.Counts().Sub(before).Total(); calls > 300 {
+		t.Errorf("the first view: %d host calls, want few", calls)
+	}
+	w.advance(300 * time.Millisecond)
+	if p := w.page(0, ""); p.Total != 1000 || p.Next == nil {
+		t.Errorf("after three ticks: %+v", p)
+	}
+	before = w.Counts()
+	w.advance(time.Second)
+	if calls := w.Counts().Sub(before).Calls["proxy_get_shared_data"]; calls != 10 {
+		t.Errorf("%d reads in ten ticks, want one in each once all is read", calls)
 	}
 }
 
