@@ -8,8 +8,10 @@ type Status struct {
 	Window Totals // what the window holds, while closed
 
 	OpenFor   time.Duration // how long it stays open still, while open
+	OpenedFor time.Duration // how long it has been open, while open
+	ProbeIn   time.Duration // until a probe may begin, while open; of no meaning without probes
 	Trips     uint32        // trips in a row
-	Successes uint32        // successful trials so far, while half-open
+	Successes uint32        // successful trials so far, while half-open; good probes in a row, while open
 	Trials    int           // trials in flight, while half-open
 }
 
@@ -35,7 +37,8 @@ func ReadStatus(store, counts Store, tally Tally, now Time) (Status, bool) {
 			s.Window = in
 		}
 	case Open:
-		s.OpenFor = max(0, r.OpenUntil.Sub(now))
+		s.OpenFor, s.OpenedFor, s.ProbeIn = max(0, r.OpenUntil.Sub(now)), now.Sub(r.OpenedAt), max(0, r.ProbeAt.Sub(now))
+		s.Successes = r.Successes
 	case HalfOpen:
 		r.reclaim(now)
 		s.Successes, s.Trials = r.Successes, r.live

@@ -36,7 +36,7 @@ func TestReadStatus(t *testing.T) {
 		b.Done(b.Acquire(), Outcome{Result: Failure})
 	}
 	w.now = w.now.Add(2 * time.Second)
-	if got, want := read(), (Status{State: Open, Trips: 1, OpenFor: 3 * time.Second}); got != want {
+	if got, want := read(), (Status{State: Open, Trips: 1, OpenFor: 3 * time.Second, OpenedFor: 2 * time.Second}); got != want {
 		t.Errorf("open: %+v, want %+v", got, want)
 	}
 	w.now = w.now.Add(3 * time.Second)

@@ -14,7 +14,8 @@
 //   - Reply: what is not admitted is marked for a fallback or gets the answer that package reply makes (admission.go).
 //
 // Streams in flight are in streams.go; note.go tells access logs of them. A breaker reaches Envoy by shareddata.go, stats.go
-// and clock.go. Beside the requests, probe.go probes clusters, and status.go keeps and reads what package statuspage shows.
+// and clock.go. Beside the requests, probe.go probes clusters, and status.go and listing.go keep and read what
+// package statuspage shows.
 //
 // This package does what takes an Envoy and nothing else. The packages config, verdict, reply and statuspage know no host;
 // internal/bridge is the way to it.

@@ -64,7 +64,11 @@ type plugin struct {
 	queues     []*queue   // of requests that wait for an answer
 	trials     []*stream  // without a verdict
 
-	shown map[string]*stats // stats of the clusters on the status page
+	// Of the status page.
+	listing      listing
+	shown        map[string]*stats // stats of the clusters on the last pages
+	pageBuffer   []byte            // of the last page
+	policyBuffer []byte            // of the last cluster on it
 
 	placed, misplaced bool // the plugin's place is known; it can do nothing there
 
@@ -190,6 +194,9 @@ func (p *plugin) OnTick() {
 	p.lookAtTrials(now)
 	for _, c := range p.probed {
 		c.probe()
+	}
+	if p.config.StatusPath != "" && p.readListing() {
+		p.mend()
 	}
 }
 

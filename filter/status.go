@@ -3,10 +3,7 @@
 package main
 
 import (
-	"encoding/binary"
-	"encoding/json"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,8 +14,9 @@ import (
 )
 
 // The status page shows all breakers of a plugin's name, whichever worker or listener they belong to. So what it needs is
-// in shared data: a numbered list of the clusters, the policy of each, and its last transitions. They are written when a
-// worker meets a cluster for the first time and when a breaker changes its state.
+// in shared data: a list of the clusters (listing.go), the policy of each, and its last transitions. They are written when a
+// worker meets a cluster for the first time and when a breaker changes its state. A view reads one page of it, so it costs the
+// same however many clusters there are.
 
 // announce says that a cluster has a breaker, and what it goes by. The policy loaded last is the one that is shown. It reports
 // whether this worker is the first to say so.
@@ -26,16 +24,12 @@ func (p *plugin) announce(cluster string, policy *breaker.Policy) bool {
 	store := &sharedData{"policy", p.name, cluster}
 	for range 1000 {
 		old, version := store.Load()
-		if len(old) > 4 && binary.LittleEndian.Uint32(old) >= p.generation {
+		if shown, ok := statuspage.ParsePolicy(old); ok && shown.Generation >= p.generation {
 			return false
 		}
-		text, err := json.Marshal(statuspage.NewPolicy(policy))
-		if err != nil {
-			return false // cannot happen: there is nothing in it that JSON cannot write
-		}
-		if store.CompareAndSwap(append(binary.LittleEndian.AppendUint32(nil, p.generation), text...), version) {
+		if store.CompareAndSwap(statuspage.EncodePolicy(policy, p.generation), version) {
 			if version == 0 {
-				list(p.name, cluster)
+				p.list(cluster)
 			}
 			return true
 		}
@@ -43,41 +37,12 @@ func (p *plugin) announce(cluster string, policy *breaker.Policy) bool {
 	return false
 }
 
-func list(plugin, cluster string) {
-	count := &sharedData{"clusters", plugin, ""}
-	for range 1000 {
-		value, version := count.Load()
-		n, _ := strconv.Atoi(string(value)) // none is written yet where that fails
-		if count.CompareAndSwap(strconv.AppendInt(nil, int64(n)+1, 10), version) {
-			(&sharedData{"clusters", plugin, strconv.Itoa(n)}).set([]byte(cluster))
-			return
-		}
-	}
-}
-
-// listed returns the clusters that have a breaker, by name.
-func listed(plugin string) []string {
-	value, _ := (&sharedData{"clusters", plugin, ""}).Load()
-	count, _ := strconv.Atoi(string(value))
-	var names []string
-	for i := range count {
-		// One that was counted just now may not be written yet.
-		if name, _ := (&sharedData{"clusters", plugin, strconv.Itoa(i)}).Load(); name != nil {
-			names = append(names, string(name))
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
 // remember adds a transition to a cluster's history.
 func remember(plugin, cluster string, m breaker.Transition, text string) {
-	store := &sharedData{"history", plugin, cluster}
-	t := statuspage.Transition{At: time.Now(), Text: text}
+	store, now := &sharedData{"history", plugin, cluster}, time.Now()
 	for range 1000 {
 		history, version := store.Load()
-		next, err := statuspage.AddTransition(history, m.Epoch, t)
-		if err != nil || store.CompareAndSwap(next, version) {
+		if store.CompareAndSwap(statuspage.AddTransition(history, m.Epoch, now, text), version) {
 			return
 		}
 	}
@@ -85,47 +50,73 @@ func remember(plugin, cluster string, m breaker.Transition, text string) {
 
 // answerStatus answers the request if it is for the status page, and reports whether it was.
 func (p *plugin) answerStatus() bool {
-	path, _, _ := strings.Cut(string(bridge.Header(bridge.RequestHeaders, ":path")), "?")
+	path, query, _ := strings.Cut(string(bridge.Header(bridge.RequestHeaders, ":path")), "?")
 	if path != p.config.StatusPath {
 		return false
 	}
 	if method := string(bridge.Header(bridge.RequestHeaders, ":method")); method != "GET" {
-		p.reply(405, "text/plain", "the status page answers GET only\n", [2]string{"allow", "GET"})
+		p.reply(405, "text/plain", []byte("the status page answers GET only\n"), [2]string{"allow", "GET"})
 		return true
 	}
-	accept := string(bridge.Header(bridge.RequestHeaders, "accept"))
-	contentType, body := statuspage.Render(p.name, time.Now(), p.statuses(), accept)
-	p.reply(200, contentType, body)
+	if accept := string(bridge.Header(bridge.RequestHeaders, "accept")); !strings.Contains(accept, "application/json") {
+		p.reply(200, "text/html; charset=utf-8", []byte(statuspage.HTML))
+		return true
+	}
+	q, err := statuspage.ParseQuery(query)
+	switch {
+	case err != nil:
+		p.reply(400, "text/plain", []byte(err.Error()+"\n"))
+	case !p.readListing():
+		p.reply(503, "text/plain", []byte("the names of the clusters are still being read\n"), [2]string{"retry-after", "1"})
+	default:
+		p.reply(200, "application/json", p.page(q))
+	}
 	return true
 }
 
-func (p *plugin) reply(status uint32, contentType, body string, headers ...[2]string) {
+func (p *plugin) reply(status uint32, contentType string, body []byte, headers ...[2]string) {
 	headers = append(headers, [2]string{"content-type", contentType}, [2]string{"cache-control", "no-store"},
-		[2]string{"content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
-		[2]string{"x-content-type-options", "nosniff"})
-	bridge.SendLocalResponse(status, "circuit_breaker_status", []byte(body), reply.SerializeHeaders(headers), -1)
+		[2]string{"content-security-policy", statuspage.SecurityPolicy}, [2]string{"x-content-type-options", "nosniff"})
+	bridge.SendLocalResponse(status, "circuit_breaker_status", body, reply.SerializeHeaders(headers), -1)
 }
 
-// statuses reads the status of every breaker of the plugin's name.
-func (p *plugin) statuses() []statuspage.Cluster {
+// page makes one page of the list.
+func (p *plugin) page(q statuspage.Query) []byte {
+	names := p.listing.names
+	first, found := slices.BinarySearch(names, q.After)
+	if found {
+		first++
+	}
+	last := min(first+q.Limit, len(names))
+	if len(p.shown) > maxShown {
+		p.shown = nil
+	}
 	if p.shown == nil {
 		p.shown = map[string]*stats{}
 	}
-	now := clock{}.Now()
-	all := []statuspage.Cluster{}
-	for _, name := range listed(p.name) {
+	now, page := clock{}.Now(), statuspage.BeginPage(p.pageBuffer, p.name, time.Now(), len(names))
+	for _, name := range names[first:last] {
 		if c, ok := p.status(name, now); ok {
-			all = append(all, c)
+			page.Add(&c)
 		}
 	}
-	return all
+	next := ""
+	if last < len(names) {
+		next = statuspage.Query{After: names[last-1], Limit: q.Limit}.String()
+	}
+	p.pageBuffer = page.End(next)
+	return p.pageBuffer
 }
+
+// maxShown is about how many clusters the stats are kept of: those that are looked at again and again.
+const maxShown = 4 * statuspage.MaxLimit
 
 // status reads the status of one cluster's breaker. It reports false if that cannot be read.
 func (p *plugin) status(cluster string, now breaker.Time) (c statuspage.Cluster, ok bool) {
 	c.Name = cluster
 	value, _ := (&sharedData{"policy", p.name, cluster}).Load()
-	if len(value) < 4 || json.Unmarshal(value[4:], &c.Policy) != nil {
+	p.policyBuffer = append(p.policyBuffer[:0], value...) // which the next call of the host overwrites
+	if c.Policy, ok = statuspage.ParsePolicy(p.policyBuffer); !ok {
 		return c, false
 	}
 	s := p.shown[cluster]
@@ -133,20 +124,13 @@ func (p *plugin) status(cluster string, now breaker.Time) (c statuspage.Cluster,
 		s = &stats{plugin: p.name, cluster: cluster}
 		p.shown[cluster] = s
 	}
-	switch c.Policy.Mode {
-	case breaker.ForceOpen.String():
-		c.State = "forced_open"
-	case breaker.Disabled.String():
-		c.State = "disabled"
-	default:
-		st, ok := breaker.ReadStatus(&sharedData{"record", p.name, cluster}, &sharedData{"counts", p.name, cluster}, s, now)
+	if mode := c.Policy.Mode; mode != breaker.ForceOpen && mode != breaker.Disabled {
+		c.Status, ok = breaker.ReadStatus(&sharedData{"record", p.name, cluster}, &sharedData{"counts", p.name, cluster}, s, now)
 		if !ok {
 			return c, false // it has just been announced, or its record is corrupt and will be made anew by the next request
 		}
-		c.SetStatus(st)
 	}
 	c.Rejected, c.ShadowRejected, c.Fallback = s.Value(breaker.Rejected), s.Value(breaker.ShadowRejected), s.Value(breaker.FellBack)
-	value, _ = (&sharedData{"history", p.name, cluster}).Load()
-	c.Transitions = statuspage.Transitions(value)
+	c.History, _ = (&sharedData{"history", p.name, cluster}).Load()
 	return c, true
 }

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/statuspage"
 	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 )
@@ -40,6 +43,7 @@ type browser struct {
 
 	mu        sync.Mutex
 	requests  []string // URLs
+	views     int      // those that went to a server
 	scripts   []string // URLs of the pages that had them
 	documents int      // loaded
 	messages  []string // in the console, such as violations of the content security policy
@@ -80,7 +84,9 @@ func (b *browser) record(event any) {
 	defer b.mu.Unlock()
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
-		b.requests = append(b.requests, e.Request.URL)
+		if b.requests = append(b.requests, e.Request.URL); !strings.HasPrefix(e.Request.URL, "data:") {
+			b.views++
+		}
 	case *debugger.EventScriptParsed:
 		if e.URL != "" { // ours have none
 			b.scripts = append(b.scripts, e.URL)
@@ -92,11 +98,11 @@ func (b *browser) record(event any) {
 	}
 }
 
-// recorded returns how many documents were loaded, and the rest of the record as one text.
-func (b *browser) recorded() (documents int, rest string) {
+// recorded returns how many requests went to a server, and the rest of the record as one text.
+func (b *browser) recorded() (views int, rest string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.documents, fmt.Sprintf("requests %q, scripts of %q, messages %q", b.requests, b.scripts, b.messages)
+	return b.views, fmt.Sprintf("requests %q, scripts of %q, messages %q", b.requests, b.scripts, b.messages)
 }
 
 // inTab runs an action in the tab.
@@ -121,6 +127,17 @@ func evaluate[T any](b *browser, expression string) (value T) {
 		return err
 	})
 	return value
+}
+
+// drawn waits until the page has drawn what it was opened for.
+func (b *browser) drawn() {
+	b.t.Helper()
+	envoytest.Eventually(b.t, browserPatience, func() error {
+		if evaluate[int64](b, "document.querySelector('main').childElementCount") == 0 {
+			return errors.New("the page is empty")
+		}
+		return nil
+	})
 }
 
 func (b *browser) text() string { return evaluate[string](b, "document.body.innerText") }
@@ -202,7 +219,8 @@ func (b *browser) looks(name string) {
 	}
 }
 
-// wantQuiet checks that all requests went to one origin, that no script ran and that nothing complained.
+// wantQuiet checks that all requests went to the status page and one origin, that no script ran but the page's own, once for each
+// document, and that nothing complained.
 func (b *browser) wantQuiet(origin string) {
 	b.t.Helper()
 	b.mu.Lock()
@@ -212,8 +230,13 @@ func (b *browser) wantQuiet(origin string) {
 			b.t.Errorf("a request to %s", u)
 		}
 	}
-	if len(b.scripts) > 0 || len(b.messages) > 0 {
-		b.t.Errorf("scripts of %q, messages %q", b.scripts, b.messages)
+	if len(b.scripts) != b.documents || len(b.messages) > 0 {
+		b.t.Errorf("%d documents, scripts of %q, messages %q", b.documents, b.scripts, b.messages)
+	}
+	for _, u := range b.scripts {
+		if !strings.HasPrefix(u, origin+"/") {
+			b.t.Errorf("a script of %s", u)
+		}
 	}
 }
 
@@ -301,6 +324,7 @@ func TestBrowser(t *testing.T) {
 	b := openBrowser(t)
 	origin := "http://" + e.Address("status")
 	b.open(origin + statusPath)
+	b.drawn()
 	text := b.text()
 	rest := text
 	for _, want := range []string{
@@ -340,7 +364,7 @@ func TestBrowser(t *testing.T) {
 		return nil
 	})
 	if now, _ := b.recorded(); now <= before {
-		t.Errorf("documents: %d, then %d", before, now)
+		t.Errorf("requests: %d, then %d", before, now)
 	}
 	b.wantQuiet(origin)
 }
@@ -367,6 +391,7 @@ func TestBrowserManyClusters(t *testing.T) {
 	b := openBrowser(t)
 	origin := "http://" + e.Address("status")
 	b.open(origin + statusPath)
+	b.drawn()
 	if text := b.text(); !strings.Contains(text, "No cluster has had a request yet.") {
 		t.Errorf("before any request the page shows:\n%s", text)
 	}
@@ -385,6 +410,9 @@ func TestBrowserManyClusters(t *testing.T) {
 		return nil
 	})
 	names := evaluate[[]string](b, `[...document.querySelectorAll("h2")].map(e => e.innerText)`)
+	if n := evaluate[int64](b, `document.querySelectorAll("main img, main script, main b b").length`); n != 0 {
+		t.Errorf("%d elements came from a cluster's name", n)
+	}
 	if len(names) != 40 || names[0] != clusters["/markup"].Name || names[2] != clusters["/long"].Name || names[39] != clusters["/32/"].Name {
 		t.Errorf("the page has %q", names)
 	}
@@ -405,6 +433,140 @@ func TestBrowserManyClusters(t *testing.T) {
 		return nil
 	})
 	b.wantQuiet(origin)
+}
+
+// What each kind of breaker looks like, whatever texts it has: the page's own script draws JSON of ours.
+func TestBrowserDraws(t *testing.T) {
+	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	policy := func(change func(p *breaker.Policy)) statuspage.Policy {
+		p := breaker.DefaultPolicy()
+		p.SlowCallDuration = 1500 * time.Millisecond
+		change(&p)
+		encoded, ok := statuspage.ParsePolicy(statuspage.EncodePolicy(&p, 1))
+		if !ok {
+			t.Fatal("a policy that cannot be read")
+		}
+		return encoded
+	}
+	plain := policy(func(*breaker.Policy) {})
+	open := breaker.Status{State: breaker.Open, OpenFor: 4250 * time.Millisecond, Trips: 2}
+	probed := open
+	probed.OpenedFor, probed.ProbeIn, probed.Successes = 20*time.Second, 400*time.Millisecond, 1
+	markup := `outbound|443||<script>alert("x")</script>`
+	history := statuspage.AddTransition(nil, 1, now.Add(-30*time.Hour), "half_open -> closed: 3 trials succeeded")
+	history = statuspage.AddTransition(history, 2, now.Add(-75*time.Second), "closed -> open: <b>12/20</b> failed in 1h0m0s; open for 10m0s")
+	clusters := []statuspage.Cluster{
+		{Name: "catalog", Policy: plain, Rejected: 1234567, Status: breaker.Status{Window: breaker.Totals{Calls: 1200, Failures: 360, SlowCalls: 30}}},
+		{Name: "disabled", Policy: policy(func(p *breaker.Policy) { p.Mode = breaker.Disabled })},
+		{Name: "few", Policy: policy(func(p *breaker.Policy) {
+			p.Mode, p.WindowDuration, p.WindowRequests, p.FailureRate, p.SlowCallDuration = breaker.Shadow, 0, 2000, 0, 0
+		}), ShadowRejected: 5, Fallback: 6, Status: breaker.Status{Window: breaker.Totals{Calls: 3}}},
+		{Name: "forced", Policy: policy(func(p *breaker.Policy) { p.Mode = breaker.ForceOpen }), Rejected: 30},
+		{Name: "late", Policy: plain, Status: breaker.Status{State: breaker.Open, Trips: 1}},
+		{Name: markup, Policy: plain, Status: open, History: history},
+		{Name: "probed", Policy: policy(func(p *breaker.Policy) { p.ProbeInterval = time.Second }), Status: probed},
+		{Name: "search", Policy: plain, Status: breaker.Status{State: breaker.HalfOpen, Successes: 1, Trials: 2}},
+		{Name: "small", Policy: plain, Status: breaker.Status{Window: breaker.Totals{Calls: 4, Failures: 3}}},
+	}
+	next := statuspage.Query{After: markup, Limit: 9}.String()
+	fails := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("content-security-policy", statuspage.SecurityPolicy)
+		w.Header().Set("x-content-type-options", "nosniff")
+		select {
+		case <-fails:
+			http.Error(w, "not <b>now</b>", 503)
+			return
+		default:
+		}
+		if !strings.Contains(r.Header.Get("accept"), "application/json") {
+			w.Header().Set("content-type", "text/html; charset=utf-8")
+			io.WriteString(w, statuspage.HTML)
+			return
+		}
+		page := statuspage.BeginPage(nil, `a&"b"`, now, 8192)
+		if r.URL.Query().Get("after") == markup {
+			w.Write(page.End(""))
+			return
+		}
+		for i := range clusters {
+			page.Add(&clusters[i])
+		}
+		w.Write(page.End(next))
+	}))
+	defer server.Close()
+
+	b := openBrowser(t)
+	b.open(server.URL)
+	b.drawn()
+	text := b.text()
+	rest := text
+	for _, want := range []string{ // in this order
+		"3 open", "1 forced open", "1 half-open", "3 closed", "1 disabled", `Plugin a&"b", 24 Nov 2026 10:00:00 UTC`,
+		"9 of 8,192 clusters, by name", "Next clusters",
+		"late", "Next try", "now", markup, "Open", "Next try", "in\u00a04.3\u00a0s", "Trips in a row", "2",
+		"closed → open", "09:58:45, 1 min ago", "<b>12/20</b> failed in 1h; open for 10m", "half-open → closed", "23 Nov 04:00, 30 h ago",
+		"probed", "Next probe", "in\u00a0400\u00a0ms", "1 good of 3", "Requests wait", "40\u00a0s", "at most, while probes fail",
+		"forced", "Forced open", "Rejected", "30", "search", "Half-open", "Good trials", "1", "of 3 to close", "Trials in flight", "2", "of 3 at once",
+		"catalog", "Calls", "1,200", "in 10\u00a0s", "Failed", "30.0%", "opens at 50%", "Slow", "2.5%", "over 1.5\u00a0s, opens at 100%", "1,234,567",
+		"few", "shadow", "3", "of the last 2,000", "opens no breaker", "6 to the fallback, 5 would be",
+		"small", "4", "judged from 20", "75.0%", "disabled", "Disabled",
+	} {
+		i := strings.Index(rest, want)
+		if i < 0 {
+			t.Fatalf("the page does not show, from there on, %q:\n%s", want, text)
+		}
+		rest = rest[i+len(want):]
+	}
+	if title := evaluate[string](b, "document.title"); title != `a&"b": 3 open, 1 forced open, 1 half-open, 3 closed, 1 disabled of 8,192` {
+		t.Errorf("the title is %q", title)
+	}
+	if icon := evaluate[string](b, `document.querySelector("link").href`); !strings.Contains(icon, "%23d1242f") {
+		t.Errorf("the icon is %s", icon)
+	}
+	bars := evaluate[[]string](b, `[...document.querySelectorAll(".bar")].map(e => [e.className, e.style.getPropertyValue("--value"), e.style.getPropertyValue("--limit")].join(" "))`)
+	if want := []string{"bar near 30.0 50", "bar 2.5 100", "bar 0.0 ", "bar over 75.0 50", "bar 0.0 100"}; !slices.Equal(bars, want) {
+		t.Errorf("the bars are %q, want %q", bars, want)
+	}
+	b.looks("status-draws")
+
+	evaluate[bool](b, `document.querySelector("nav a").click(), true`)
+	envoytest.Eventually(t, browserPatience, func() error {
+		if text := b.text(); !strings.Contains(text, "No cluster comes after this.") || !strings.Contains(text, "First clusters") {
+			return fmt.Errorf("the last page shows:\n%s", text)
+		}
+		return nil
+	})
+	b.wantQuiet(server.URL)
+	close(fails)
+	envoytest.Eventually(t, browserPatience, func() error {
+		if text := b.text(); !strings.Contains(text, "This page is not up to date. Its last request failed: 503 not <b>now</b>") {
+			return fmt.Errorf("while its requests fail the page shows:\n%s", text)
+		}
+		return nil
+	})
+	b.show(360, "light")
+	b.screenshot("status-trouble", 360)
+}
+
+// Without scripts the page says where its contents are.
+func TestBrowserWithoutScripts(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("content-security-policy", statuspage.SecurityPolicy)
+		w.Header().Set("content-type", "text/html; charset=utf-8")
+		io.WriteString(w, statuspage.HTML)
+	}))
+	defer server.Close()
+	b := openBrowser(t)
+	if _, err := inTab(b, command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})); err != nil {
+		t.Fatal(err)
+	}
+	b.open(server.URL)
+	if text := b.text(); !strings.Contains(text, "at this address as JSON, for requests with the header accept: application/json") {
+		t.Errorf("without scripts the page shows:\n%s", text)
+	}
+	b.show(360, "dark")
+	b.screenshot("status-without-scripts", 360)
 }
 
 // What the tests above must not find would be found: a script, a request to another origin, a violation of the policy, text

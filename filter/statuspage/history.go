@@ -1,49 +1,59 @@
 package statuspage
 
 import (
-	"encoding/json"
+	"encoding/binary"
 	"slices"
 	"time"
 )
 
-// A Transition is one line of a cluster's history.
-type Transition struct {
-	At   time.Time `json:"at"`
-	Text string    `json:"text"`
+// A transition is one line of a cluster's history.
+type transition struct {
+	epoch uint64
+	at    time.Time
+	text  string
 }
 
-// A pastTransition is what a cluster's history keeps of a transition.
-type pastTransition struct {
-	Transition
-	Epoch uint64 `json:"epoch"`
-}
+const (
+	remembered  = 5         // how many transitions a history keeps
+	longestText = 1000      // bytes
+	pastHeader  = 8 + 8 + 2 // epoch, time, length of the text
+	longest     = remembered * (pastHeader + longestText)
+)
 
-// remembered is how many transitions a history keeps.
-const remembered = 5
-
-// AddTransition returns a history with one more transition, that to the epoch. A history is JSON, and nil at first. Workers
-// may come here in another order than they made their transitions.
-func AddTransition(history []byte, epoch uint64, t Transition) ([]byte, error) {
+// AddTransition returns a history with one more transition, that to the epoch. It is nil at first. Workers may come here in
+// another order than they made their transitions.
+func AddTransition(history []byte, epoch uint64, at time.Time, text string) []byte {
 	past, i := parseHistory(history), 0
-	for i < len(past) && past[i].Epoch > epoch {
+	for i < len(past) && past[i].epoch > epoch {
 		i++
 	}
-	past = slices.Insert(past, i, pastTransition{t, epoch})
-	return json.Marshal(past[:min(len(past), remembered)])
-}
-
-// Transitions returns the transitions of a history, the newest first; none if it cannot be read.
-func Transitions(history []byte) []Transition {
-	all := []Transition{} // which JSON writes as a list, other than nil
-	for _, past := range parseHistory(history) {
-		all = append(all, past.Transition)
+	past = slices.Insert(past, i, transition{epoch, at, text[:min(len(text), longestText)]})
+	var b []byte
+	for _, t := range past[:min(len(past), remembered)] {
+		b = binary.LittleEndian.AppendUint64(b, t.epoch)
+		b = binary.LittleEndian.AppendUint64(b, uint64(t.at.UnixNano()))
+		b = binary.LittleEndian.AppendUint16(b, uint16(len(t.text)))
+		b = append(b, t.text...)
 	}
-	return all
+	return b
 }
 
-func parseHistory(history []byte) (past []pastTransition) {
-	if json.Unmarshal(history, &past) != nil {
+// parseHistory returns the transitions of a history, the newest first; none if it cannot be read.
+func parseHistory(b []byte) (past []transition) {
+	if len(b) > longest {
 		return nil
+	}
+	for len(b) > 0 {
+		if len(b) < pastHeader || len(past) == remembered {
+			return nil
+		}
+		end := pastHeader + int(binary.LittleEndian.Uint16(b[16:]))
+		if len(b) < end {
+			return nil
+		}
+		at := time.Unix(0, int64(binary.LittleEndian.Uint64(b[8:])))
+		past = append(past, transition{binary.LittleEndian.Uint64(b), at, string(b[pastHeader:end])})
+		b = b[end:]
 	}
 	return past
 }

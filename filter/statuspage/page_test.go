@@ -1,106 +1,163 @@
 package statuspage
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"envoy-circuit-breaker/breaker"
 )
 
+// The JSON is what any reader of JSON reads, with every field, whatever is in names.
 func TestPage(t *testing.T) {
-	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	now := time.Date(2026, 11, 24, 10, 0, 0, 250e6, time.UTC)
 	p := breaker.DefaultPolicy()
 	p.SlowCallDuration = 1500 * time.Millisecond
-	policy := NewPolicy(&p)
-	shadow := policy
-	shadow.Mode, shadow.WindowSeconds, shadow.WindowRequests, shadow.FailureRate, shadow.SlowCallSeconds = "shadow", 0, 2000, 0, 0
-	clusters := []Cluster{
-		{Name: "catalog", State: "closed", Policy: policy, Calls: 1200, Failures: 360, FailureRate: 30, SlowRate: 2.5, Rejected: 1234567},
-		{Name: "disabled", State: "disabled", Policy: policy},
-		{Name: "few", State: "closed", Policy: shadow, Calls: 3, ShadowRejected: 5, Fallback: 6},
-		{Name: "forced", State: "forced_open", Policy: policy, Rejected: 30},
-		{Name: "late", State: "open", Policy: policy, Trips: 1},
-		{Name: `outbound|443||<script>alert("x")</script>`, State: "open", Policy: policy, NextTry: 4.25, Trips: 2, Transitions: []Transition{
-			{now.Add(-75 * time.Second), `closed -> open: <b>12/20</b> failed in 1h0m0s; open for 10m0s`},
-			{now.Add(-30 * time.Hour), `half_open -> closed: 3 trials succeeded`},
-		}},
-		{Name: "search", State: "half_open", Policy: policy, Successes: 1, Trials: 2},
+	policy, ok := ParsePolicy(EncodePolicy(&p, 7))
+	if !ok || policy.Generation != 7 || policy.Mode != breaker.Enforce || policy.Probes {
+		t.Fatalf("%+v, %v", policy, ok)
 	}
-	kind, body := Render(`a&"b"`, now, clusters, "text/html,*/*")
-	if kind != "text/html; charset=utf-8" {
-		t.Errorf("content type %q", kind)
-	}
-	rest := body
-	for _, want := range []string{ // in this order
-		`http-equiv="refresh" content="2"`,
-		`<title>a&amp;&#34;b&#34;: 2 open, 1 forced open, 1 half-open, 2 closed, 1 disabled</title>`, `%23d1242f`,
-		`2 open</span>`, `Plugin a&amp;&#34;b&#34;, 24 Nov 2026 10:00:00 UTC`,
-		`<h2>late<`, `<dt>Next try</dt><dd>now<`,
-		`<section class="open">`, `<h2>outbound|<wbr>443|<wbr>|<wbr>&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;</h2>`, `>Open<`,
-		`<dt>Next try</dt><dd>in 4.2 s<`, `<dt>Trips in a row</dt><dd>2<`,
-		`<b>closed → open</b><time datetime="2026-11-24T09:58:45Z">09:58:45, 1 min ago</time><span>&lt;b&gt;12/20&lt;/b&gt; failed in 1h; open for 10m</span>`,
-		`<b>half-open → closed</b><time datetime="2026-11-23T04:00:00Z">23 Nov 04:00, 30 h ago</time>`,
-		`<h2>forced<`, `>Forced open<`, `<dt>Rejected</dt><dd>30<`,
-		`<h2>search<`, `>Half-open<`, `<dt>Good trials</dt><dd>1<span class="note">of 3 to close<`, `<dt>Trials in flight</dt><dd>2<span class="note">of 3 at once<`,
-		`<h2>catalog<`, `<dt>Calls</dt><dd>1,200<span class="note">in 10 s<`, `<dt>Failed</dt><dd>30.0%<span class="bar near" style="--value:30.0;--limit:50"></span><span class="note">opens at 50%<`,
-		`<dt>Slow</dt><dd>2.5%<`, `over 1.5 s, opens at 100%`, `<dt>Rejected</dt><dd>1,234,567<`,
-		`<h2>few<`, `>shadow<`, `<dd>3<span class="note">of the last 2,000<`, `opens no breaker`, `6 to the fallback, 5 would be`,
-		`<h2>disabled<`,
+	p.ProbeInterval, p.WindowRequests, p.Mode = time.Second, 2000, breaker.Shadow
+	probes, _ := ParsePolicy(EncodePolicy(&p, 7))
+	p.Mode = breaker.ForceOpen
+	forced, _ := ParsePolicy(EncodePolicy(&p, 7))
+	p.Mode = breaker.Disabled
+	disabled, _ := ParsePolicy(EncodePolicy(&p, 7))
+
+	w := BeginPage(nil, `a&"b"`, now, 8192)
+	history := AddTransition(nil, 5, now.Add(-time.Minute), `closed -> open: <b>12/20</b> failed`)
+	for _, c := range []Cluster{
+		{Name: "a\"b\\c\n\x00\xff\u2028😀</script>", Policy: policy, Status: breaker.Status{Window: breaker.Totals{Calls: 1200, Failures: 400, SlowCalls: 30}}, Rejected: 1234567, Fallback: 6},
+		{Name: "open", Policy: policy, Status: breaker.Status{State: breaker.Open, OpenFor: 4250 * time.Millisecond, Trips: 2}, History: history},
+		{Name: "probed", Policy: probes, Status: breaker.Status{State: breaker.Open, OpenFor: time.Second, OpenedFor: 20 * time.Second, ProbeIn: 400 * time.Millisecond}, ShadowRejected: 5},
+		{Name: "trying", Policy: policy, Status: breaker.Status{State: breaker.HalfOpen, Successes: 1, Trials: 2}},
+		{Name: "forced", Policy: forced}, {Name: "disabled", Policy: disabled},
 	} {
-		i := strings.Index(rest, want)
-		if i < 0 {
-			t.Fatalf("the page lacks, from there on, %s\n%s", want, rest)
-		}
-		rest = rest[i+len(want):]
+		w.Add(&c)
 	}
-	for _, bad := range []string{"<script", "http://", "https://", "%!", "<b>12", "url("} {
-		if strings.Contains(body, bad) {
+	body := w.End("?after=disabled&limit=6")
+
+	type object = map[string]any
+	var got struct {
+		Plugin   string
+		At       time.Time
+		Total    int
+		Next     string
+		Clusters []object
+	}
+	if err := json.Unmarshal(body, &got); err != nil || !utf8.Valid(body) {
+		t.Fatalf("%v in %s", err, body)
+	}
+	if got.Plugin != `a&"b"` || !got.At.Equal(now) || got.Total != 8192 || got.Next != "?after=disabled&limit=6" || len(got.Clusters) != 6 {
+		t.Errorf("%+v", got)
+	}
+	common := object{
+		"mode": "enforce", "window_seconds": 10.0, "min_requests": 20.0, "failure_rate": 50.0, "consecutive_failures": 0.0,
+		"slow_call_seconds": 1.5, "slow_call_rate": 100.0, "half_open_max_requests": 3.0, "half_open_success_threshold": 3.0,
+	}
+	want := object{
+		"cluster": "a\"b\\c\n\x00\ufffd\u2028😀</script>", "state": "closed", "next_try_seconds": 0.0, "probing": false, "next_probe_seconds": 0.0,
+		"trips": 0.0, "successes": 0.0, "trials_in_flight": 0.0, "calls": 1200.0, "failures": 400.0, "slow_calls": 30.0,
+		"failure_rate": 100 * 400 / 1200.0, "slow_rate": 2.5, "rejected": 1234567.0, "shadow_rejected": 0.0, "fallback": 6.0,
+		"policy": common, "transitions": []any{},
+	}
+	if !reflect.DeepEqual(got.Clusters[0], want) {
+		t.Errorf("got %v\nwant %v", got.Clusters[0], want)
+	}
+	for i, want := range []object{
+		1: {"state": "open", "next_try_seconds": 4.25, "trips": 2.0, "probing": false,
+			"transitions": []any{object{"at": "2026-11-24T09:59:00.250Z", "text": "closed -> open: <b>12/20</b> failed"}}},
+		2: {"state": "open", "next_try_seconds": 40.0, "probing": true, "next_probe_seconds": 0.4, "shadow_rejected": 5.0},
+		3: {"state": "half_open", "successes": 1.0, "trials_in_flight": 2.0, "probing": false},
+		4: {"state": "forced_open"},
+		5: {"state": "disabled"},
+	} {
+		for key, value := range want {
+			if !reflect.DeepEqual(got.Clusters[i][key], value) {
+				t.Errorf("%s of %v is %v, want %v", key, got.Clusters[i]["cluster"], got.Clusters[i][key], value)
+			}
+		}
+	}
+	if requests := got.Clusters[2]["policy"].(object); requests["window_requests"] != 2000.0 || requests["window_seconds"] != nil || requests["mode"] != "shadow" {
+		t.Errorf("%v", requests)
+	}
+
+	if err := json.Unmarshal(BeginPage(body, "breaker", now, 0).End(""), &struct{ Next *string }{}); err != nil {
+		t.Errorf("an empty page: %v", err)
+	}
+}
+
+// A policy that was written by something else, or broken, is found out.
+func TestBrokenPolicy(t *testing.T) {
+	p := breaker.DefaultPolicy()
+	whole := EncodePolicy(&p, 1)
+	for i := range whole {
+		broken := append([]byte{}, whole...)
+		broken[i] ^= 1
+		if _, ok := ParsePolicy(broken); ok {
+			t.Errorf("byte %d is another, and it passes", i)
+		}
+		if _, ok := ParsePolicy(whole[:i]); ok {
+			t.Errorf("the first %d bytes pass", i)
+		}
+	}
+}
+
+// The page allows its own style and script, and there is nothing else in it.
+func TestHTML(t *testing.T) {
+	for _, tag := range []string{"style", "script"} {
+		found := regexp.MustCompile(`(?s)<`+tag+`>(.*?)</`+tag+`>`).FindAllStringSubmatch(HTML, -1)
+		if len(found) != 1 {
+			t.Fatalf("the page has %d of %s", len(found), tag)
+		}
+		sum := sha256.Sum256([]byte(found[0][1]))
+		if want := tag + "-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "';"; !strings.Contains(SecurityPolicy, want) {
+			t.Errorf("the page has another %s now: its policy must have %s", tag, want)
+		}
+	}
+	for _, bad := range []string{"http://", "https://", "url(", "innerHTML", "style=\"", " on", "eval"} {
+		if regexp.MustCompile(regexp.QuoteMeta(bad)+`\w*=?"`).MatchString(HTML) || bad != " on" && strings.Contains(HTML, bad) {
 			t.Errorf("the page has %s", bad)
 		}
 	}
-	if in := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(body, -1); len(in) != 1 || !strings.HasPrefix(in[0][1], "data:") {
-		t.Errorf("the page refers to %q", in)
-	}
-
-	kind, body = Render("breaker", now, clusters, "application/json")
-	var got struct {
-		Plugin   string
-		Clusters []Cluster
-	}
-	if err := json.Unmarshal([]byte(body), &got); err != nil || kind != "application/json" {
-		t.Fatalf("%s: %v", kind, err)
-	}
-	if got.Plugin != "breaker" || len(got.Clusters) != 7 || got.Clusters[5].Name != clusters[5].Name || got.Clusters[5].NextTry != 4.25 {
-		t.Errorf("%+v", got)
+	if !strings.Contains(HTML, "<noscript>") || !strings.Contains(HTML, "accept: application/json") {
+		t.Error("the page does not say without a script where the JSON is")
 	}
 }
 
-func TestEmptyPage(t *testing.T) {
-	_, body := Render("breaker", time.Now(), nil, "")
-	for _, want := range []string{"<title>breaker: no cluster yet</title>", "No cluster has had a request yet."} {
-		if !strings.Contains(body, want) {
-			t.Errorf("the page lacks %s", want)
+// A query is read as it was written, whatever is in the name.
+func TestQuery(t *testing.T) {
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	for _, name := range []string{"", "payments", "outbound|443||api.example.com", "a&limit=1#%?=+ é", string(all)} {
+		text := Query{name, 7}.String()
+		if q, err := ParseQuery(text[1:]); err != nil || q.After != name || q.Limit != 7 {
+			t.Errorf("%q: %+v, %v", text, q, err)
+		}
+		if regexp.MustCompile(`[^\x21-\x7e]|["<>#]`).MatchString(text) {
+			t.Errorf("%q is no query", text)
 		}
 	}
-}
-
-func TestReadableTimes(t *testing.T) {
-	for want, d := range map[string]time.Duration{
-		"0 s ago": -time.Second, "59 s ago": 59 * time.Second, "1 min ago": 119 * time.Second, "1 h ago": 61 * time.Minute,
-		"47 h ago": 47 * time.Hour, "2 days ago": 71 * time.Hour,
-	} {
-		if got := ago(d); got != want {
-			t.Errorf("%v: %q, want %q", d, got, want)
+	for text, want := range map[string]Query{"": {"", MaxLimit}, "at=now&limit=1": {"", 1}, "after=a+b%2b": {"a b+", MaxLimit}, "limit=50": {"", 50}} {
+		if q, err := ParseQuery(text); err != nil || q != want {
+			t.Errorf("%q: %+v, %v", text, q, err)
 		}
 	}
-	for want, s := range map[string]float64{
-		"40 ms": 0.04, "5 s": 5, "4.2 s": 4.24, "12 s": 12.3, "119 s": 119, "10 min": 600, "2 h": 7200,
+	for text, want := range map[string]string{
+		"limit=0": `limit: "0" is not allowed: must be from 1 to 50`, "limit=51": `limit: "51" is not`, "limit=": `limit: "" is not`,
+		"limit=-1": "is not allowed", "limit=1e1": "is not allowed", "limit=99999999999999999999": "is not allowed",
+		"after=%": `after: "%" is not allowed: must be a name in URL encoding`, "after=%4": "is not", "after=%zz": "is not", "after=%+1": "is not",
 	} {
-		if got := strings.ReplaceAll(seconds(s), "\u00a0", " "); got != want {
-			t.Errorf("%v s: %q, want %q", s, got, want)
+		if q, err := ParseQuery(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %+v, %v", text, q, err)
 		}
 	}
 }

@@ -1,0 +1,77 @@
+package statuspage
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// MaxLimit is how many clusters a page has at most, and if the query does not say.
+const MaxLimit = 50
+
+// A Query says which page is asked for.
+type Query struct {
+	After string // the clusters are those that come after this one by name
+	Limit int    // how many at most
+}
+
+// ParseQuery reads a URL's query, without the question mark. It ignores keys that it does not know.
+func ParseQuery(text string) (Query, error) {
+	q := Query{Limit: MaxLimit}
+	for pair := range strings.SplitSeq(text, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		switch key {
+		case "after":
+			name, ok := unescape(value)
+			if !ok {
+				return q, fmt.Errorf("after: %q is not allowed: must be a name in URL encoding", value)
+			}
+			q.After = name
+		case "limit":
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 || n > MaxLimit {
+				return q, fmt.Errorf("limit: %q is not allowed: must be from 1 to %d", value, MaxLimit)
+			}
+			q.Limit = n
+		}
+	}
+	return q, nil
+}
+
+// String returns the query as a URL has it, with the question mark.
+func (q Query) String() string {
+	b := []byte("?after=")
+	for _, c := range []byte(q.After) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~", c) >= 0:
+			b = append(b, c)
+		default:
+			const digits = "0123456789ABCDEF"
+			b = append(b, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return string(b) + "&limit=" + strconv.Itoa(q.Limit)
+}
+
+// unescape decodes a value of a query. As in a form's, a plus is a space.
+func unescape(s string) (string, bool) {
+	var b []byte
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '+':
+			b = append(b, ' ')
+		case '%':
+			if i+3 > len(s) {
+				return "", false
+			}
+			n, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
+			if err != nil {
+				return "", false
+			}
+			b, i = append(b, byte(n)), i+2
+		default:
+			b = append(b, s[i])
+		}
+	}
+	return string(b), true
+}
