@@ -13,6 +13,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
+	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/filter/internal/bridge"
 )
@@ -57,12 +58,15 @@ type plugin struct {
 	hash       uint64 // of its configuration
 	generation uint32 // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
 	clusters   map[string]*cluster
-	last       *cluster   // the one that had the last request
-	round      uint64     // of its last tick
-	streams    int        // in flight
-	probed     []*cluster // those that have a probe
-	queues     []*queue   // of requests that wait for an answer
-	trials     []*stream  // without a verdict
+	registry   registry
+	failed     map[string]failure // clusters that could get no breaker
+	fullUntil  breaker.Time       // when to look again for places, where there were none
+	last       *cluster           // the one that had the last request
+	round      uint64             // of its last tick
+	streams    int                // in flight
+	probed     []*cluster         // those that have a probe
+	queues     []*queue           // of requests that wait for an answer
+	trials     []*stream          // without a verdict
 
 	shown map[string]*stats // stats of the clusters on the status page
 
@@ -99,6 +103,7 @@ func (p *plugin) start() error {
 		return err
 	}
 	p.name = pluginName()
+	p.registry.plugin = p.name
 	h := fnv.New64a()
 	h.Write(text)
 	p.hash = h.Sum64()
@@ -132,7 +137,7 @@ func (p *plugin) takeGeneration() error {
 	le := binary.LittleEndian
 	for tries := 0; p.generation == 0; tries++ {
 		if tries == 1000 {
-			return errors.New("shared data does not take the configuration's generation")
+			return errNoGeneration
 		}
 		generation := uint32(0)
 		value, version := store.Load()
@@ -193,7 +198,7 @@ func (p *plugin) OnTick() {
 	}
 }
 
-// cluster finds the breaker of a cluster, or makes it. It returns nil where there is none to be had.
+// cluster finds the breaker of a cluster, or makes it. It returns nil where there is none to be had for now.
 func (p *plugin) cluster(name []byte) *cluster {
 	if p.last != nil && p.last.name == string(name) {
 		return p.last
@@ -202,22 +207,5 @@ func (p *plugin) cluster(name []byte) *cluster {
 		p.last = c
 		return c
 	}
-	if len(p.clusters) >= p.config.MaxBreakers {
-		if !p.full {
-			p.full = true
-			proxywasm.LogWarnf("max_breakers (%d) reached: further clusters, the first of them %q, pass without a breaker", p.config.MaxBreakers, name)
-		}
-		return nil
-	}
-	own := string(name)
-	c, err := newCluster(p, own)
-	if err != nil {
-		proxywasm.LogErrorf("cluster %q passes without a breaker: %v", own, err)
-		c = nil
-	}
-	p.clusters[own] = c
-	if c != nil && c.rules.Probe.Path != "" {
-		p.probed = append(p.probed, c)
-	}
-	return c
+	return p.addCluster(name)
 }

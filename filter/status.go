@@ -5,8 +5,8 @@ package main
 import (
 	"encoding/binary"
 	"encoding/json"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -34,40 +34,16 @@ func (p *plugin) announce(cluster string, policy *breaker.Policy) bool {
 			return false // cannot happen: there is nothing in it that JSON cannot write
 		}
 		if store.CompareAndSwap(append(binary.LittleEndian.AppendUint32(nil, p.generation), text...), version) {
-			if version == 0 {
-				list(p.name, cluster)
-			}
 			return true
 		}
 	}
 	return false
 }
 
-func list(plugin, cluster string) {
-	count := &sharedData{"clusters", plugin, ""}
-	for range 1000 {
-		value, version := count.Load()
-		n, _ := strconv.Atoi(string(value)) // none is written yet where that fails
-		if count.CompareAndSwap(strconv.AppendInt(nil, int64(n)+1, 10), version) {
-			(&sharedData{"clusters", plugin, strconv.Itoa(n)}).set([]byte(cluster))
-			return
-		}
-	}
-}
-
 // listed returns the clusters that have a breaker, by name.
-func listed(plugin string) []string {
-	value, _ := (&sharedData{"clusters", plugin, ""}).Load()
-	count, _ := strconv.Atoi(string(value))
-	var names []string
-	for i := range count {
-		// One that was counted just now may not be written yet.
-		if name, _ := (&sharedData{"clusters", plugin, strconv.Itoa(i)}).Load(); name != nil {
-			names = append(names, string(name))
-		}
-	}
-	slices.Sort(names)
-	return names
+func (p *plugin) listed() []string {
+	p.registry.read()
+	return slices.Sorted(maps.Keys(p.registry.places))
 }
 
 // remember adds a transition to a cluster's history.
@@ -113,7 +89,7 @@ func (p *plugin) statuses() []statuspage.Cluster {
 	}
 	now := clock{}.Now()
 	all := []statuspage.Cluster{}
-	for _, name := range listed(p.name) {
+	for _, name := range p.listed() {
 		if c, ok := p.status(name, now); ok {
 			all = append(all, c)
 		}
