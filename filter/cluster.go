@@ -50,7 +50,13 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 			return nil, err
 		}
 	}
-	var err error
+	if err := c.makeBreaker(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *cluster) makeBreaker() (err error) {
 	c.breaker, err = breaker.New(breaker.Config{
 		Policy:       c.rules.Policy,
 		Store:        &c.record,
@@ -58,14 +64,17 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 		Tally:        &c.stats,
 		Clock:        clock{},
 		Rand:         rand.Uint64,
-		Generation:   p.generation,
+		Generation:   c.plugin.generation,
 		OnTransition: c.onTransition,
 		OnHiddenStat: c.onHiddenStat,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
+	return err
+}
+
+// renew lets the breaker go by the plugin's new generation. What it has admitted it still knows by the record.
+func (c *cluster) renew() {
+	c.plugin.announce(c.name, &c.rules.Policy)
+	_ = c.makeBreaker() // the policy is good: it has made one before
 }
 
 func (c *cluster) onTransition(m breaker.Transition) {

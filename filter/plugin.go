@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -57,6 +56,7 @@ type plugin struct {
 	config     *config.Config
 	hash       uint64 // of its configuration
 	generation uint32 // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
+	watch      watch
 	clusters   map[string]*cluster
 	registry   registry
 	failed     map[string]failure // clusters that could get no breaker
@@ -130,33 +130,6 @@ func pluginName() string {
 	return name
 }
 
-// takeGeneration finds the place of a configuration in the order of loading, unless it has one. All workers keep that order under
-// one key: the same configuration has the same generation, another one the next. The first worker with it says so in the log.
-func (p *plugin) takeGeneration() error {
-	store := &sharedData{"generation", p.name, ""}
-	le := binary.LittleEndian
-	for tries := 0; p.generation == 0; tries++ {
-		if tries == 1000 {
-			return errNoGeneration
-		}
-		generation := uint32(0)
-		value, version := store.Load()
-		if len(value) == 12 {
-			generation = le.Uint32(value[8:])
-			if le.Uint64(value) == p.hash {
-				p.generation = generation
-				return nil
-			}
-		}
-		generation++
-		if store.CompareAndSwap(le.AppendUint32(le.AppendUint64(nil, p.hash), generation), version) {
-			p.generation = generation
-			proxywasm.LogInfof("configuration loaded: %s", p.config)
-		}
-	}
-	return nil
-}
-
 // round counts how often the plugins of this virtual machine have ticked: once for all of them in a tick's period.
 var round uint64
 
@@ -191,6 +164,7 @@ func (p *plugin) OnTick() {
 			bridge.DeletePlugin(id)
 		}
 	}
+	p.keepGeneration(now)
 	p.lookAtWaiting(now)
 	p.lookAtTrials(now)
 	for _, c := range p.probed {

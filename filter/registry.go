@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"strconv"
 	"time"
 
@@ -125,5 +124,3 @@ func (p *plugin) sayFull(name string) {
 		proxywasm.LogWarnf("max_breakers (%d) reached: further clusters, the first of them %q, pass without a breaker", most, name)
 	}
 }
-
-var errNoGeneration = errors.New("shared data does not take the configuration's generation")
