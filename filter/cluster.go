@@ -40,10 +40,11 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 		plugin: p, name: name, rules: rules, queue: p.queueOf(rules.Policy.SlowCallDuration),
 		record: sharedData{"record", p.name, name}, counts: sharedData{"counts", p.name, name}, stats: stats{plugin: p.name, cluster: name},
 	}
-	// A cluster's first worker makes Envoy show all of its stats, at zero.
+	// One worker is enough to make Envoy show all stats of a cluster, at zero if they are new.
+	p.announce(name, &c.rules.Policy)
 	shown := breaker.Calls + 1
-	if first := p.announce(name, &c.rules.Policy); first {
-		shown = breaker.NumStats
+	if c.enforce() {
+		shown = numStats
 	}
 	for s := range shown {
 		if err := c.stats.define(s); err != nil {
@@ -53,6 +54,7 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 	if err := c.makeBreaker(); err != nil {
 		return nil, err
 	}
+	c.show()
 	return c, nil
 }
 
@@ -74,6 +76,8 @@ func (c *cluster) makeBreaker() (err error) {
 // renew lets the breaker go by the plugin's new generation. What it has admitted it still knows by the record.
 func (c *cluster) renew() {
 	c.plugin.announce(c.name, &c.rules.Policy)
+	c.enforce()
+	c.show()
 	_ = c.makeBreaker() // the policy is good: it has made one before
 }
 
@@ -81,6 +85,7 @@ func (c *cluster) onTransition(m breaker.Transition) {
 	text := statuspage.Describe(&c.rules.Policy, m)
 	proxywasm.LogWarnf("cluster %q: %s", c.name, text)
 	remember(c.plugin.name, c.name, m, text)
+	c.readMode() // the gauge is set next
 }
 
 func (c *cluster) onHiddenStat(s breaker.Stat) {

@@ -34,7 +34,7 @@ const (
 	maxGenerations = 16
 	// goneAfter is for how long no plugin with a configuration has been seen, when it counts as gone. Each that lives says so after
 	// stampEvery at the latest.
-	goneAfter  = 5 * time.Second
+	goneAfter  = 4 * time.Second
 	stampEvery = time.Second
 	goneTicks  = int(goneAfter / tick)
 	// lookEvery is how many ticks there are between two looks at the list, and lookSeldom while there is but one configuration.

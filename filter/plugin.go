@@ -57,6 +57,9 @@ type plugin struct {
 	hash       uint64 // of its configuration
 	generation uint32 // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
 	watch      watch
+	born       breaker.Time // when it was loaded
+	met        int          // how many places of the registry it has looked at
+	metAll     bool
 	clusters   map[string]*cluster
 	registry   registry
 	failed     map[string]failure // clusters that could get no breaker
@@ -104,6 +107,7 @@ func (p *plugin) start() error {
 	}
 	p.name = pluginName()
 	p.registry.plugin = p.name
+	p.born = clock{}.Now()
 	h := fnv.New64a()
 	h.Write(text)
 	p.hash = h.Sum64()
@@ -165,6 +169,7 @@ func (p *plugin) OnTick() {
 		}
 	}
 	p.keepGeneration(now)
+	p.meet()
 	p.lookAtWaiting(now)
 	p.lookAtTrials(now)
 	for _, c := range p.probed {

@@ -20,24 +20,22 @@ import (
 // in shared data: a numbered list of the clusters, the policy of each, and its last transitions. They are written when a
 // worker meets a cluster for the first time and when a breaker changes its state.
 
-// announce says that a cluster has a breaker, and what it goes by. The policy loaded last is the one that is shown. It reports
-// whether this worker is the first to say so.
-func (p *plugin) announce(cluster string, policy *breaker.Policy) bool {
+// announce says that a cluster has a breaker, and what it goes by. The policy loaded last is the one that is shown.
+func (p *plugin) announce(cluster string, policy *breaker.Policy) {
 	store := &sharedData{"policy", p.name, cluster}
 	for range 1000 {
 		old, version := store.Load()
 		if len(old) > 4 && binary.LittleEndian.Uint32(old) >= p.generation {
-			return false
+			return
 		}
 		text, err := json.Marshal(statuspage.NewPolicy(policy))
 		if err != nil {
-			return false // cannot happen: there is nothing in it that JSON cannot write
+			return // cannot happen: there is nothing in it that JSON cannot write
 		}
 		if store.CompareAndSwap(append(binary.LittleEndian.AppendUint32(nil, p.generation), text...), version) {
-			return true
+			return
 		}
 	}
-	return false
 }
 
 // listed returns the clusters that have a breaker, by name.
