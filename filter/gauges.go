@@ -84,6 +84,19 @@ func (c *cluster) readMode() {
 	c.stats.mode = decodeInForce(value).mode
 }
 
+// hide lets the gauges of a removed plugin read 0.
+func (c *cluster) hide() {
+	c.stats.mode = breaker.Enforce
+	c.stats.Set(modeGauge, 0)
+	c.stats.Set(breaker.StateGauge, 0)
+}
+
+func (p *plugin) showAll() {
+	for _, c := range p.clusters {
+		c.show()
+	}
+}
+
 // meetsPerTick is how many clusters a plugin looks at in one tick when it is new.
 const meetsPerTick = 100
 

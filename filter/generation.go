@@ -44,6 +44,36 @@ const (
 // generations are in the order of their numbers.
 type generations []generation
 
+// roll is all that the plugins of one name tell each other.
+type roll struct {
+	// calls counts how often somebody has asked whether any of them lives: a plugin is gone, and there was no other of its name that
+	// it knew of. answered is the last such call that has been answered.
+	calls, answered uint32
+	list            generations
+}
+
+func decodeRoll(b []byte) (r roll) {
+	if len(b) < 8 {
+		return r
+	}
+	le := binary.LittleEndian
+	r.calls, r.answered = le.Uint32(b), le.Uint32(b[4:])
+	r.list = decodeGenerations(b[8:])
+	return r
+}
+
+func (r *roll) encode() []byte {
+	le := binary.LittleEndian
+	return append(le.AppendUint32(le.AppendUint32(nil, r.calls), r.answered), r.list.encode()...)
+}
+
+// answer reports whether there was a call to answer.
+func (r *roll) answer() bool {
+	called := r.calls != r.answered
+	r.answered = r.calls
+	return called
+}
+
 func decodeGenerations(b []byte) (list generations) {
 	le := binary.LittleEndian
 	for ; len(b) >= generationSize; b = b[generationSize:] {
@@ -87,13 +117,16 @@ func (list generations) renew(hash uint64, now breaker.Time) generations {
 	return append(list, generation{hash, number, now})
 }
 
-// changeGenerations replaces the list by what f makes of it, unless f leaves it as it is.
-func (p *plugin) changeGenerations(f func(list generations) (generations, bool)) error {
-	store := &sharedData{"generations", p.name, ""}
+// rollStore is where the roll of a plugin's name is.
+func rollStore(plugin string) *sharedData { return &sharedData{"generations", plugin, ""} }
+
+// changeRoll replaces the roll of a plugin's name by what f makes of it, if f says that it has changed it.
+func changeRoll(plugin string, f func(*roll) bool) error {
+	store := rollStore(plugin)
 	for range 1000 {
 		value, version := store.Load()
-		list, changed := f(decodeGenerations(value))
-		if !changed || store.CompareAndSwap(list.encode(), version) {
+		r := decodeRoll(value)
+		if !f(&r) || store.CompareAndSwap(r.encode(), version) {
 			return nil
 		}
 	}
@@ -106,15 +139,15 @@ func (p *plugin) takeGeneration() error {
 		return nil
 	}
 	now, isNew := clock{}.Now(), false
-	err := p.changeGenerations(func(list generations) (generations, bool) {
-		i, last := list.find(p.hash), len(list)-1
-		isNew = i < 0 || i < last && list[i].isGone(now) && !list[last].isGone(now)
+	err := changeRoll(p.name, func(r *roll) bool {
+		i, last := r.list.find(p.hash), len(r.list)-1
+		isNew = i < 0 || i < last && r.list[i].isGone(now) && !r.list[last].isGone(now)
 		if isNew {
-			list = list.renew(p.hash, now)
-			i = len(list) - 1
+			r.list = r.list.renew(p.hash, now)
+			i = len(r.list) - 1
 		}
-		p.generation = list[i].number
-		return list, isNew
+		p.generation, p.watch.calls = r.list[i].number, r.calls
+		return r.answer() || isNew
 	})
 	if err != nil {
 		p.generation = 0
@@ -135,6 +168,7 @@ type watch struct {
 	wait  int          // ticks until the next look
 	heard breaker.Time // when one of them was last seen to live
 	still int          // ticks since that has changed
+	calls uint32       // the last call of the roll that it has heard
 }
 
 // keepGeneration says now and then that the plugin lives, and takes a new generation if all newer configurations are gone.
@@ -145,24 +179,25 @@ func (p *plugin) keepGeneration(now breaker.Time) {
 		return
 	}
 	w.wait = lookEvery
-	number, isBack := p.generation, false
-	err := p.changeGenerations(func(list generations) (generations, bool) {
-		number, isBack = p.generation, false
-		i, last := list.find(p.hash), len(list)-1
+	number, calls, isBack := p.generation, w.calls, false
+	err := changeRoll(p.name, func(r *roll) bool {
+		number, calls, isBack = p.generation, r.calls, false
+		changed := r.answer()
+		i, last := r.list.find(p.hash), len(r.list)-1
 		if i < 0 {
-			list = append(list, generation{p.hash, p.generation, now})
-			slices.SortFunc(list, func(a, b generation) int { return int(a.number) - int(b.number) })
-			return list, true
+			r.list = append(r.list, generation{p.hash, p.generation, now})
+			slices.SortFunc(r.list, func(a, b generation) int { return int(a.number) - int(b.number) })
+			return true
 		}
-		number = list[i].number
+		number = r.list[i].number
 		if last == 0 {
 			w.wait = lookSeldom
-			return list, false
+			return changed
 		}
 		heard := breaker.Time(0)
-		for j := range list {
+		for j := range r.list {
 			if j > i || i == last && j < i {
-				heard = max(heard, list[j].seen)
+				heard = max(heard, r.list[j].seen)
 			}
 		}
 		if heard != w.heard {
@@ -170,17 +205,18 @@ func (p *plugin) keepGeneration(now breaker.Time) {
 		}
 		switch {
 		case i < last && w.still >= goneTicks:
-			list = list.renew(p.hash, now)
-			number, isBack = list[last].number, true
-			return list, true
+			r.list = r.list.renew(p.hash, now)
+			number, isBack = r.list[last].number, true
+			return true
 		case i == last && w.still >= 2*goneTicks:
-			return list[last:], true
+			r.list = r.list[last:]
+			return true
 		}
-		if now.Sub(list[i].seen) < stampEvery {
-			return list, false
+		if now.Sub(r.list[i].seen) < stampEvery {
+			return changed
 		}
-		list[i].seen = now
-		return list, true
+		r.list[i].seen = now
+		return true
 	})
 	if err != nil {
 		return // the next look will do
@@ -193,5 +229,9 @@ func (p *plugin) keepGeneration(now breaker.Time) {
 		for _, c := range p.clusters {
 			c.renew()
 		}
+	}
+	if calls != w.calls {
+		w.calls = calls
+		p.showAll()
 	}
 }

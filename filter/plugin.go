@@ -83,9 +83,6 @@ type plugin struct {
 const (
 	// tick is how far the coarse clock may lag: the bucket of the shortest window. So late a request that hangs is noticed.
 	tick = 100 * time.Millisecond
-	// silence is for how many rounds a plugin has not ticked, while others have, when it counts as removed. Rounds stand still where
-	// the whole process does: a frozen container, a paused machine.
-	silence = 600
 )
 
 // OnPluginStart refuses a bad configuration, with one line that says what is wrong.
@@ -161,13 +158,7 @@ func (p *plugin) OnTick() {
 		round++
 	}
 	p.round = round
-	for id, other := range plugins {
-		if other.streams == 0 && round-other.round > silence {
-			delete(plugins, id)
-			recent = nil
-			bridge.DeletePlugin(id)
-		}
-	}
+	p.forgetRemoved()
 	p.keepGeneration(now)
 	p.meet()
 	p.lookAtWaiting(now)

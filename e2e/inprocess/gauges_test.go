@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/internal/wasmhost"
 )
 
@@ -70,4 +71,68 @@ func TestTransitionUnderOtherMode(t *testing.T) {
 	w.wantGauges("open, and disabled", 3, 0)
 	w.advance(time.Second)
 	w.wantGauges("open, and disabled", 3, 0)
+}
+
+// A plugin that is loaded anew with the same configuration has all stats of a breaker that it finds, and its state, though those of the
+// old one are gone and no request comes.
+func TestStatsAfterUpgrade(t *testing.T) {
+	for _, config := range []string{mode("enforce"), mode("force_open")} {
+		w := startWorkers(t, wasmhost.Options{Config: config})
+		for w.call(0, 500) {
+		}
+		w.call(1, 200)
+		w.advance(time.Second)
+		w.ForgetStats()
+		w.add("breaker", config)
+		w.remove(w.Plugin())
+		w.advance(300 * ms)
+		if len(w.Stats()) == 0 {
+			t.Fatal("no stats at all")
+		}
+		for s := range breaker.NumStats {
+			if _, has := w.Stats()["circuit_breaker.breaker.cluster.payments."+s.String()]; !has {
+				t.Errorf("no stat %v", s)
+			}
+		}
+		if state := w.stat(breaker.StateGauge); state != 1 {
+			t.Errorf("state is %d, want 1", state)
+		}
+	}
+}
+
+// The gauges of a plugin that was removed read 0 when none of its name lives, here or on another worker, and not before.
+func TestGaugesOfARemovedPlugin(t *testing.T) {
+	w := startWorkers(t, wasmhost.Options{Config: mode("enforce")})
+	const prefix = "circuit_breaker.other.cluster.payments."
+	state := func() uint64 { return w.Stat(prefix + "state") }
+	live := func(when string) {
+		t.Helper()
+		for range 1000 {
+			w.advance(100 * ms)
+			if state() != 1 || w.Stat(prefix+"mode") != 2 {
+				t.Fatalf("%s: state %d, mode %d", when, state(), w.Stat(prefix+"mode"))
+			}
+		}
+	}
+	other := w.add("other", mode("force_open"))
+	for i := range 2 {
+		w.through(other, i, 200)
+	}
+	next := w.add("other", mode("force_open"))
+	w.remove(other)
+	live("the next of the name has met no request yet")
+
+	// One worker is still busy with a request.
+	s := w.send(1, wasmhost.Req{Plugin: next, Cluster: ""})
+	w.remove(next)
+	live("it lives on one worker still")
+	w.end(s.End(wasmhost.DirectResponse))
+	w.advance(100 * time.Second)
+	if state() != 0 || w.Stat(prefix+"mode") != 0 {
+		t.Errorf("it is gone: state %d, mode %d", state(), w.Stat(prefix+"mode"))
+	}
+	again := w.add("other", mode("force_open"))
+	w.advance(200 * ms)
+	live("it is there again")
+	w.through(again, 0, 200)
 }
