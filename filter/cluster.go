@@ -25,6 +25,8 @@ type cluster struct {
 	queue   *queue       // nil where slow calls are off
 	reply   *reply.Reply // the last one, which serves until its retry-after changes
 
+	route fallbackRoute
+
 	probing    bool   // a probe is out
 	probeError string // why the last probe could not be made, as logged
 }

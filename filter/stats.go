@@ -19,7 +19,8 @@ type stats struct {
 
 // Stats of a cluster beside those of its breaker.
 const (
-	modeGauge = breaker.NumStats + iota // gauge: a breaker.Mode
+	modeGauge      = breaker.NumStats + iota // gauge: a breaker.Mode
+	fallbackMissed                           // sent to a fallback that has no route
 	numStats
 )
 
@@ -28,6 +29,8 @@ func statName(s breaker.Stat) (name string, kind uint32) {
 	switch {
 	case s == modeGauge:
 		return "mode", bridge.Gauge
+	case s == fallbackMissed:
+		return "fallback_missed", bridge.Counter
 	case s.Gauge():
 		return s.String(), bridge.Gauge
 	}
