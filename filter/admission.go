@@ -71,13 +71,13 @@ func onRequestHeaders(id, _, endOfStream uint32) uint32 {
 }
 
 // fallBack marks a request that its cluster does not take by a header, which changes its route. It reports false if no
-// fallback is configured, or if the fallback's own breaker does not take the request either.
+// fallback is configured or its route is missing, or if the fallback's own breaker does not take the request either.
 func fallBack(s *stream, c *cluster) bool {
 	f := &c.rules.Fallback
-	if f.Header == "" {
+	if f.Header == "" || c.routeIsMissing() {
 		return false
 	}
-	s.marked, s.cluster = true, c
+	s.marked, s.cluster = c, c
 	if f.Cluster != "" {
 		if to := s.plugin.cluster([]byte(f.Cluster)); to != nil { // or it has no breaker, and takes everything
 			if s.permit = to.breaker.TryAcquire(); !s.permit.Admitted() {
@@ -86,7 +86,7 @@ func fallBack(s *stream, c *cluster) bool {
 			s.cluster = to
 		}
 	}
-	if bridge.SetHeader(bridge.RequestHeaders, f.Header, f.Value) == bridge.OK {
+	if c.mayTryRoute() && bridge.SetHeader(bridge.RequestHeaders, f.Header, f.Value) == bridge.OK {
 		return true
 	}
 	s.cluster.breaker.Done(s.permit, breaker.Outcome{Result: breaker.Neutral})

@@ -39,7 +39,7 @@ func onResponseHeaders(id, _, endOfStream uint32) uint32 {
 	}
 	s.leaveQueue()
 	a := &s.answer
-	if a.at = (clock{}).Coarse(); s.marked || s.cluster.queue != nil {
+	if a.at = (clock{}).Coarse(); s.marked != nil || s.cluster.queue != nil {
 		a.at = clock{}.Now()
 	}
 	details := bridge.Property(codeDetails)
@@ -111,7 +111,7 @@ func (s *stream) readGRPC(from uint32) {
 
 // honorsRetryAfter reports whether the upstream may be asked when to come back. Who serves a request that was sent to a fallback
 // is not known before its end.
-func (s *stream) honorsRetryAfter() bool { return s.marked || s.cluster.rules.HonorRetryAfter }
+func (s *stream) honorsRetryAfter() bool { return s.marked != nil || s.cluster.rules.HonorRetryAfter }
 
 // isGRPC reports whether the response is gRPC, whose status comes in the trailers.
 func isGRPC() bool {

@@ -25,6 +25,8 @@ type cluster struct {
 	queue   *queue       // nil where slow calls are off
 	reply   *reply.Reply // the last one, which serves until its retry-after changes
 
+	route fallbackRoute
+
 	probing    bool   // a probe is out
 	probeError string // why the last probe could not be made, as logged
 }
@@ -40,17 +42,25 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 		plugin: p, name: name, rules: rules, queue: p.queueOf(rules.Policy.SlowCallDuration),
 		record: sharedData{"record", p.name, name}, counts: sharedData{"counts", p.name, name}, stats: stats{plugin: p.name, cluster: name},
 	}
-	// A cluster's first worker makes Envoy show all of its stats, at zero.
+	// One worker is enough to make Envoy show all stats of a cluster, at zero if they are new.
+	p.announce(name, &c.rules.Policy)
 	shown := breaker.Calls + 1
-	if first := p.announce(name, &c.rules.Policy); first {
-		shown = breaker.NumStats
+	if c.enforce() {
+		shown = numStats
 	}
 	for s := range shown {
 		if err := c.stats.define(s); err != nil {
 			return nil, err
 		}
 	}
-	var err error
+	if err := c.makeBreaker(); err != nil {
+		return nil, err
+	}
+	c.show()
+	return c, nil
+}
+
+func (c *cluster) makeBreaker() (err error) {
 	c.breaker, err = breaker.New(breaker.Config{
 		Policy:       c.rules.Policy,
 		Store:        &c.record,
@@ -58,20 +68,26 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 		Tally:        &c.stats,
 		Clock:        clock{},
 		Rand:         rand.Uint64,
-		Generation:   p.generation,
+		Generation:   c.plugin.generation,
 		OnTransition: c.onTransition,
 		OnHiddenStat: c.onHiddenStat,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
+	return err
+}
+
+// renew lets the breaker go by the plugin's new generation. What it has admitted it still knows by the record.
+func (c *cluster) renew() {
+	c.plugin.announce(c.name, &c.rules.Policy)
+	c.enforce()
+	c.show()
+	_ = c.makeBreaker() // the policy is good: it has made one before
 }
 
 func (c *cluster) onTransition(m breaker.Transition) {
 	text := statuspage.Describe(&c.rules.Policy, m)
 	proxywasm.LogWarnf("cluster %q: %s", c.name, text)
 	remember(c.plugin.name, c.name, m, text)
+	c.readMode() // the gauge is set next
 }
 
 func (c *cluster) onHiddenStat(s breaker.Stat) {

@@ -2,55 +2,22 @@
 
 package main
 
-import (
-	"slices"
-	"strconv"
-)
+import "slices"
 
-// The clusters that have a breaker are listed in shared data: each under the next number, from 0. A number is taken by CAS, so that
-// there is no gap, and the list ends at the first number that has none. Nothing counts them: a count could be wrong.
-
-// entry is where the list has its i-th cluster.
-func (p *plugin) entry(i int) *sharedData {
-	return &sharedData{"clusters", p.name, strconv.Itoa(i)}
-}
-
-// list puts a cluster at the end of the list.
-func (p *plugin) list(cluster string) {
-	taken := func(i int) bool { _, version := p.entry(i).Load(); return version != 0 }
-	// The end is beyond low, and not beyond high: doubled until it is so, then halved.
-	low, high := -1, 0
-	for taken(high) {
-		low, high = high, 2*high+1
-	}
-	for high-low > 1 {
-		if middle := (low + high) / 2; taken(middle) {
-			low = middle
-		} else {
-			high = middle
-		}
-	}
-	for i := range 1000 { // others may be at it
-		if p.entry(high+i).CompareAndSwap([]byte(cluster), 0) {
-			return
-		}
-	}
-}
-
-// A listing is the list as one worker has read it so far, in the order of the names.
+// A listing has the clusters of the registry as one worker has read them so far, in the order of their names.
 type listing struct {
-	read  int // entries
+	read  int // places
 	names []string
 }
 
-// readAtOnce is how many entries of the list are read at one tick or view: a fraction of a millisecond.
+// readAtOnce is how many places of the registry are read at one tick or view: a fraction of a millisecond.
 const readAtOnce = 256
 
-// readListing reads what is new in the list. It reports whether that was all.
+// readListing reads what is new in the registry. It reports whether that was all.
 func (p *plugin) readListing() bool {
 	l := &p.listing
 	for range readAtOnce {
-		name, version := p.entry(l.read).Load()
+		name, version := p.registry.place(l.read).Load()
 		if version == 0 {
 			return true
 		}
@@ -80,7 +47,8 @@ func (p *plugin) mend() {
 			}
 			other.announce(name, &c.rules.Policy)
 			if _, found := slices.BinarySearch(p.listing.names, name); !found {
-				other.list(name)
+				delete(other.registry.places, name) // it has been overwritten
+				other.registry.claim(name, other.config.MaxBreakers)
 			}
 			if n++; n == mendAtTick {
 				break

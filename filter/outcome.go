@@ -31,7 +31,7 @@ func done(s *stream) {
 		forget(s)
 		return
 	}
-	if e := s.ending(); s.marked {
+	if e := s.ending(); s.marked != nil {
 		s.served(e)
 		forget(s)
 	} else {
@@ -42,7 +42,7 @@ func done(s *stream) {
 
 // tell gives the verdict on a trial before its stream ends, once: nothing that comes of it can change that.
 func (s *stream) tell() {
-	if s.told || s.marked { // who serves a marked one is known at the end
+	if s.told || s.marked != nil { // who serves a marked one is known at the end
 		return
 	}
 	a := &s.answer
@@ -67,10 +67,11 @@ func (s *stream) judged(e verdict.Ending) {
 // served gives the verdict on a request that was marked for the fallback: it belongs to the cluster that served it, which
 // is known by now. A fallback cluster that was asked and not used gets its permit back.
 func (s *stream) served(e verdict.Ending) {
-	name := bridge.Property(clusterName)
+	name := string(bridge.Property(clusterName))
+	s.marked.fellBack(name, details())
 	if s.permit.Admitted() {
 		outcome := breaker.Outcome{Result: breaker.Neutral}
-		if string(name) == s.cluster.name {
+		if name == s.cluster.name {
 			outcome, _ = s.cluster.judge(e, s.answer.retryAfter)
 		}
 		s.cluster.breaker.Done(s.permit, outcome)
@@ -79,7 +80,7 @@ func (s *stream) served(e verdict.Ending) {
 	if len(name) == 0 {
 		return // a direct response
 	}
-	if c := s.plugin.cluster(name); c != nil {
+	if c := s.plugin.cluster([]byte(name)); c != nil {
 		o, _ := c.judge(e, s.answer.retryAfter)
 		c.breaker.Observe(o)
 	}

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -13,6 +12,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
+	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/filter/internal/bridge"
 )
@@ -56,13 +56,20 @@ type plugin struct {
 	config     *config.Config
 	hash       uint64 // of its configuration
 	generation uint32 // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
+	watch      watch
+	born       breaker.Time // when it was loaded
+	met        int          // how many places of the registry it has looked at
+	metAll     bool
 	clusters   map[string]*cluster
-	last       *cluster   // the one that had the last request
-	round      uint64     // of its last tick
-	streams    int        // in flight
-	probed     []*cluster // those that have a probe
-	queues     []*queue   // of requests that wait for an answer
-	trials     []*stream  // without a verdict
+	registry   registry
+	failed     map[string]failure // clusters that could get no breaker
+	fullUntil  breaker.Time       // when to look again for places, where there were none
+	last       *cluster           // the one that had the last request
+	round      uint64             // of its last tick
+	streams    int                // in flight
+	probed     []*cluster         // those that have a probe
+	queues     []*queue           // of requests that wait for an answer
+	trials     []*stream          // without a verdict
 
 	// Of the status page.
 	listing      listing
@@ -80,9 +87,6 @@ type plugin struct {
 const (
 	// tick is how far the coarse clock may lag: the bucket of the shortest window. So late a request that hangs is noticed.
 	tick = 100 * time.Millisecond
-	// silence is for how many rounds a plugin has not ticked, while others have, when it counts as removed. Rounds stand still where
-	// the whole process does: a frozen container, a paused machine.
-	silence = 600
 )
 
 // OnPluginStart refuses a bad configuration, with one line that says what is wrong.
@@ -103,6 +107,8 @@ func (p *plugin) start() error {
 		return err
 	}
 	p.name = pluginName()
+	p.registry.plugin = p.name
+	p.born = clock{}.Now()
 	h := fnv.New64a()
 	h.Write(text)
 	p.hash = h.Sum64()
@@ -127,33 +133,6 @@ func pluginName() string {
 		name += "@" + vm
 	}
 	return name
-}
-
-// takeGeneration finds the place of a configuration in the order of loading, unless it has one. All workers keep that order under
-// one key: the same configuration has the same generation, another one the next. The first worker with it says so in the log.
-func (p *plugin) takeGeneration() error {
-	store := &sharedData{"generation", p.name, ""}
-	le := binary.LittleEndian
-	for tries := 0; p.generation == 0; tries++ {
-		if tries == 1000 {
-			return errors.New("shared data does not take the configuration's generation")
-		}
-		generation := uint32(0)
-		value, version := store.Load()
-		if len(value) == 12 {
-			generation = le.Uint32(value[8:])
-			if le.Uint64(value) == p.hash {
-				p.generation = generation
-				return nil
-			}
-		}
-		generation++
-		if store.CompareAndSwap(le.AppendUint32(le.AppendUint64(nil, p.hash), generation), version) {
-			p.generation = generation
-			proxywasm.LogInfof("configuration loaded: %s", p.config)
-		}
-	}
-	return nil
 }
 
 // round counts how often the plugins of this virtual machine have ticked: once for all of them in a tick's period.
@@ -183,13 +162,9 @@ func (p *plugin) OnTick() {
 		round++
 	}
 	p.round = round
-	for id, other := range plugins {
-		if other.streams == 0 && round-other.round > silence {
-			delete(plugins, id)
-			recent = nil
-			bridge.DeletePlugin(id)
-		}
-	}
+	p.forgetRemoved()
+	p.keepGeneration(now)
+	p.meet()
 	p.lookAtWaiting(now)
 	p.lookAtTrials(now)
 	for _, c := range p.probed {
@@ -200,7 +175,7 @@ func (p *plugin) OnTick() {
 	}
 }
 
-// cluster finds the breaker of a cluster, or makes it. It returns nil where there is none to be had.
+// cluster finds the breaker of a cluster, or makes it. It returns nil where there is none to be had for now.
 func (p *plugin) cluster(name []byte) *cluster {
 	if p.last != nil && p.last.name == string(name) {
 		return p.last
@@ -209,22 +184,5 @@ func (p *plugin) cluster(name []byte) *cluster {
 		p.last = c
 		return c
 	}
-	if len(p.clusters) >= p.config.MaxBreakers {
-		if !p.full {
-			p.full = true
-			proxywasm.LogWarnf("max_breakers (%d) reached: further clusters, the first of them %q, pass without a breaker", p.config.MaxBreakers, name)
-		}
-		return nil
-	}
-	own := string(name)
-	c, err := newCluster(p, own)
-	if err != nil {
-		proxywasm.LogErrorf("cluster %q passes without a breaker: %v", own, err)
-		c = nil
-	}
-	p.clusters[own] = c
-	if c != nil && c.rules.Probe.Path != "" {
-		p.probed = append(p.probed, c)
-	}
-	return c
+	return p.addCluster(name)
 }

@@ -57,12 +57,12 @@ func requestEnds(id uint32) {
 func (s *stream) requestEnds() {
 	s.sent = true
 	q := s.cluster.queue
-	if q == nil && !s.marked && s.deadlines == (verdict.Deadlines{}) {
+	if q == nil && s.marked == nil && s.deadlines == (verdict.Deadlines{}) {
 		s.sentAt = clock{}.Coarse()
 		return
 	}
 	s.sentAt = clock{}.Now()
-	if q != nil && !s.marked && s.answer.at == 0 {
+	if q != nil && s.marked == nil && s.answer.at == 0 {
 		q.join(s)
 	}
 }

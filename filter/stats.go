@@ -12,19 +12,37 @@ import (
 type stats struct {
 	plugin  string
 	cluster string
-	ids     [breaker.NumStats]uint32
+	mode    breaker.Mode // the one in force: what "state" tells depends on it
+	ids     [numStats]uint32
 	defined uint32 // bit s: ids[s] is known
+}
+
+// Stats of a cluster beside those of its breaker.
+const (
+	modeGauge      = breaker.NumStats + iota // gauge: a breaker.Mode
+	fallbackMissed                           // sent to a fallback that has no route
+	numStats
+)
+
+// statName is a stat's name, and its kind.
+func statName(s breaker.Stat) (name string, kind uint32) {
+	switch {
+	case s == modeGauge:
+		return "mode", bridge.Gauge
+	case s == fallbackMissed:
+		return "fallback_missed", bridge.Counter
+	case s.Gauge():
+		return s.String(), bridge.Gauge
+	}
+	return s.String(), bridge.Counter
 }
 
 // define makes Envoy show a stat.
 func (t *stats) define(s breaker.Stat) error {
-	kind := bridge.Counter
-	if s.Gauge() {
-		kind = bridge.Gauge
-	}
+	name, kind := statName(s)
 	names = append(append(names[:0], "circuit_breaker."...), t.plugin...)
 	names = append(append(names, ".cluster."...), t.cluster...)
-	names = append(append(names, '.'), s.String()...)
+	names = append(append(names, '.'), name...)
 	id, err := bridge.DefineMetric(kind, names)
 	if err == nil {
 		t.ids[s], t.defined = id, t.defined|1<<s
@@ -40,7 +58,19 @@ func (t *stats) id(s breaker.Stat) uint32 {
 	return t.ids[s]
 }
 
-func (t *stats) Add(s breaker.Stat)            { bridge.AddMetric(t.id(s), 1) }
-func (t *stats) Subtract(s breaker.Stat)       { bridge.AddMetric(t.id(s), -1) }
-func (t *stats) Value(s breaker.Stat) uint64   { return bridge.MetricValue(t.id(s)) }
-func (t *stats) Set(s breaker.Stat, to uint64) { bridge.RecordMetric(t.id(s), to) }
+func (t *stats) Add(s breaker.Stat)          { bridge.AddMetric(t.id(s), 1) }
+func (t *stats) Subtract(s breaker.Stat)     { bridge.AddMetric(t.id(s), -1) }
+func (t *stats) Value(s breaker.Stat) uint64 { return bridge.MetricValue(t.id(s)) }
+
+// Set sets a gauge. The state of the machine is what requests meet, unless the mode is one that leaves it alone.
+func (t *stats) Set(s breaker.Stat, to uint64) {
+	if s == breaker.StateGauge {
+		switch t.mode {
+		case breaker.ForceOpen:
+			to = uint64(breaker.Open)
+		case breaker.Disabled:
+			to = uint64(breaker.Closed)
+		}
+	}
+	bridge.RecordMetric(t.id(s), to)
+}

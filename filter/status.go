@@ -14,27 +14,22 @@ import (
 )
 
 // The status page shows all breakers of a plugin's name, whichever worker or listener they belong to. So what it needs is
-// in shared data: a list of the clusters (listing.go), the policy of each, and its last transitions. They are written when a
+// in shared data: the registry of the clusters (registry.go), the policy of each, and its last transitions. They are written when a
 // worker meets a cluster for the first time and when a breaker changes its state. A view reads one page of it, so it costs the
 // same however many clusters there are.
 
-// announce says that a cluster has a breaker, and what it goes by. The policy loaded last is the one that is shown. It reports
-// whether this worker is the first to say so.
-func (p *plugin) announce(cluster string, policy *breaker.Policy) bool {
+// announce says that a cluster has a breaker, and what it goes by. The policy loaded last is the one that is shown.
+func (p *plugin) announce(cluster string, policy *breaker.Policy) {
 	store := &sharedData{"policy", p.name, cluster}
 	for range 1000 {
 		old, version := store.Load()
 		if shown, ok := statuspage.ParsePolicy(old); ok && shown.Generation >= p.generation {
-			return false
+			return
 		}
 		if store.CompareAndSwap(statuspage.EncodePolicy(policy, p.generation), version) {
-			if version == 0 {
-				p.list(cluster)
-			}
-			return true
+			return
 		}
 	}
-	return false
 }
 
 // remember adds a transition to a cluster's history.

@@ -16,9 +16,9 @@ type stream struct {
 	plugin  *plugin
 	cluster *cluster // nil until the request has been admitted
 	permit  breaker.Permit
-	bodied  bool // the request has a body, as a gRPC request always has
-	marked  bool // sent to a fallback
-	told    bool // the breaker knows the verdict already
+	bodied  bool     // the request has a body, as a gRPC request always has
+	marked  *cluster // which did not take the request, so that it was sent to the fallback; nil else
+	told    bool     // the breaker knows the verdict already
 
 	began     breaker.Time // when it was admitted; coarse unless it is a trial
 	deadlines verdict.Deadlines

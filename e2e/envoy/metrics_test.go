@@ -141,6 +141,13 @@ func TestMetrics(t *testing.T) {
 		}
 	})
 
+	t.Run("breakers", func(t *testing.T) {
+		metrics := s["circuit_breaker_breakers"].GetMetric()
+		if len(metrics) != 1 || metrics[0].GetGauge().GetValue() != float64(len(clusters)) || len(metrics[0].GetLabel()) != 1 || metrics[0].GetLabel()[0].GetValue() != "breaker" {
+			t.Errorf("the places that are taken: %v, want %d of the plugin", metrics, len(clusters))
+		}
+	})
+
 	t.Run("README", func(t *testing.T) {
 		documented := documentedStats(t)
 		for stat := range breaker.NumStats {

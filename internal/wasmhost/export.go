@@ -2,9 +2,9 @@ package wasmhost
 
 import "fmt"
 
-// Call calls an export of the guest's that is none of proxy-wasm's and takes no parameters. It is in no Counts, but the host
-// calls that it makes are.
-func (vm *VM) Call(export string) (result uint64, err error) {
+// Call calls an export of the guest's by itself: one that is none of proxy-wasm's, or a callback as Envoy does not make it. It is in
+// no Counts, but the host calls that it makes are.
+func (vm *VM) Call(export string, args ...uint64) (result uint64, err error) {
 	vm.mu.Lock()
 	defer vm.mu.Unlock()
 	if vm.dead != nil {
@@ -14,6 +14,7 @@ func (vm *VM) Call(export string) (result uint64, err error) {
 	if f == nil {
 		return 0, fmt.Errorf("%s: the guest does not export %q", vm, export)
 	}
+	copy(vm.stack[:], args)
 	if err := f.CallWithStack(vm.ctx, vm.stack[:]); err != nil {
 		vm.dead = fmt.Errorf("%s died in %s: %w%s", vm, export, err, vm.lastWords())
 		return 0, vm.dead

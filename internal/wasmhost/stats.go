@@ -104,6 +104,14 @@ func (h *Host) ResetCounters() {
 	}
 }
 
+// ForgetStats drops all stats, as Envoy does when what has defined them is gone: a plugin defines a new one, at 0, and the ids that
+// there are stand for the old ones.
+func (h *Host) ForgetStats() {
+	h.stats.mu.Lock()
+	defer h.stats.mu.Unlock()
+	h.stats.byName = map[statName]*stat{}
+}
+
 // metric finds a metric by its id, which counts per virtual machine and kind.
 func (vm *VM) metric(id uint64) *stat {
 	kind, number := id&3, id>>2

@@ -1,0 +1,121 @@
+//go:build wasip1
+
+package main
+
+import (
+	"encoding/binary"
+
+	"envoy-circuit-breaker/breaker"
+)
+
+// The gauges "state" and "mode" tell what holds for a cluster now. They are set when that changes, and shown again whenever they
+// might be missing or wrong: a plugin has been loaded, whose stats may be new to Envoy though its breakers are not, or one is gone.
+// Where several configurations of a name meet, they tell of the one loaded last.
+
+// inForce is what all workers know of the configuration loaded last for a cluster.
+type inForce struct {
+	generation uint32
+	mode       breaker.Mode
+	born       breaker.Time // when the youngest plugin was loaded that has made Envoy show all stats
+}
+
+const inForceSize = 4 + 1 + 8
+
+func (c *cluster) inForceStore() *sharedData { return &sharedData{"in force", c.plugin.name, c.name} }
+
+func decodeInForce(b []byte) (f inForce) {
+	if len(b) != inForceSize {
+		return f
+	}
+	le := binary.LittleEndian
+	return inForce{le.Uint32(b), breaker.Mode(b[4]), breaker.Time(le.Uint64(b[5:]))}
+}
+
+// enforce makes the cluster's mode the one in force, unless that of a configuration loaded later is. It reports whether no plugin as
+// young as this one has made Envoy show all stats: stats belong to a plugin, and can end with it.
+func (c *cluster) enforce() (undefined bool) {
+	p, store := c.plugin, c.inForceStore()
+	for range 1000 {
+		value, version := store.Load()
+		old := decodeInForce(value)
+		next := old
+		if p.generation > old.generation {
+			next.generation, next.mode = p.generation, c.rules.Policy.Mode
+		}
+		next.born = max(old.born, p.born)
+		c.stats.mode = next.mode
+		b := binary.LittleEndian.AppendUint32(nil, next.generation)
+		b = binary.LittleEndian.AppendUint64(append(b, byte(next.mode)), uint64(next.born))
+		if next == old || store.CompareAndSwap(b, version) {
+			return next.born != old.born
+		}
+	}
+	return true
+}
+
+// show sets the gauges.
+func (c *cluster) show() {
+	c.readMode()
+	c.stats.Set(modeGauge, uint64(c.stats.mode))
+	shown := breaker.State(255)
+	for range 1000 { // until no other worker has changed the state meanwhile, whose gauge would be the one that is overwritten
+		state := stateIn(&c.record)
+		if state == shown {
+			return
+		}
+		shown = state
+		c.stats.Set(breaker.StateGauge, uint64(shown))
+	}
+}
+
+// stateIn is the state of a record; closed where there is none.
+func stateIn(store *sharedData) breaker.State {
+	var r breaker.Record
+	value, _ := store.Load()
+	if r.UnmarshalBinary(value) != nil {
+		return breaker.Closed
+	}
+	return r.State
+}
+
+// readMode learns of the mode that is in force.
+func (c *cluster) readMode() {
+	value, _ := c.inForceStore().Load()
+	c.stats.mode = decodeInForce(value).mode
+}
+
+// hide lets the gauges of a removed plugin read 0.
+func (c *cluster) hide() {
+	c.stats.mode = breaker.Enforce
+	c.stats.Set(modeGauge, 0)
+	c.stats.Set(breaker.StateGauge, 0)
+}
+
+func (p *plugin) showAll() {
+	for _, c := range p.clusters {
+		c.show()
+	}
+}
+
+// meetsPerTick is how many clusters a plugin looks at in one tick when it is new.
+const meetsPerTick = 100
+
+// meet lets a new plugin find the breakers that there are, without waiting for a request: the gauges of one that is open, or that is
+// not to work, are shown at once.
+func (p *plugin) meet() {
+	for range meetsPerTick {
+		if p.metAll || p.generation == 0 {
+			return
+		}
+		name, version := p.registry.place(p.met).Load()
+		if version == 0 {
+			p.metAll = true
+			return
+		}
+		p.met++
+		own := string(name)
+		if stateIn(&sharedData{"record", p.name, own}) != breaker.Closed || p.config.For(own).Policy.Mode >= breaker.ForceOpen {
+			p.cluster([]byte(own))
+		}
+	}
+}

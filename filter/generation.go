@@ -1,0 +1,237 @@
+//go:build wasip1
+
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+
+	"envoy-circuit-breaker/breaker"
+)
+
+// Configurations of one plugin's name are in an order, by when they were loaded: their generations. One value in shared data has
+// them all, and when a plugin with each was last seen. A plugin that starts has its configuration's generation as long as another
+// plugin with that configuration lives, and else a new one: so a configuration has one however many workers load it, and one that
+// comes back after another is the newest again.
+//
+// An old listener can drain for long beside the new one, and outlive it where a change is taken back at once. So a plugin looks from
+// time to time whether all newer configurations are gone, and takes a new generation then.
+
+// A generation is the place of one configuration in that order.
+type generation struct {
+	hash   uint64
+	number uint32
+	seen   breaker.Time // a plugin with it lived then
+}
+
+const (
+	generationSize = 8 + 4 + 8
+	// maxGenerations bounds the list. Beyond it, the oldest is not known any more.
+	maxGenerations = 16
+	// goneAfter is for how long no plugin with a configuration has been seen, when it counts as gone. Each that lives says so after
+	// stampEvery at the latest.
+	goneAfter  = 4 * time.Second
+	stampEvery = time.Second
+	goneTicks  = int(goneAfter / tick)
+	// lookEvery is how many ticks there are between two looks at the list, and lookSeldom while there is but one configuration.
+	lookEvery, lookSeldom = 10, 30
+)
+
+// generations are in the order of their numbers.
+type generations []generation
+
+// roll is all that the plugins of one name tell each other.
+type roll struct {
+	// calls counts how often somebody has asked whether any of them lives: a plugin is gone, and there was no other of its name that
+	// it knew of. answered is the last such call that has been answered.
+	calls, answered uint32
+	list            generations
+}
+
+func decodeRoll(b []byte) (r roll) {
+	if len(b) < 8 {
+		return r
+	}
+	le := binary.LittleEndian
+	r.calls, r.answered = le.Uint32(b), le.Uint32(b[4:])
+	r.list = decodeGenerations(b[8:])
+	return r
+}
+
+func (r *roll) encode() []byte {
+	le := binary.LittleEndian
+	return append(le.AppendUint32(le.AppendUint32(nil, r.calls), r.answered), r.list.encode()...)
+}
+
+// answer reports whether there was a call to answer.
+func (r *roll) answer() bool {
+	called := r.calls != r.answered
+	r.answered = r.calls
+	return called
+}
+
+func decodeGenerations(b []byte) (list generations) {
+	le := binary.LittleEndian
+	for ; len(b) >= generationSize; b = b[generationSize:] {
+		list = append(list, generation{le.Uint64(b), le.Uint32(b[8:]), breaker.Time(le.Uint64(b[12:]))})
+	}
+	return list
+}
+
+func (list generations) encode() (b []byte) {
+	le := binary.LittleEndian
+	for _, g := range list[max(0, len(list)-maxGenerations):] {
+		b = le.AppendUint64(b, g.hash)
+		b = le.AppendUint32(b, g.number)
+		b = le.AppendUint64(b, uint64(g.seen))
+	}
+	return b
+}
+
+// find returns the index of a configuration, -1 if it is not there.
+func (list generations) find(hash uint64) int {
+	for i := range list {
+		if list[i].hash == hash {
+			return i
+		}
+	}
+	return -1
+}
+
+// renew makes a configuration the newest.
+func (list generations) renew(hash uint64, now breaker.Time) generations {
+	number := uint32(1)
+	if n := len(list); n > 0 {
+		number = list[n-1].number + 1
+	}
+	if i := list.find(hash); i >= 0 {
+		list = append(list[:i], list[i+1:]...)
+	}
+	for i := range list {
+		list[i].seen = now // its plugins may have had no reason to say that they live
+	}
+	return append(list, generation{hash, number, now})
+}
+
+// rollStore is where the roll of a plugin's name is.
+func rollStore(plugin string) *sharedData { return &sharedData{"generations", plugin, ""} }
+
+// changeRoll replaces the roll of a plugin's name by what f makes of it, if f says that it has changed it.
+func changeRoll(plugin string, f func(*roll) bool) error {
+	store := rollStore(plugin)
+	for range 1000 {
+		value, version := store.Load()
+		r := decodeRoll(value)
+		if !f(&r) || store.CompareAndSwap(r.encode(), version) {
+			return nil
+		}
+	}
+	return errors.New("shared data does not take the configuration's generation")
+}
+
+// takeGeneration finds the generation of the plugin's configuration, unless it has one. The first with it says so in the log.
+func (p *plugin) takeGeneration() error {
+	if p.generation != 0 {
+		return nil
+	}
+	now, isNew := clock{}.Now(), false
+	err := changeRoll(p.name, func(r *roll) bool {
+		i, last := r.list.find(p.hash), len(r.list)-1
+		isNew = i < 0 || i < last && r.list[i].isGone(now) && !r.list[last].isGone(now)
+		if isNew {
+			r.list = r.list.renew(p.hash, now)
+			i = len(r.list) - 1
+		}
+		p.generation, p.watch.calls = r.list[i].number, r.calls
+		return r.answer() || isNew
+	})
+	if err != nil {
+		p.generation = 0
+		return err
+	}
+	if isNew {
+		proxywasm.LogInfof("configuration loaded: %s", p.config)
+	}
+	return nil
+}
+
+// isGone is not to be believed where all generations seem to be: then the whole process stood still.
+func (g *generation) isGone(now breaker.Time) bool { return now.Sub(g.seen) >= goneAfter }
+
+// A watch is what a plugin sees of the other configurations, or of the newer ones if there are any. It counts its own ticks: they
+// stand still where the whole process does, and a clock does not.
+type watch struct {
+	wait  int          // ticks until the next look
+	heard breaker.Time // when one of them was last seen to live
+	still int          // ticks since that has changed
+	calls uint32       // the last call of the roll that it has heard
+}
+
+// keepGeneration says now and then that the plugin lives, and takes a new generation if all newer configurations are gone.
+func (p *plugin) keepGeneration(now breaker.Time) {
+	w := &p.watch
+	w.still++
+	if w.wait--; w.wait > 0 || p.generation == 0 {
+		return
+	}
+	w.wait = lookEvery
+	number, calls, isBack := p.generation, w.calls, false
+	err := changeRoll(p.name, func(r *roll) bool {
+		number, calls, isBack = p.generation, r.calls, false
+		changed := r.answer()
+		i, last := r.list.find(p.hash), len(r.list)-1
+		if i < 0 {
+			r.list = append(r.list, generation{p.hash, p.generation, now})
+			slices.SortFunc(r.list, func(a, b generation) int { return int(a.number) - int(b.number) })
+			return true
+		}
+		number = r.list[i].number
+		if last == 0 {
+			w.wait = lookSeldom
+			return changed
+		}
+		heard := breaker.Time(0)
+		for j := range r.list {
+			if j > i || i == last && j < i {
+				heard = max(heard, r.list[j].seen)
+			}
+		}
+		if heard != w.heard {
+			w.heard, w.still = heard, 0
+		}
+		switch {
+		case i < last && w.still >= goneTicks:
+			r.list = r.list.renew(p.hash, now)
+			number, isBack = r.list[last].number, true
+			return true
+		case i == last && w.still >= 2*goneTicks:
+			r.list = r.list[last:]
+			return true
+		}
+		if now.Sub(r.list[i].seen) < stampEvery {
+			return changed
+		}
+		r.list[i].seen = now
+		return true
+	})
+	if err != nil {
+		return // the next look will do
+	}
+	if isBack {
+		proxywasm.LogInfof("configuration is in force again, since all that were loaded after it are gone: %s", p.config)
+	}
+	if number != p.generation {
+		p.generation = number
+		for _, c := range p.clusters {
+			c.renew()
+		}
+	}
+	if calls != w.calls {
+		w.calls = calls
+		p.showAll()
+	}
+}

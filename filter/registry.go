@@ -1,0 +1,126 @@
+//go:build wasip1
+
+package main
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+
+	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/internal/bridge"
+)
+
+// A registry knows which clusters have breakers, under one plugin's name. All workers share it: places in shared data, numbered
+// from 0, each with the name of a cluster. Who finds the first free place writes there, and that is all there is to a claim. So
+// there is one order, no place is lost and no cluster has two. Places come free only when Envoy restarts: it can delete neither
+// stats nor keys of shared data.
+type registry struct {
+	plugin string
+	places map[string]bool // the clusters in those that have been read
+	next   int             // the first that has not
+	gauge  uint32          // the id of the stat "breakers", 0 while it is not defined
+}
+
+func (r *registry) place(i int) *sharedData {
+	return &sharedData{"cluster", r.plugin, strconv.Itoa(i)}
+}
+
+// read learns of the clusters that other workers have added.
+func (r *registry) read() {
+	if r.places == nil {
+		r.places = map[string]bool{}
+	}
+	for {
+		name, version := r.place(r.next).Load()
+		if version == 0 {
+			return
+		}
+		r.places[string(name)] = true
+		r.next++
+	}
+}
+
+// claim reports whether a cluster has a place, or has got one: there are most of them.
+func (r *registry) claim(cluster string, most int) bool {
+	for !r.places[cluster] {
+		r.read()
+		if r.places[cluster] {
+			break
+		}
+		if r.next >= most {
+			return false
+		}
+		next := r.next
+		written := r.place(next).CompareAndSwap([]byte(cluster), 0)
+		if r.read(); !written && r.next == next {
+			return false // shared data takes nothing
+		}
+	}
+	return true
+}
+
+// show sets the gauge, and again if another worker has added clusters meanwhile, or its gauge would be the one that is overwritten.
+func (r *registry) show() {
+	if r.gauge == 0 {
+		r.gauge, _ = bridge.DefineMetric(bridge.Gauge, []byte("circuit_breaker."+r.plugin+".breakers"))
+	}
+	for shown := -1; shown < r.next; r.read() {
+		shown = r.next
+		bridge.RecordMetric(r.gauge, uint64(shown))
+	}
+}
+
+// retry is how long a cluster is left alone that could get no breaker.
+const retry = time.Second
+
+// A failure is why a cluster has no breaker.
+type failure struct {
+	text  string
+	until breaker.Time // when to try again
+}
+
+// addCluster makes the breaker of a cluster that this worker has not met. It returns nil where there is none to be had for now.
+func (p *plugin) addCluster(id []byte) *cluster {
+	now := clock{}.Coarse()
+	if !p.registry.places[string(id)] && now < p.fullUntil || now < p.failed[string(id)].until {
+		return nil
+	}
+	name := string(id)
+	if !p.registry.claim(name, p.config.MaxBreakers) {
+		p.fullUntil = now.Add(retry)
+		p.sayFull(name)
+		return nil
+	}
+	p.registry.show()
+	c, err := newCluster(p, name)
+	if err != nil {
+		if text := err.Error(); text != p.failed[name].text {
+			proxywasm.LogErrorf("cluster %q passes without a breaker: %v", name, err)
+		}
+		if p.failed == nil {
+			p.failed = map[string]failure{}
+		}
+		p.failed[name] = failure{err.Error(), now.Add(retry)}
+		return nil
+	}
+	delete(p.failed, name)
+	p.clusters[name] = c
+	if c.rules.Probe.Path != "" {
+		p.probed = append(p.probed, c)
+	}
+	return c
+}
+
+// sayFull has the first worker that reaches max_breakers say so.
+func (p *plugin) sayFull(name string) {
+	if p.full {
+		return
+	}
+	p.full = true
+	most := p.config.MaxBreakers
+	if (&sharedData{"full", p.name, strconv.Itoa(most)}).CompareAndSwap([]byte(name), 0) {
+		proxywasm.LogWarnf("max_breakers (%d) reached: further clusters, the first of them %q, pass without a breaker", most, name)
+	}
+}
