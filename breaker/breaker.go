@@ -61,7 +61,7 @@ type Config struct {
 // and a Tally, act as one breaker; one may also be used by many goroutines at once.
 //
 // A request asks [Breaker.Acquire] and, when it has ended, tells [Breaker.Done]. While the breaker is closed and healthy
-// that is one read and one addition on the tally.
+// that is two reads and one addition on the tally.
 type Breaker struct {
 	policy   Policy
 	owner    Owner

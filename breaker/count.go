@@ -5,7 +5,8 @@ import "time"
 // onFastPath reports whether a success of that epoch needs no more than to be counted.
 func (b *Breaker) onFastPath(epoch uint64) bool {
 	v := b.view.Load()
-	return v != nil && v.fastPath && v.epoch == epoch && b.clock.Coarse() < v.until && b.verified(Calls)
+	return v != nil && v.fastPath && v.epoch == epoch && b.clock.Coarse() < v.until && b.verified(Calls) &&
+		v.bell == b.tally.Value(Changes) // rule 2
 }
 
 // count counts the outcome of a request that a closed breaker admitted, and opens the breaker if it must. The order is
@@ -31,13 +32,10 @@ const anyEpoch = 0
 
 // ready returns what is known of the record, with the window moved to now if it is of that epoch; nil if nothing is.
 //
-// Before something bad is counted it looks at the bell (rule 2).
+// It looks at the bell, whatever is to be counted (rule 2).
 func (b *Breaker) ready(now Time, bad bool, epoch uint64) *view {
-	v := b.view.Load()
-	if bad || v != nil && v.epoch != epoch { // nor is a good outcome late because the view is old
-		v = b.trusted()
-	}
-	if v != nil && v.bell != 0 && now < v.until && !b.mustMove(v, bad) {
+	v := b.trusted()
+	if v != nil && now < v.until && !b.mustMove(v, bad) {
 		return v
 	}
 	for range tries {

@@ -227,20 +227,9 @@ func (l *ledger) end(i int, o Outcome) {
 		f.permit.kind != trial && f.permit.kind != counted {
 		return
 	}
-	// An outcome of an older epoch. A good one may be taken for one of now by a worker that has not heard of the
-	// transition yet; a bad one may not.
+	// An outcome of an older epoch.
 	if was[Late]++; after != was {
-		was[Late]--
-		was[Calls]++
-		if bad := o.Result == Failure || o.Slow && l.policy.SlowCallDuration > 0; bad || f.permit.kind == trial {
-			l.t.Fatal("an outcome of an older epoch was counted")
-		}
-		if l.policy.ConsecutiveFailures > 0 {
-			was[Streak] = 0
-		}
-		if after != was {
-			l.t.Fatal("an outcome of an older epoch changed the tally")
-		}
+		l.t.Fatalf("an outcome of an older epoch changed the tally: %v, want %v", after, was)
 	}
 	now := l.last
 	before.Window, before.OwnedAt, before.EpochFailures = now.Window, now.OwnedAt, now.EpochFailures

@@ -268,6 +268,18 @@ var plans = []*plan{
 		scripts: []string{"afa", "fffa"},
 	},
 	{
+		name:    "successes from before the trip", // rules 2 and 8
+		policy:  small(streakOf(2)),
+		setup:   "1:aaa 0:aaff +5s 0:as",
+		scripts: []string{"afaf", "ssa"},
+	},
+	{
+		name:    "successes from before the trip, while it closes", // rules 2 and 8
+		policy:  small(streakOf(2)),
+		setup:   "1:aa 0:aaff +5s 0:a",
+		scripts: []string{"saf", "ssa"},
+	},
+	{
 		name:    "failures from before the trip, while it closes",
 		policy:  small(nil),
 		setup:   "1:aaa 0:afaf +5s 0:a",

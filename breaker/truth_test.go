@@ -333,7 +333,7 @@ func (a *actor) checkEnd(r *tracked) {
 	case counted:
 		if calls && !last {
 			next := t.records[i+1]
-			if rung := next.rung > 0 && r.endFrom > i; rung && (r.outcome.bad() || r.startAt >= next.rungAt.Add(maxViewAge)) {
+			if rung := next.rung > 0 && r.endFrom > i; rung {
 				a.fail("%s of an old epoch counted, although the bell had been rung", r.outcome.name())
 			}
 			if r.made && !a.shared {

@@ -159,7 +159,6 @@ func (b *Breaker) swap(s *loaded, next *Record, eff effect, moved *Transition) b
 		b.tally.Set(Waiting, 0)
 	}
 	if eff == loud {
-		b.view.Store(nil)    // a good end does not look at the bell, and must not go by what is over
 		b.tally.Add(Changes) // after the write (rule 1), or the others would read the old record under the new bell
 	}
 	if moved != nil {
