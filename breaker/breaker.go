@@ -193,7 +193,7 @@ func (b *Breaker) FallBack() { b.tally.Add(FellBack) }
 // TryAcquire is Acquire for a caller that may have another use for a request that is not admitted: it says what became
 // of it by [Breaker.Reject] or [Breaker.FallBack].
 func (b *Breaker) TryAcquire() Permit {
-	if v := b.view.Load(); v != nil && v.fastPath && v.bell == b.tally.Value(Changes) {
+	if v := b.view.Load(); v != nil && v.fastPath && b.clock.Coarse() < v.oldAt && v.bell == b.tally.Value(Changes) {
 		return Permit{kind: counted, ticket: ticket{epoch: v.epoch}}
 	}
 	return b.decide()
@@ -209,7 +209,7 @@ func (b *Breaker) decide() Permit {
 	}
 	if v := b.trusted(); v != nil {
 		switch {
-		case v.state == Closed && !v.ramping:
+		case v.state == Closed && !v.ramping && b.clock.Coarse() < v.oldAt:
 			return Permit{kind: counted, ticket: ticket{epoch: v.epoch}}
 		case v.state == Open:
 			if now := b.clock.Now(); now < v.openUntil && now < v.until {

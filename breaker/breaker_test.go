@@ -13,6 +13,8 @@ type world struct {
 	counts     MemoryStore
 	tally      MemoryTally
 	mute       [NumStats]bool // hidden stats: they read zero for ever, though they count
+	added      [NumStats]bool // and not looked at since
+	unseen     [NumStats]bool // hidden, and looked at after it was added to
 	now        Time
 	rnd        uint64
 	generation uint32 // of the next worker
@@ -49,11 +51,18 @@ func (w *world) config(p Policy) Config {
 
 type mutedTally struct{ w *world }
 
-func (m mutedTally) Add(s Stat)            { m.w.tally.Add(s) }
+func (m mutedTally) Add(s Stat) {
+	if !m.w.unseen[s] { // else it is added once more, because it was not seen
+		m.w.tally.Add(s)
+	}
+	m.w.unseen[s], m.w.added[s] = false, true
+}
 func (m mutedTally) Subtract(s Stat)       { m.w.tally.Subtract(s) }
 func (m mutedTally) Set(s Stat, to uint64) { m.w.tally.Set(s, to) }
 func (m mutedTally) Value(s Stat) uint64 {
 	if m.w.mute[s] {
+		m.w.unseen[s] = m.w.added[s] && (s == Calls || s == Failures || s == SlowCalls)
+		m.w.added[s] = false
 		return 0
 	}
 	return m.w.tally.Value(s)
@@ -464,6 +473,65 @@ func TestSlowCallsOfAnotherPolicy(t *testing.T) {
 	}
 	if s := w.record().State; s != Open || w.tally.Value(SlowCalls) != 7 {
 		t.Errorf("%v after ten failures; %d slow calls", s, w.tally.Value(SlowCalls))
+	}
+}
+
+// Counters are set back while the breaker is open, and the bell comes back to where a worker saw it when the breaker was closed.
+// That worker admits no longer than it would have trusted its view.
+// Rule 1.
+func TestBellComesBack(t *testing.T) {
+	for _, ramp := range []time.Duration{0, time.Minute} {
+		p := touchy()
+		p.Ramp = ramp
+		w := newWorld(t)
+		a, b := w.worker(p), w.worker(p)
+		b.Acquire()
+		bell := w.tally.Value(Changes)
+		for w.record().State == Closed {
+			a.Done(a.Acquire(), Outcome{Result: Failure})
+		}
+		w.tally.Set(Changes, bell)
+		w.now = w.now.Add(maxViewAge)
+		for range 10 {
+			if p := b.Acquire(); p.Admitted() {
+				t.Fatalf("admitted by an open breaker: %+v", p)
+			}
+		}
+	}
+}
+
+// A tally that is set back right after some of its additions, before anybody reads it.
+type resetTally struct {
+	*MemoryTally
+	resets map[Stat]int // still to come
+}
+
+func (r *resetTally) Add(s Stat) {
+	r.MemoryTally.Add(s)
+	if r.resets[s] > 0 {
+		r.resets[s]--
+		r.Set(s, 0)
+	}
+}
+
+// Counters that are set back between a worker's first addition and its look at it are not hidden.
+// Rule 14.
+func TestSetBackIsNotHidden(t *testing.T) {
+	p := touchy()
+	p.SlowCallDuration, p.ConsecutiveFailures, p.MinRequests = time.Second, 100, 100
+	for _, s := range []Stat{Calls, Failures, SlowCalls, Streak} {
+		w := newWorld(t)
+		c := w.config(p)
+		c.Tally = &resetTally{&w.tally, map[Stat]int{s: 2}}
+		c.OnHiddenStat = func(s Stat) { t.Errorf("%v is taken for hidden", s) }
+		b, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Done(b.Acquire(), Outcome{Result: Failure, Slow: true})
+		if got := w.tally.Value(s); w.record().StoredTally || got != 1 {
+			t.Errorf("%v = %d; the tally is in the store: %v", s, got, w.record().StoredTally)
+		}
 	}
 }
 

@@ -207,10 +207,8 @@ func (b *Breaker) checkStatCounts(s Stat, now Time) bool {
 			b.counted.Or(1 << s)
 			return true
 		}
-		if s != Streak {
-			break
-		}
-		b.tally.Add(s) // another worker's success may have ended the streak: then this failure came after it
+		// It may have been set back in between, or another worker's success has ended the streak: then this came after it.
+		b.tally.Add(s)
 	}
 	if b.onHidden != nil {
 		b.onHidden(s)

@@ -46,6 +46,12 @@ func reset(stats ...Stat) event {
 		for _, stat := range stats {
 			s.tally[stat] = 0
 		}
+		for _, a := range s.actors {
+			if a.current != nil {
+				a.current.lost = true
+				a.current.saw(5)
+			}
+		}
 	}}
 }
 
@@ -389,6 +395,16 @@ var plans = []*plan{
 		scripts: []string{"fa", "f"},
 		events:  []event{reset(Changes, Calls), reset(Failures)},
 		bound:   3,
+		wiped:   true,
+	},
+	{
+		name:    "the counters are set back as a worker finds out whether they count", // rule 14
+		policy:  small(streakOf(3)),
+		setup:   "0:a 1:a",
+		scripts: []string{"f", "f"},
+		events:  []event{reset(Calls, Failures, Changes)},
+		stored:  true,
+		bound:   2,
 		wiped:   true,
 	},
 	{

@@ -44,6 +44,7 @@ type tracked struct {
 	of       *tracked // what this is left of; nil: it is a whole request
 	emptied  int      // how often a window had been emptied when it began to end
 	released bool
+	lost     bool // counters were set back while it was being counted
 
 	hash uint64 // of all of this that can differ between two runs that come to the same state
 }
@@ -140,7 +141,7 @@ func (b *Breaker) knowledge() uint64 {
 	}
 	h |= uint64(v.state)<<36 | uint64(v.kind)<<40
 	for _, v := range [...]uint64{
-		v.bell, uint64(v.until), v.epoch, uint64(v.openUntil),
+		v.bell, uint64(v.oldAt), uint64(v.until), v.epoch, uint64(v.openUntil),
 		v.base.Calls, v.base.Failures, v.base.SlowCalls, v.next, v.epochFailures,
 	} {
 		h = mix(h, v)
@@ -391,6 +392,9 @@ func (a *actor) added(s Stat) {
 	case Changes:
 		a.ring()
 	case Calls, Late, Neutrals, Rejected, Errors:
+		if r.as[s] > 0 && r.lost {
+			return // it is added again
+		}
 		r.as[s]++
 		r.saw(uint64(s))
 	}
