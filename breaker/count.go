@@ -176,7 +176,7 @@ func (b *Breaker) add(a addition, stored bool, now Time) bool {
 	}
 	for _, s := range added[:n] {
 		if !stored && !b.verified(s) {
-			stored = !b.checkStatCounts(s, now)
+			stored = !b.checkStatCounts(s, a, now)
 		}
 	}
 	if stored {
@@ -200,8 +200,8 @@ func (b *Breaker) endStreak(stored bool) {
 func (b *Breaker) verified(s Stat) bool { return b.counts == nil || b.counted.Load()&(1<<s) != 0 }
 
 // checkStatCounts finds out, right after adding to it, whether a counter counts or is hidden (rule 14). If it does not, the
-// tally of this breaker moves to the store, for all workers.
-func (b *Breaker) checkStatCounts(s Stat, now Time) bool {
+// tally of this breaker moves to the store, for all workers; without the addition, which is made there then.
+func (b *Breaker) checkStatCounts(s Stat, a addition, now Time) bool {
 	for range tries {
 		if b.tally.Value(s) > 0 {
 			b.counted.Or(1 << s)
@@ -214,20 +214,30 @@ func (b *Breaker) checkStatCounts(s Stat, now Time) bool {
 		b.onHidden(s)
 	}
 	for range tries {
+		_, version := b.counts.store.Load() // before the record: nobody adds there until that says so
 		s := b.load(now)
 		if !s.ok || s.StoredTally {
 			break
 		}
 		next := s.Record
 		next.StoredTally = true
-		if s.State == Closed {
-			next.beginWindow(next.Window, now, b.totals(true))
-		}
-		if b.swap(&s, &next, loud, nil) {
+		t, streak := b.seenWithout(a)
+		if b.counts.begin(t, streak, version) && b.swap(&s, &next, loud, nil) {
 			break
 		}
 	}
 	return false
+}
+
+// seenWithout reads what has been counted so far, so that the window's snapshots fit the tally that goes on from there. What is hidden
+// reads as it always did.
+func (b *Breaker) seenWithout(a addition) (t Totals, streak uint64) {
+	without := func(total uint64, is bool) uint64 { return total - min(total, one(is)) }
+	t, streak = b.totals(false), 0
+	if b.policy.ConsecutiveFailures > 0 {
+		streak = without(b.tally.Value(Streak), a.streak)
+	}
+	return Totals{without(t.Calls, a.call), without(t.Failures, a.failure), without(t.SlowCalls, a.slow)}, streak
 }
 
 // judge opens the breaker if it must, after something bad has been counted (rule 4).

@@ -101,14 +101,19 @@ func (s *storedTally) update(change func(*Totals, *uint64)) {
 		value, version := s.store.Load()
 		t, streak := decodeTally(value)
 		change(&t, &streak)
-		var buf [storedTallySize]byte
-		le := binary.LittleEndian
-		b := le.AppendUint64(buf[:0], t.Calls)
-		b = le.AppendUint64(b, t.Failures)
-		b = le.AppendUint64(b, t.SlowCalls)
-		b = le.AppendUint64(b, streak)
-		if s.store.CompareAndSwap(b, version) {
+		if s.begin(t, streak, version) {
 			return
 		}
 	}
+}
+
+// begin writes a tally over the version that was read.
+func (s *storedTally) begin(t Totals, streak uint64, version uint32) bool {
+	var buf [storedTallySize]byte
+	le := binary.LittleEndian
+	b := le.AppendUint64(buf[:0], t.Calls)
+	b = le.AppendUint64(b, t.Failures)
+	b = le.AppendUint64(b, t.SlowCalls)
+	b = le.AppendUint64(b, streak)
+	return s.store.CompareAndSwap(b, version)
 }

@@ -506,6 +506,10 @@ func (s *stage) wrote(is []byte) {
 			t.epochFrom, t.epochTo = t.freshFrom, t.freshTo
 		}
 	}
+	if known && now.StoredTally && !old.StoredTally {
+		t.lossy = true // what others count just then stays in the old tally
+		t.hash = mix(t.hash, 1)
+	}
 	switch {
 	case !known:
 		t.lossy = false
@@ -926,7 +930,7 @@ func (s *stage) checkWaiting() {
 			}
 		}
 	}
-	if got := s.tally[Waiting]; len(s.truth.records) == 1 && got != uint64(n) {
+	if got := s.tally[Waiting]; len(s.truth.records) == 1 && !slices.Contains(s.hidden, Waiting) && got != uint64(n) {
 		s.fail("%d requests still wait, want %d", got, n)
 	}
 }
