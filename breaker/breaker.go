@@ -38,7 +38,7 @@ type ClockFunc func() Time
 func (f ClockFunc) Now() Time    { return f() }
 func (f ClockFunc) Coarse() Time { return f() }
 
-// Config is what a [Breaker] runs on. All is required but Generation, Counts and the two functions that are told.
+// Config is what a [Breaker] runs on. What comes after Rand is optional.
 type Config struct {
 	Policy Policy
 	Store  Store
@@ -48,6 +48,9 @@ type Config struct {
 
 	// Generation orders policies by when they were loaded, among the workers that share a record.
 	Generation uint32
+	// Verdicts is a hash of what the caller judges outcomes by. Policies that differ in it are two: outcomes that were judged
+	// otherwise are in no window of the later one.
+	Verdicts uint64
 	// Counts is a second store, where the tally lives if some of its counters are hidden: they read zero for ever (rule 14).
 	// Without it they are trusted.
 	Counts Store
@@ -85,7 +88,7 @@ func New(c Config) (*Breaker, error) {
 	}
 	b := &Breaker{
 		policy: c.Policy,
-		owner:  Owner{c.Policy.Hash(), c.Generation},
+		owner:  Owner{c.Policy.Hash() ^ c.Verdicts, c.Generation},
 		store:  c.Store, tally: c.Tally, clock: c.Clock, rand: c.Rand, notify: c.OnTransition, onHidden: c.OnHiddenStat,
 	}
 	if c.Counts != nil {

@@ -803,3 +803,35 @@ func TestTotalsHoldStill(t *testing.T) {
 		}
 	}
 }
+
+// A configuration that judges otherwise is another one, though its policy is the same: the window starts afresh.
+// Rule 15.
+func TestOtherVerdicts(t *testing.T) {
+	p := touchy()
+	p.MinRequests = 10
+	w := newWorld(t)
+	load := func(verdicts uint64) *Breaker {
+		c := w.config(p)
+		c.Verdicts = verdicts
+		b, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.generation++
+		return b
+	}
+	for _, verdicts := range []uint64{1, 2, 3} {
+		b := load(verdicts)
+		for range 9 {
+			b.Done(b.Acquire(), Outcome{Result: Failure})
+		}
+	}
+	if s := w.record().State; s != Closed {
+		t.Errorf("%v after nine failures by each of three configurations", s)
+	}
+	b := load(3)
+	b.Done(b.Acquire(), Outcome{Result: Failure})
+	if s := w.record().State; s != Open {
+		t.Errorf("%v after ten by the same", s)
+	}
+}

@@ -49,7 +49,7 @@ type lease struct {
 
 // Owner says which policy a record belongs to. A policy loaded later has the higher generation.
 type Owner struct {
-	Policy     uint64 // Policy.Hash
+	Policy     uint64 // Policy.Hash, and Config.Verdicts
 	Generation uint32
 }
 

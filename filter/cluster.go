@@ -59,6 +59,7 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 		Clock:        clock{},
 		Rand:         rand.Uint64,
 		Generation:   p.generation,
+		Verdicts:     c.rules.Verdicts(),
 		OnTransition: c.onTransition,
 		OnHiddenStat: c.onHiddenStat,
 	})
