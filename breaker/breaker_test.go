@@ -763,7 +763,7 @@ func TestTakeOver(t *testing.T) {
 	}
 	for _, tt := range tests {
 		r := p.fresh(tt.owner, long.Add(-tt.silent), Totals{})
-		r.OpenUntil = tt.openUntil
+		r.OpenUntil, r.DueAt = tt.openUntil, tt.openUntil
 		before := r
 		got := p.takeOver(&r, mine, long, Totals{9, 9, 9})
 		if got != tt.want || (got == same) != (r == before) || got != same && r.Owner != mine {

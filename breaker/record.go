@@ -69,6 +69,7 @@ type Record struct {
 	Trips     uint32 // trips in a row, 0 after a long enough closed time
 	OpenedAt  Time
 	OpenUntil Time
+	DueAt     Time // OpenUntil without what probes have added
 	ClosedAt  Time // when the breaker closed last; meaningful where Trips > 0
 	ProbeAt   Time // open: when the next probe may begin
 

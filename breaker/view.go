@@ -124,7 +124,10 @@ func (b *Breaker) resume(s *loaded, now Time) {
 func (b *Breaker) remember(r *Record, bell uint64, now Time) *view {
 	v := &view{
 		bell: bell, oldAt: now.Add(maxViewAge), until: now.Add(maxViewAge),
-		state: r.State, epoch: r.Epoch, openUntil: r.OpenUntil, probeAt: r.ProbeAt, ramping: b.policy.ramping(r, now), stored: r.StoredTally,
+		state: r.State, epoch: r.Epoch, openUntil: b.policy.openUntil(r), probeAt: r.ProbeAt, ramping: b.policy.ramping(r, now), stored: r.StoredTally,
+	}
+	if r.State == Open && b.policy.ProbeInterval > 0 {
+		v.until = min(v.until, now.Add(b.policy.ProbeInterval)) // probes do not ring
 	}
 	if r.State == Closed {
 		w := &r.Window
