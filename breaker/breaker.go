@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -51,7 +52,9 @@ type Config struct {
 	// Verdicts is a hash of what the caller judges outcomes by. Policies that differ in it are two: outcomes that were judged
 	// otherwise are in no window of the later one.
 	Verdicts uint64
-	// Counts is a second store, where the tally lives if some of its counters are hidden: they read zero for ever (rule 14).
+	// Streaks is a second store, required where ConsecutiveFailures is on: it holds the failures in a row.
+	Streaks Store
+	// Counts is a third store, where the tally lives if some of its counters are hidden: they read zero for ever (rule 14).
 	// Without it they are trusted.
 	Counts Store
 	// OnTransition is told of each transition by the one worker that made it.
@@ -71,6 +74,7 @@ type Breaker struct {
 	store    Store
 	tally    Tally
 	counts   *storedTally
+	streaks  Store
 	clock    Clock
 	rand     func() uint64
 	notify   func(Transition)
@@ -79,17 +83,21 @@ type Breaker struct {
 	view       atomic.Pointer[view]
 	counted    atomic.Uint32 // bit s: the counter s has been seen to count
 	bellHidden atomic.Bool   // the bell is hidden
+	rowShown   atomic.Bool   // the gauge may show a row of failures
 }
 
-// New returns a breaker, or a [*PolicyError].
+// New returns a breaker, or a [*PolicyError], or an error where Streaks is missing.
 func New(c Config) (*Breaker, error) {
 	if err := c.Policy.Validate(); err != nil {
 		return nil, err
 	}
+	if c.Policy.ConsecutiveFailures > 0 && c.Streaks == nil {
+		return nil, errors.New("consecutive_failures needs Config.Streaks")
+	}
 	b := &Breaker{
 		policy: c.Policy,
 		owner:  Owner{c.Policy.Hash() ^ c.Verdicts, c.Generation},
-		store:  c.Store, tally: c.Tally, clock: c.Clock, rand: c.Rand, notify: c.OnTransition, onHidden: c.OnHiddenStat,
+		store:  c.Store, streaks: c.Streaks, tally: c.Tally, clock: c.Clock, rand: c.Rand, notify: c.OnTransition, onHidden: c.OnHiddenStat,
 	}
 	if c.Counts != nil {
 		b.counts = &storedTally{c.Counts}
@@ -274,7 +282,8 @@ func (b *Breaker) Done(p Permit, o Outcome) {
 	if p.kind == counted && o == (Outcome{}) && b.onFastPath(p.epoch) {
 		b.tally.Add(Calls)
 		if b.policy.ConsecutiveFailures > 0 {
-			b.tally.Set(Streak, 0)
+			b.tally.Add(Successes)
+			b.showRowEnded()
 		}
 		return
 	}

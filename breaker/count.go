@@ -6,6 +6,7 @@ import "time"
 func (b *Breaker) onFastPath(epoch uint64) bool {
 	v := b.view.Load()
 	return v != nil && v.fastPath && v.epoch == epoch && b.clock.Coarse() < v.until && b.verified(Calls) &&
+		(b.policy.ConsecutiveFailures == 0 || b.verified(Successes)) &&
 		v.bell == b.tally.Value(Changes) // rule 2
 }
 
@@ -20,9 +21,9 @@ func (b *Breaker) count(p Permit, o Outcome) {
 	case v.epoch != p.epoch:
 		b.tally.Add(Late)
 	default:
-		stored := b.add(b.whole(o), v.stored, now)
+		stored, streak := b.add(b.whole(o), v.epoch, v.stored, now)
 		if o.bad() {
-			b.judge(v, o.RetryAfter, stored, now)
+			b.judge(v, o.RetryAfter, stored, streak, now)
 		}
 	}
 }
@@ -93,12 +94,12 @@ func (b *Breaker) countWaiting(p Permit) Permit {
 		return p // its end will be late
 	}
 	before := b.calls(v.stored)
-	stored := b.add(addition{call: true, slow: true}, v.stored, now)
+	stored, _ := b.add(addition{call: true, slow: true}, v.epoch, v.stored, now)
 	if stored != v.stored {
 		before = b.calls(stored) - 1 // the tally has just moved to the store
 	}
 	b.tally.Add(Waiting)
-	b.judge(v, 0, stored, now)
+	b.judge(v, 0, stored, 0, now)
 	p.kind, p.lease = waiting, uint32(before)
 	return p
 }
@@ -116,12 +117,13 @@ func (b *Breaker) countRest(p Permit, o Outcome) {
 		b.tally.Subtract(Waiting)
 	}
 	inWindow := int32(p.lease-uint32(v.base.Calls)) >= 0
+	rows := b.policy.ConsecutiveFailures > 0
 	switch {
 	case failed && inWindow:
-		stored := b.add(addition{failure: true, streak: b.policy.ConsecutiveFailures > 0}, v.stored, now)
-		b.judge(v, o.RetryAfter, stored, now)
+		stored, streak := b.add(addition{failure: true, streak: rows}, v.epoch, v.stored, now)
+		b.judge(v, o.RetryAfter, stored, streak, now)
 	case o.Result == Success:
-		b.endStreak(v.stored)
+		b.add(addition{ended: rows}, v.epoch, v.stored, now)
 	}
 }
 
@@ -154,46 +156,37 @@ func (b *Breaker) whole(o Outcome) addition {
 	return addition{call: true, failure: failed, slow: o.Slow, streak: rows && failed, ended: rows && !failed}
 }
 
-// add adds to the tally, in the order of rule 3, and reports whether the tally is the stored one.
-func (b *Breaker) add(a addition, stored bool, now Time) bool {
+// add adds to the tally, in the order of rule 3. It reports whether the tally is the stored one, and how many failures in a row
+// this one makes, or 0.
+func (b *Breaker) add(a addition, epoch uint64, was bool, now Time) (stored bool, streak uint64) {
+	stored = was
 	var added [4]Stat
 	n := 0
 	for _, x := range [...]struct {
 		is bool
 		s  Stat
-	}{{a.call, Calls}, {a.failure, Failures}, {a.slow, SlowCalls}, {a.streak, Streak}} {
+	}{{a.call, Calls}, {a.failure, Failures}, {a.slow, SlowCalls}, {a.ended, Successes}} {
 		if x.is {
 			b.tally.Add(x.s)
 			added[n] = x.s
 			n++
 		}
 	}
-	if a.ended {
-		b.tally.Set(Streak, 0)
-	}
-	if b.counts == nil {
-		return false
-	}
 	for _, s := range added[:n] {
 		if !stored && !b.verified(s) {
 			stored = !b.checkStatCounts(s, a, now)
 		}
 	}
-	if stored {
+	if stored = stored && b.counts != nil; stored {
 		b.counts.add(a)
 	}
-	return stored
-}
-
-// endStreak ends the row of failures.
-func (b *Breaker) endStreak(stored bool) {
-	if b.policy.ConsecutiveFailures == 0 {
-		return
+	switch {
+	case a.ended:
+		b.showRowEnded()
+	case a.streak:
+		streak = b.countStreak(epoch, stored)
 	}
-	b.tally.Set(Streak, 0)
-	if stored && b.counts != nil {
-		b.counts.endStreak()
-	}
+	return stored, streak
 }
 
 // verified reports whether a counter is known to count.
@@ -207,7 +200,7 @@ func (b *Breaker) checkStatCounts(s Stat, a addition, now Time) bool {
 			b.counted.Or(1 << s)
 			return true
 		}
-		// It may have been set back in between, or another worker's success has ended the streak: then this came after it.
+		// It may have been set back in between.
 		b.tally.Add(s)
 	}
 	if b.onHidden != nil {
@@ -221,8 +214,8 @@ func (b *Breaker) checkStatCounts(s Stat, a addition, now Time) bool {
 		}
 		next := s.Record
 		next.StoredTally = true
-		t, streak := b.seenWithout(a)
-		if b.counts.begin(t, streak, version) && b.swap(&s, &next, loud, nil) {
+		t, good := b.seenWithout(a)
+		if b.counts.begin(t, good, version) && b.swap(&s, &next, loud, nil) {
 			break
 		}
 	}
@@ -231,19 +224,20 @@ func (b *Breaker) checkStatCounts(s Stat, a addition, now Time) bool {
 
 // seenWithout reads what has been counted so far, so that the window's snapshots fit the tally that goes on from there. What is hidden
 // reads as it always did.
-func (b *Breaker) seenWithout(a addition) (t Totals, streak uint64) {
+func (b *Breaker) seenWithout(a addition) (t Totals, good uint64) {
 	without := func(total uint64, is bool) uint64 { return total - min(total, one(is)) }
-	t, streak = b.totals(false), 0
+	t = b.totals(false)
 	if b.policy.ConsecutiveFailures > 0 {
-		streak = without(b.tally.Value(Streak), a.streak)
+		good = without(b.tally.Value(Successes), a.ended)
 	}
-	return Totals{without(t.Calls, a.call), without(t.Failures, a.failure), without(t.SlowCalls, a.slow)}, streak
+	return Totals{without(t.Calls, a.call), without(t.Failures, a.failure), without(t.SlowCalls, a.slow)}, good
 }
 
-// judge opens the breaker if it must, after something bad has been counted (rule 4).
-func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, now Time) {
+// judge opens the breaker if it must, after something bad has been counted (rule 4). streak is how many failures in a row it was the
+// last of.
+func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, streak uint64, now Time) {
 	if !stored && v.kind == TimeWindow {
-		t, streak := b.failuresFirst(false)
+		t := b.failuresFirst(false)
 		in, ok := t.since(v.base)
 		// Past the view's time another worker may have moved the window, and judged it before this was counted.
 		if _, trips := b.policy.judge(in, t.Failures-v.epochFailures, streak); ok && !trips && b.clock.Now() < v.until {
@@ -256,7 +250,7 @@ func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, now Time
 		if !s.ok || s.Epoch != v.epoch {
 			return // opened by another worker
 		}
-		t, streak := b.failuresFirst(s.StoredTally)
+		t := b.failuresFirst(s.StoredTally)
 		in, ok := s.Window.count(t)
 		why, trips := b.policy.judge(in, t.Failures-s.EpochFailures, streak)
 		next := s.Record
@@ -282,17 +276,15 @@ func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, now Time
 }
 
 // failuresFirst reads the totals for judging: failures first and calls last (rule 3).
-func (b *Breaker) failuresFirst(stored bool) (t Totals, streak uint64) {
+func (b *Breaker) failuresFirst(stored bool) (t Totals) {
 	if stored && b.counts != nil {
-		return b.counts.read()
+		t, _ = b.counts.read()
+		return t
 	}
 	t.Failures = b.tally.Value(Failures)
 	t.SlowCalls = b.tally.Value(SlowCalls) // even where it is off: the window's base has those of another policy
-	if b.policy.ConsecutiveFailures > 0 {
-		streak = b.tally.Value(Streak)
-	}
 	t.Calls = b.tally.Value(Calls)
-	return t, streak
+	return t
 }
 
 // totals reads the totals for a snapshot: again until they hold still (rule 3), or a failure could be in the snapshot and its

@@ -439,8 +439,12 @@ func (s *transcript) print() {
 			line += "; the window does not fit the counters"
 		}
 		if b.policy.ConsecutiveFailures > 0 {
-			_, streak := b.failuresFirst(r.StoredTally)
-			line += fmt.Sprintf("; failures in a row: %d", streak)
+			value, _ := b.streaks.Load()
+			streak := decodeStreak(value)
+			if streak.epoch != r.Epoch || streak.good != b.goodEnds(r.StoredTally) {
+				streak.failures = 0
+			}
+			line += fmt.Sprintf("; failures in a row: %d", streak.failures)
 		}
 		if n := b.stillWaiting(); n > 0 {
 			line += fmt.Sprintf("; still waiting: %d", n)

@@ -82,7 +82,7 @@ type truth struct {
 
 // A witness is what a worker has looked at, and when.
 type witness struct {
-	readCalls, readFailures, readStreak, readAny int // steps
+	readCalls, readFailures, readGood, readStreak, readAny int // steps
 	attempts                                     int // to read all of the tally, without doing anything else
 	wroteRecord                                  bool
 	wroteEpoch                                   uint64
@@ -125,6 +125,9 @@ func (b *Breaker) knowledge() uint64 {
 	h := uint64(b.counted.Load())
 	if b.bellHidden.Load() {
 		h |= 1 << 32
+	}
+	if b.rowShown.Load() {
+		h |= 1 << 31
 	}
 	v := b.view.Load()
 	if v == nil {
@@ -389,6 +392,9 @@ func (t *truth) find(epoch uint64) int {
 func (a *actor) added(s Stat) {
 	r := a.current
 	switch s {
+	case Streak:
+		a.readStreak = a.readGood // what a worker adds to is the streak of then
+		a.saw(a.truth.doneKey)
 	case Changes:
 		a.ring()
 	case Calls, Late, Neutrals, Rejected, Errors:
@@ -398,16 +404,13 @@ func (a *actor) added(s Stat) {
 		r.as[s]++
 		r.saw(uint64(s))
 	}
-	if r == nil || !r.ending || r.done > 0 || s != Calls && s != Failures && s != SlowCalls && s != Streak {
+	if r == nil || !r.ending || r.done > 0 || s != Calls && s != Failures && s != SlowCalls && s != Streak && s != Successes {
 		return
 	}
 	if r.begun == 0 {
-		if s == Streak && r.of == nil {
-			return // of a transition, before a trial is counted
-		}
 		r.begun = a.step
 		a.truth.begunKey ^= r.id
-		if a.visible[Streak] {
+		if a.visible[Successes] {
 			r.saw(a.truth.doneKey)
 		}
 	}
@@ -421,7 +424,7 @@ func (a *actor) counted(r *tracked) {
 	r.done, r.doneAt = a.step, a.now
 	a.truth.doneKey ^= r.id
 	r.saw(uint64(a.now))
-	if r.outcome.bad() || a.visible[Streak] {
+	if r.outcome.bad() || a.visible[Successes] {
 		r.saw(a.truth.doneKey)
 	}
 }
@@ -436,9 +439,10 @@ func (a *actor) read(s Stat) {
 	case Failures:
 		a.readFailures = a.step
 		a.saw(a.truth.doneKey)
-	case Streak:
-		a.readStreak = a.step
+	case Successes:
+		a.readGood = a.step
 		a.saw(a.truth.doneKey)
+		return
 	case SlowCalls:
 	default:
 		return
@@ -448,7 +452,7 @@ func (a *actor) read(s Stat) {
 
 // readCounts is told of all readings of the tally in the store.
 func (a *actor) readCounts() {
-	a.readCalls, a.readFailures, a.readStreak, a.readAny = a.step, a.step, a.step, a.step
+	a.readCalls, a.readFailures, a.readGood, a.readAny = a.step, a.step, a.step, a.step
 	a.saw(mix(a.truth.begunKey, a.truth.doneKey))
 }
 

@@ -143,6 +143,7 @@ func (b *Breaker) remember(r *Record, bell uint64, now Time) *view {
 	}
 	v.fastPath = v.state == Closed && !v.ramping && !v.stored && !v.watched && bell != 0 && b.policy.Mode <= Shadow
 	b.view.Store(v)
+	b.rowShown.Store(true) // by another worker, perhaps
 	return v
 }
 
@@ -154,12 +155,8 @@ func (b *Breaker) swap(s *loaded, next *Record, eff effect, moved *Transition) b
 	if !b.write(next, s.version) {
 		return false
 	}
-	// Rule 7. Where it closes, the last good trial has ended the streak; now others may already count in the new epoch.
 	if moved != nil && moved.To == Open {
 		b.tally.Set(Streak, 0)
-		if next.StoredTally && b.counts != nil {
-			b.counts.endStreak()
-		}
 	}
 	if moved != nil && moved.To != Closed { // half-open too: somebody may have been counting a call as the breaker opened
 		b.tally.Set(Waiting, 0)

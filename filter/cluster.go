@@ -21,6 +21,7 @@ type cluster struct {
 	breaker *breaker.Breaker
 	record  sharedData
 	counts  sharedData
+	streaks sharedData
 	stats   stats
 	queue   *queue       // nil where slow calls are off
 	reply   *reply.Reply // the last one, which serves until its retry-after changes
@@ -38,7 +39,8 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 	rules := p.config.For(name)
 	c := &cluster{
 		plugin: p, name: name, rules: rules, queue: p.queueOf(rules.Policy.SlowCallDuration),
-		record: sharedData{"record", p.name, name}, counts: sharedData{"counts", p.name, name}, stats: stats{plugin: p.name, cluster: name},
+		record: sharedData{"record", p.name, name}, counts: sharedData{"counts", p.name, name},
+		streaks: sharedData{"streak", p.name, name}, stats: stats{plugin: p.name, cluster: name},
 	}
 	// A cluster's first worker makes Envoy show all of its stats, at zero.
 	shown := breaker.Calls + 1
@@ -55,6 +57,7 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 		Policy:       c.rules.Policy,
 		Store:        &c.record,
 		Counts:       &c.counts,
+		Streaks:      &c.streaks,
 		Tally:        &c.stats,
 		Clock:        clock{},
 		Rand:         rand.Uint64,

@@ -90,7 +90,7 @@ func TestCorruptRecord(t *testing.T) {
 
 // A stats_matcher that hides any of the stats that the breaker counts by does not blind it.
 func TestHiddenStats(t *testing.T) {
-	counted := []breaker.Stat{breaker.Calls, breaker.Failures, breaker.SlowCalls, breaker.Streak, breaker.Changes}
+	counted := []breaker.Stat{breaker.Calls, breaker.Failures, breaker.SlowCalls, breaker.Successes, breaker.Changes}
 	hiddens := []string{"."} // all
 	for _, s := range counted {
 		hiddens = append(hiddens, "."+s.String())
