@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -38,7 +39,7 @@ type ClockFunc func() Time
 func (f ClockFunc) Now() Time    { return f() }
 func (f ClockFunc) Coarse() Time { return f() }
 
-// Config is what a [Breaker] runs on. All is required but Generation, Counts and the two functions that are told.
+// Config is what a [Breaker] runs on. What comes after Rand is optional.
 type Config struct {
 	Policy Policy
 	Store  Store
@@ -48,7 +49,12 @@ type Config struct {
 
 	// Generation orders policies by when they were loaded, among the workers that share a record.
 	Generation uint32
-	// Counts is a second store, where the tally lives if some of its counters are hidden: they read zero for ever (rule 14).
+	// Verdicts is a hash of what the caller judges outcomes by. Policies that differ in it are two: outcomes that were judged
+	// otherwise are in no window of the later one.
+	Verdicts uint64
+	// Streaks is a second store, required where ConsecutiveFailures is on: it holds the failures in a row.
+	Streaks Store
+	// Counts is a third store, where the tally lives if some of its counters are hidden: they read zero for ever (rule 14).
 	// Without it they are trusted.
 	Counts Store
 	// OnTransition is told of each transition by the one worker that made it.
@@ -61,13 +67,14 @@ type Config struct {
 // and a Tally, act as one breaker; one may also be used by many goroutines at once.
 //
 // A request asks [Breaker.Acquire] and, when it has ended, tells [Breaker.Done]. While the breaker is closed and healthy
-// that is one read and one addition on the tally.
+// that is two reads and one addition on the tally.
 type Breaker struct {
 	policy   Policy
 	owner    Owner
 	store    Store
 	tally    Tally
 	counts   *storedTally
+	streaks  Store
 	clock    Clock
 	rand     func() uint64
 	notify   func(Transition)
@@ -76,17 +83,21 @@ type Breaker struct {
 	view       atomic.Pointer[view]
 	counted    atomic.Uint32 // bit s: the counter s has been seen to count
 	bellHidden atomic.Bool   // the bell is hidden
+	rowShown   atomic.Bool   // the gauge may show a row of failures
 }
 
-// New returns a breaker, or a [*PolicyError].
+// New returns a breaker, or a [*PolicyError], or an error where Streaks is missing.
 func New(c Config) (*Breaker, error) {
 	if err := c.Policy.Validate(); err != nil {
 		return nil, err
 	}
+	if c.Policy.ConsecutiveFailures > 0 && c.Streaks == nil {
+		return nil, errors.New("consecutive_failures needs Config.Streaks")
+	}
 	b := &Breaker{
 		policy: c.Policy,
-		owner:  Owner{c.Policy.Hash(), c.Generation},
-		store:  c.Store, tally: c.Tally, clock: c.Clock, rand: c.Rand, notify: c.OnTransition, onHidden: c.OnHiddenStat,
+		owner:  Owner{c.Policy.Hash() ^ c.Verdicts, c.Generation},
+		store:  c.Store, streaks: c.Streaks, tally: c.Tally, clock: c.Clock, rand: c.Rand, notify: c.OnTransition, onHidden: c.OnHiddenStat,
 	}
 	if c.Counts != nil {
 		b.counts = &storedTally{c.Counts}
@@ -193,7 +204,7 @@ func (b *Breaker) FallBack() { b.tally.Add(FellBack) }
 // TryAcquire is Acquire for a caller that may have another use for a request that is not admitted: it says what became
 // of it by [Breaker.Reject] or [Breaker.FallBack].
 func (b *Breaker) TryAcquire() Permit {
-	if v := b.view.Load(); v != nil && v.fastPath && v.bell == b.tally.Value(Changes) {
+	if v := b.view.Load(); v != nil && v.fastPath && b.clock.Coarse() < v.oldAt && v.bell == b.tally.Value(Changes) {
 		return Permit{kind: counted, ticket: ticket{epoch: v.epoch}}
 	}
 	return b.decide()
@@ -209,7 +220,7 @@ func (b *Breaker) decide() Permit {
 	}
 	if v := b.trusted(); v != nil {
 		switch {
-		case v.state == Closed && !v.ramping:
+		case v.state == Closed && !v.ramping && b.clock.Coarse() < v.oldAt:
 			return Permit{kind: counted, ticket: ticket{epoch: v.epoch}}
 		case v.state == Open:
 			if now := b.clock.Now(); now < v.openUntil && now < v.until {
@@ -271,7 +282,8 @@ func (b *Breaker) Done(p Permit, o Outcome) {
 	if p.kind == counted && o == (Outcome{}) && b.onFastPath(p.epoch) {
 		b.tally.Add(Calls)
 		if b.policy.ConsecutiveFailures > 0 {
-			b.tally.Set(Streak, 0)
+			b.tally.Add(Successes)
+			b.showRowEnded()
 		}
 		return
 	}

@@ -11,8 +11,11 @@ type world struct {
 	t          tester
 	store      MemoryStore
 	counts     MemoryStore
+	streaks    MemoryStore
 	tally      MemoryTally
 	mute       [NumStats]bool // hidden stats: they read zero for ever, though they count
+	added      [NumStats]bool // and not looked at since
+	unseen     [NumStats]bool // hidden, and looked at after it was added to
 	now        Time
 	rnd        uint64
 	generation uint32 // of the next worker
@@ -39,7 +42,7 @@ func (w *world) worker(p Policy) *Breaker {
 
 func (w *world) config(p Policy) Config {
 	return Config{
-		Policy: p, Store: &w.store, Counts: &w.counts, Tally: mutedTally{w},
+		Policy: p, Store: &w.store, Counts: &w.counts, Streaks: &w.streaks, Tally: mutedTally{w},
 		Clock:        ClockFunc(func() Time { return w.now }),
 		Rand:         func() uint64 { return w.rnd },
 		Generation:   w.generation,
@@ -49,11 +52,18 @@ func (w *world) config(p Policy) Config {
 
 type mutedTally struct{ w *world }
 
-func (m mutedTally) Add(s Stat)            { m.w.tally.Add(s) }
+func (m mutedTally) Add(s Stat) {
+	if !m.w.unseen[s] { // else it is added once more, because it was not seen
+		m.w.tally.Add(s)
+	}
+	m.w.unseen[s], m.w.added[s] = false, true
+}
 func (m mutedTally) Subtract(s Stat)       { m.w.tally.Subtract(s) }
 func (m mutedTally) Set(s Stat, to uint64) { m.w.tally.Set(s, to) }
 func (m mutedTally) Value(s Stat) uint64 {
 	if m.w.mute[s] {
+		m.w.unseen[s] = m.w.added[s] && (s == Calls || s == Failures || s == SlowCalls || s == Successes)
+		m.w.added[s] = false
 		return 0
 	}
 	return m.w.tally.Value(s)
@@ -356,8 +366,8 @@ func TestWindowTakenForClean(t *testing.T) {
 	if !w.store.CompareAndSwap(value, version+2) {
 		t.Fatal("the window was not moved")
 	}
-	a.add(a.whole(Outcome{Result: Failure}), false, w.now)
-	a.judge(v, 0, false, w.now)
+	a.add(a.whole(Outcome{Result: Failure}), v.epoch, false, w.now)
+	a.judge(v, 0, false, 0, w.now)
 	if r := w.record(); !r.Window.Watched {
 		t.Error("nobody watches the window")
 	}
@@ -448,6 +458,73 @@ func TestStreakGaugeTooHigh(t *testing.T) {
 	}
 }
 
+// In a hot restart the parent's stats are added to the child's, while they share no store. That opens no breaker of the child; it can
+// only end a streak.
+// Rule 7.
+func TestHotRestart(t *testing.T) {
+	p := touchy()
+	p.FailureRate, p.ConsecutiveFailures = 0, 7
+	w := newWorld(t)
+	b := w.worker(p)
+	b.Acquire()
+	fail := func(n int) {
+		for range n {
+			b.Done(b.Acquire(), Outcome{Result: Failure})
+		}
+	}
+	fail(6)
+	b.Done(b.Acquire(), Outcome{})
+	for range 6 { // the parent's
+		w.tally.Add(Calls)
+		w.tally.Add(Failures)
+	}
+	w.tally.Set(Streak, 6)
+	fail(1)
+	if s := w.record().State; s != Closed {
+		t.Fatalf("%v after the child's first failure", s)
+	}
+	fail(5)
+	w.tally.Add(Successes) // the parent's
+	fail(6)
+	if s := w.record().State; s != Closed {
+		t.Fatalf("%v, though a success has come in between", s)
+	}
+	fail(1)
+	if s := w.record().State; s != Open {
+		t.Fatalf("%v after seven failures", s)
+	}
+}
+
+// The gauge shows a streak, whoever had its last failure, and that it has ended.
+func TestStreakGauge(t *testing.T) {
+	p := touchy()
+	p.FailureRate, p.ConsecutiveFailures = 0, 10
+	w := newWorld(t)
+	a, b := w.worker(p), w.worker(p)
+	a.Done(a.Acquire(), Outcome{})
+	for i := range 4 {
+		b.Done(b.Acquire(), Outcome{Result: Failure})
+		if n := w.tally.Value(Streak); n != uint64(i+1) {
+			t.Errorf("%d in a row, want %d", n, i+1)
+		}
+	}
+	w.now = w.now.Add(maxViewAge)
+	a.Done(a.Acquire(), Outcome{})
+	if n := w.tally.Value(Streak); n != 0 {
+		t.Errorf("%d in a row after a success", n)
+	}
+	b.Done(b.Acquire(), Outcome{Result: Failure})
+	b.Done(b.Acquire(), Outcome{})
+	if n := w.tally.Value(Streak); n != 0 {
+		t.Errorf("%d in a row after a success", n)
+	}
+	c := w.config(p)
+	c.Streaks = nil
+	if _, err := New(c); err == nil {
+		t.Error("a breaker that counts failures in a row has no store for them")
+	}
+}
+
 // Slow calls of a policy that minded them do not upset one that does not.
 func TestSlowCallsOfAnotherPolicy(t *testing.T) {
 	p := touchy()
@@ -464,6 +541,65 @@ func TestSlowCallsOfAnotherPolicy(t *testing.T) {
 	}
 	if s := w.record().State; s != Open || w.tally.Value(SlowCalls) != 7 {
 		t.Errorf("%v after ten failures; %d slow calls", s, w.tally.Value(SlowCalls))
+	}
+}
+
+// Counters are set back while the breaker is open, and the bell comes back to where a worker saw it when the breaker was closed.
+// That worker admits no longer than it would have trusted its view.
+// Rule 1.
+func TestBellComesBack(t *testing.T) {
+	for _, ramp := range []time.Duration{0, time.Minute} {
+		p := touchy()
+		p.Ramp = ramp
+		w := newWorld(t)
+		a, b := w.worker(p), w.worker(p)
+		b.Acquire()
+		bell := w.tally.Value(Changes)
+		for w.record().State == Closed {
+			a.Done(a.Acquire(), Outcome{Result: Failure})
+		}
+		w.tally.Set(Changes, bell)
+		w.now = w.now.Add(maxViewAge)
+		for range 10 {
+			if p := b.Acquire(); p.Admitted() {
+				t.Fatalf("admitted by an open breaker: %+v", p)
+			}
+		}
+	}
+}
+
+// A tally that is set back right after some of its additions, before anybody reads it.
+type resetTally struct {
+	*MemoryTally
+	resets map[Stat]int // still to come
+}
+
+func (r *resetTally) Add(s Stat) {
+	r.MemoryTally.Add(s)
+	if r.resets[s] > 0 {
+		r.resets[s]--
+		r.Set(s, 0)
+	}
+}
+
+// Counters that are set back between a worker's first addition and its look at it are not hidden.
+// Rule 14.
+func TestSetBackIsNotHidden(t *testing.T) {
+	p := touchy()
+	p.SlowCallDuration, p.ConsecutiveFailures, p.MinRequests = time.Second, 100, 100
+	for _, s := range []Stat{Calls, Failures, SlowCalls} {
+		w := newWorld(t)
+		c := w.config(p)
+		c.Tally = &resetTally{&w.tally, map[Stat]int{s: 2}}
+		c.OnHiddenStat = func(s Stat) { t.Errorf("%v is taken for hidden", s) }
+		b, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Done(b.Acquire(), Outcome{Result: Failure, Slow: true})
+		if got := w.tally.Value(s); w.record().StoredTally || got != 1 {
+			t.Errorf("%v = %d; the tally is in the store: %v", s, got, w.record().StoredTally)
+		}
 	}
 }
 
@@ -593,29 +729,28 @@ func TestStoredTally(t *testing.T) {
 	store := new(roughStore)
 	tally := storedTally{store}
 	store.CompareAndSwap([]byte("nonsense"), 0)
-	if totals, streak := tally.read(); totals != (Totals{}) || streak != 0 {
-		t.Errorf("nonsense reads %v, %d", totals, streak)
+	if totals, good := tally.read(); totals != (Totals{}) || good != 0 {
+		t.Errorf("nonsense reads %v, %d", totals, good)
 	}
 	store.refuse = 3
 	for _, a := range []addition{{call: true, ended: true}, {call: true, failure: true, streak: true},
 		{call: true, failure: true, slow: true, streak: true}} {
 		tally.add(a)
 	}
-	if totals, streak := tally.read(); totals != (Totals{3, 2, 1}) || streak != 2 {
-		t.Errorf("got %v, %d", totals, streak)
+	if totals, good := tally.read(); totals != (Totals{3, 2, 1}) || good != 1 {
+		t.Errorf("got %v, %d", totals, good)
 	}
 	tally.add(addition{call: true, slow: true}) // counted while it still waits
-	if totals, streak := tally.read(); totals != (Totals{4, 2, 2}) || streak != 2 {
-		t.Errorf("got %v, %d", totals, streak)
+	if totals, good := tally.read(); totals != (Totals{4, 2, 2}) || good != 1 {
+		t.Errorf("got %v, %d", totals, good)
 	}
 	tally.add(addition{ended: true})
-	if totals, streak := tally.read(); totals != (Totals{4, 2, 2}) || streak != 0 {
-		t.Errorf("got %v, %d", totals, streak)
+	if totals, good := tally.read(); totals != (Totals{4, 2, 2}) || good != 2 {
+		t.Errorf("got %v, %d", totals, good)
 	}
 	tally.add(addition{call: true, failure: true, streak: true})
-	tally.endStreak()
-	if totals, streak := tally.read(); totals != (Totals{5, 3, 2}) || streak != 0 {
-		t.Errorf("got %v, %d", totals, streak)
+	if totals, good := tally.read(); totals != (Totals{5, 3, 2}) || good != 2 {
+		t.Errorf("got %v, %d", totals, good)
 	}
 }
 
@@ -695,7 +830,7 @@ func TestTakeOver(t *testing.T) {
 	}
 	for _, tt := range tests {
 		r := p.fresh(tt.owner, long.Add(-tt.silent), Totals{})
-		r.OpenUntil = tt.openUntil
+		r.OpenUntil, r.DueAt = tt.openUntil, tt.openUntil
 		before := r
 		got := p.takeOver(&r, mine, long, Totals{9, 9, 9})
 		if got != tt.want || (got == same) != (r == before) || got != same && r.Owner != mine {
@@ -733,5 +868,37 @@ func TestTotalsHoldStill(t *testing.T) {
 		if got := b.totals(false); (got.Calls == got.Failures && got.Calls == tally.MemoryTally.Value(Calls)) != steady {
 			t.Errorf("%d restless reads: %+v", reads, got)
 		}
+	}
+}
+
+// A configuration that judges otherwise is another one, though its policy is the same: the window starts afresh.
+// Rule 15.
+func TestOtherVerdicts(t *testing.T) {
+	p := touchy()
+	p.MinRequests = 10
+	w := newWorld(t)
+	load := func(verdicts uint64) *Breaker {
+		c := w.config(p)
+		c.Verdicts = verdicts
+		b, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.generation++
+		return b
+	}
+	for _, verdicts := range []uint64{1, 2, 3} {
+		b := load(verdicts)
+		for range 9 {
+			b.Done(b.Acquire(), Outcome{Result: Failure})
+		}
+	}
+	if s := w.record().State; s != Closed {
+		t.Errorf("%v after nine failures by each of three configurations", s)
+	}
+	b := load(3)
+	b.Done(b.Acquire(), Outcome{Result: Failure})
+	if s := w.record().State; s != Open {
+		t.Errorf("%v after ten by the same", s)
 	}
 }

@@ -10,7 +10,7 @@ import (
 // RecordSize is the size of an encoded record, in bytes.
 const RecordSize = 1 + 1 + 1 + 1 + // version, state, flags, entries
 	8 + 8 + 4 + 8 + // epoch, owner, owned-at
-	4 + 8 + 8 + 8 + 8 + 8 + // trips, opened-at, open-until, closed-at, probe-at, epoch failures
+	4 + 8 + 8 + 8 + 8 + 8 + 8 + // trips, opened-at, open-until, due-at, closed-at, probe-at, epoch failures
 	1 + 8 + // window's kind and size
 	4 + 4 + 4 + // successes, expired, serial
 	entriesSize +
@@ -60,6 +60,7 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 	b = le.AppendUint32(b, r.Trips)
 	b = le.AppendUint64(b, uint64(r.OpenedAt))
 	b = le.AppendUint64(b, uint64(r.OpenUntil))
+	b = le.AppendUint64(b, uint64(r.DueAt))
 	b = le.AppendUint64(b, uint64(r.ClosedAt))
 	b = le.AppendUint64(b, uint64(r.ProbeAt))
 	b = le.AppendUint64(b, r.EpochFailures)
@@ -112,6 +113,7 @@ func (r *Record) UnmarshalBinary(b []byte) error {
 	d.Trips = rd.uint32()
 	d.OpenedAt = Time(rd.uint64())
 	d.OpenUntil = Time(rd.uint64())
+	d.DueAt = Time(rd.uint64())
 	d.ClosedAt = Time(rd.uint64())
 	d.ProbeAt = Time(rd.uint64())
 	d.EpochFailures = rd.uint64()

@@ -5,7 +5,9 @@ import "time"
 // onFastPath reports whether a success of that epoch needs no more than to be counted.
 func (b *Breaker) onFastPath(epoch uint64) bool {
 	v := b.view.Load()
-	return v != nil && v.fastPath && v.epoch == epoch && b.clock.Coarse() < v.until && b.verified(Calls)
+	return v != nil && v.fastPath && v.epoch == epoch && b.clock.Coarse() < v.until && b.verified(Calls) &&
+		(b.policy.ConsecutiveFailures == 0 || b.verified(Successes)) &&
+		v.bell == b.tally.Value(Changes) // rule 2
 }
 
 // count counts the outcome of a request that a closed breaker admitted, and opens the breaker if it must. The order is
@@ -19,9 +21,9 @@ func (b *Breaker) count(p Permit, o Outcome) {
 	case v.epoch != p.epoch:
 		b.tally.Add(Late)
 	default:
-		stored := b.add(b.whole(o), v.stored, now)
+		stored, streak := b.add(b.whole(o), v.epoch, v.stored, now)
 		if o.bad() {
-			b.judge(v, o.RetryAfter, stored, now)
+			b.judge(v, o.RetryAfter, stored, streak, now)
 		}
 	}
 }
@@ -31,13 +33,10 @@ const anyEpoch = 0
 
 // ready returns what is known of the record, with the window moved to now if it is of that epoch; nil if nothing is.
 //
-// Before something bad is counted it looks at the bell (rule 2).
+// It looks at the bell, whatever is to be counted (rule 2).
 func (b *Breaker) ready(now Time, bad bool, epoch uint64) *view {
-	v := b.view.Load()
-	if bad || v != nil && v.epoch != epoch { // nor is a good outcome late because the view is old
-		v = b.trusted()
-	}
-	if v != nil && v.bell != 0 && now < v.until && !b.mustMove(v, bad) {
+	v := b.trusted()
+	if v != nil && now < v.until && !b.mustMove(v, bad) {
 		return v
 	}
 	for range tries {
@@ -95,12 +94,12 @@ func (b *Breaker) countWaiting(p Permit) Permit {
 		return p // its end will be late
 	}
 	before := b.calls(v.stored)
-	stored := b.add(addition{call: true, slow: true}, v.stored, now)
+	stored, _ := b.add(addition{call: true, slow: true}, v.epoch, v.stored, now)
 	if stored != v.stored {
 		before = b.calls(stored) - 1 // the tally has just moved to the store
 	}
 	b.tally.Add(Waiting)
-	b.judge(v, 0, stored, now)
+	b.judge(v, 0, stored, 0, now)
 	p.kind, p.lease = waiting, uint32(before)
 	return p
 }
@@ -118,12 +117,13 @@ func (b *Breaker) countRest(p Permit, o Outcome) {
 		b.tally.Subtract(Waiting)
 	}
 	inWindow := int32(p.lease-uint32(v.base.Calls)) >= 0
+	rows := b.policy.ConsecutiveFailures > 0
 	switch {
 	case failed && inWindow:
-		stored := b.add(addition{failure: true, streak: b.policy.ConsecutiveFailures > 0}, v.stored, now)
-		b.judge(v, o.RetryAfter, stored, now)
+		stored, streak := b.add(addition{failure: true, streak: rows}, v.epoch, v.stored, now)
+		b.judge(v, o.RetryAfter, stored, streak, now)
 	case o.Result == Success:
-		b.endStreak(v.stored)
+		b.add(addition{ended: rows}, v.epoch, v.stored, now)
 	}
 }
 
@@ -156,88 +156,88 @@ func (b *Breaker) whole(o Outcome) addition {
 	return addition{call: true, failure: failed, slow: o.Slow, streak: rows && failed, ended: rows && !failed}
 }
 
-// add adds to the tally, in the order of rule 3, and reports whether the tally is the stored one.
-func (b *Breaker) add(a addition, stored bool, now Time) bool {
+// add adds to the tally, in the order of rule 3. It reports whether the tally is the stored one, and how many failures in a row
+// this one makes, or 0.
+func (b *Breaker) add(a addition, epoch uint64, was bool, now Time) (stored bool, streak uint64) {
+	stored = was
 	var added [4]Stat
 	n := 0
 	for _, x := range [...]struct {
 		is bool
 		s  Stat
-	}{{a.call, Calls}, {a.failure, Failures}, {a.slow, SlowCalls}, {a.streak, Streak}} {
+	}{{a.call, Calls}, {a.failure, Failures}, {a.slow, SlowCalls}, {a.ended, Successes}} {
 		if x.is {
 			b.tally.Add(x.s)
 			added[n] = x.s
 			n++
 		}
 	}
-	if a.ended {
-		b.tally.Set(Streak, 0)
-	}
-	if b.counts == nil {
-		return false
-	}
 	for _, s := range added[:n] {
 		if !stored && !b.verified(s) {
-			stored = !b.checkStatCounts(s, now)
+			stored = !b.checkStatCounts(s, a, now)
 		}
 	}
-	if stored {
+	if stored = stored && b.counts != nil; stored {
 		b.counts.add(a)
 	}
-	return stored
-}
-
-// endStreak ends the row of failures.
-func (b *Breaker) endStreak(stored bool) {
-	if b.policy.ConsecutiveFailures == 0 {
-		return
+	switch {
+	case a.ended:
+		b.showRowEnded()
+	case a.streak:
+		streak = b.countStreak(epoch, stored)
 	}
-	b.tally.Set(Streak, 0)
-	if stored && b.counts != nil {
-		b.counts.endStreak()
-	}
+	return stored, streak
 }
 
 // verified reports whether a counter is known to count.
 func (b *Breaker) verified(s Stat) bool { return b.counts == nil || b.counted.Load()&(1<<s) != 0 }
 
 // checkStatCounts finds out, right after adding to it, whether a counter counts or is hidden (rule 14). If it does not, the
-// tally of this breaker moves to the store, for all workers.
-func (b *Breaker) checkStatCounts(s Stat, now Time) bool {
+// tally of this breaker moves to the store, for all workers; without the addition, which is made there then.
+func (b *Breaker) checkStatCounts(s Stat, a addition, now Time) bool {
 	for range tries {
 		if b.tally.Value(s) > 0 {
 			b.counted.Or(1 << s)
 			return true
 		}
-		if s != Streak {
-			break
-		}
-		b.tally.Add(s) // another worker's success may have ended the streak: then this failure came after it
+		// It may have been set back in between.
+		b.tally.Add(s)
 	}
 	if b.onHidden != nil {
 		b.onHidden(s)
 	}
 	for range tries {
+		_, version := b.counts.store.Load() // before the record: nobody adds there until that says so
 		s := b.load(now)
 		if !s.ok || s.StoredTally {
 			break
 		}
 		next := s.Record
 		next.StoredTally = true
-		if s.State == Closed {
-			next.beginWindow(next.Window, now, b.totals(true))
-		}
-		if b.swap(&s, &next, loud, nil) {
+		t, good := b.seenWithout(a)
+		if b.counts.begin(t, good, version) && b.swap(&s, &next, loud, nil) {
 			break
 		}
 	}
 	return false
 }
 
-// judge opens the breaker if it must, after something bad has been counted (rule 4).
-func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, now Time) {
+// seenWithout reads what has been counted so far, so that the window's snapshots fit the tally that goes on from there. What is hidden
+// reads as it always did.
+func (b *Breaker) seenWithout(a addition) (t Totals, good uint64) {
+	without := func(total uint64, is bool) uint64 { return total - min(total, one(is)) }
+	t = b.totals(false)
+	if b.policy.ConsecutiveFailures > 0 {
+		good = without(b.tally.Value(Successes), a.ended)
+	}
+	return Totals{without(t.Calls, a.call), without(t.Failures, a.failure), without(t.SlowCalls, a.slow)}, good
+}
+
+// judge opens the breaker if it must, after something bad has been counted (rule 4). streak is how many failures in a row it was the
+// last of.
+func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, streak uint64, now Time) {
 	if !stored && v.kind == TimeWindow {
-		t, streak := b.failuresFirst(false)
+		t := b.failuresFirst(false)
 		in, ok := t.since(v.base)
 		// Past the view's time another worker may have moved the window, and judged it before this was counted.
 		if _, trips := b.policy.judge(in, t.Failures-v.epochFailures, streak); ok && !trips && b.clock.Now() < v.until {
@@ -250,7 +250,7 @@ func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, now Time
 		if !s.ok || s.Epoch != v.epoch {
 			return // opened by another worker
 		}
-		t, streak := b.failuresFirst(s.StoredTally)
+		t := b.failuresFirst(s.StoredTally)
 		in, ok := s.Window.count(t)
 		why, trips := b.policy.judge(in, t.Failures-s.EpochFailures, streak)
 		next := s.Record
@@ -276,17 +276,15 @@ func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, now Time
 }
 
 // failuresFirst reads the totals for judging: failures first and calls last (rule 3).
-func (b *Breaker) failuresFirst(stored bool) (t Totals, streak uint64) {
+func (b *Breaker) failuresFirst(stored bool) (t Totals) {
 	if stored && b.counts != nil {
-		return b.counts.read()
+		t, _ = b.counts.read()
+		return t
 	}
 	t.Failures = b.tally.Value(Failures)
 	t.SlowCalls = b.tally.Value(SlowCalls) // even where it is off: the window's base has those of another policy
-	if b.policy.ConsecutiveFailures > 0 {
-		streak = b.tally.Value(Streak)
-	}
 	t.Calls = b.tally.Value(Calls)
-	return t, streak
+	return t
 }
 
 // totals reads the totals for a snapshot: again until they hold still (rule 3), or a failure could be in the snapshot and its

@@ -91,13 +91,22 @@ func (p *Policy) takeOver(r *Record, owner Owner, now Time, t Totals) effect {
 		return quiet
 	}
 	r.Owner, r.OwnedAt = owner, now
-	r.OpenUntil = min(r.OpenUntil, now.Add(p.OpenMaxDuration))
+	r.DueAt = min(r.DueAt, now.Add(p.OpenMaxDuration))
+	r.OpenUntil = min(p.openUntil(r), now.Add(p.OpenMaxDuration))
 	if r.State == Closed {
 		r.beginWindow(p.window(), now, t)
 	} else {
 		r.Window = p.window()
 	}
 	return loud
+}
+
+// openUntil is when an open breaker's time is over under this policy: one that has no probes does not wait for those of another.
+func (p *Policy) openUntil(r *Record) Time {
+	if p.ProbeInterval == 0 {
+		return min(r.OpenUntil, r.DueAt)
+	}
+	return r.OpenUntil
 }
 
 // verdict is what the machine says of a request.
@@ -116,8 +125,8 @@ func (p *Policy) admit(r *Record, now Time, rnd uint64) (verdict, effect) {
 	case Closed:
 		return verdict{admitted: p.admitShare(r, now) > share(rnd), ramp: true}, same
 	case Open:
-		if now < r.OpenUntil {
-			return verdict{retryAfter: r.OpenUntil.Sub(now)}, same
+		if until := p.openUntil(r); now < until {
+			return verdict{retryAfter: until.Sub(now)}, same
 		}
 		// Rule 9: the first trial is part of the transition. One more CAS could fail and leave the state half-open for nobody.
 		moved := r.to(HalfOpen, OpenElapsed, now)
@@ -202,7 +211,12 @@ func (p *Policy) trip(r *Record, why Transition, retryAfter time.Duration, now T
 	if retryAfter > 0 {
 		moved.OpenFor = min(retryAfter, p.OpenMaxDuration)
 	}
-	r.OpenedAt, r.OpenUntil, r.ProbeAt = now, now.Add(moved.OpenFor), now.Add(p.ProbeInterval)
+	r.OpenedAt, r.ProbeAt = now, now.Add(p.ProbeInterval)
+	r.OpenUntil, r.DueAt = now.Add(moved.OpenFor), now.Add(moved.OpenFor)
+	if p.ProbeInterval > 0 {
+		p.stayOpen(r, r.ProbeAt.Add(p.ProbeTimeout+probeGrace)) // no request is a trial before the first probe has had its time
+		moved.OpenFor = r.OpenUntil.Sub(now)
+	}
 	return moved
 }
 

@@ -56,7 +56,7 @@ func (m *MemoryTally) Set(s Stat, to uint64) { m[s].Store(to) }
 // storedTally is a tally in a store, for breakers whose counters are hidden (rule 14): slower, and as correct.
 type storedTally struct{ store Store }
 
-// The value is the totals of calls, failures and slow calls and the streak, each 8 bytes, little-endian. Anything else
+// The value is the totals of calls, failures and slow calls and of good ends, each 8 bytes, little-endian. Anything else
 // reads as zeros, and the window that this does not fit begins afresh.
 const storedTallySize = 4 * 8
 
@@ -65,7 +65,7 @@ func (s *storedTally) read() (Totals, uint64) {
 	return decodeTally(value)
 }
 
-func decodeTally(b []byte) (t Totals, streak uint64) {
+func decodeTally(b []byte) (t Totals, good uint64) {
 	if len(b) != storedTallySize {
 		return Totals{}, 0
 	}
@@ -74,15 +74,16 @@ func decodeTally(b []byte) (t Totals, streak uint64) {
 }
 
 func (s *storedTally) add(a addition) {
-	s.update(func(t *Totals, streak *uint64) {
+	for range giveBackTries {
+		value, version := s.store.Load()
+		t, good := decodeTally(value)
 		t.Calls += one(a.call)
 		t.Failures += one(a.failure)
 		t.SlowCalls += one(a.slow)
-		*streak += one(a.streak)
-		if a.ended {
-			*streak = 0
+		if s.begin(t, good+one(a.ended), version) {
+			return
 		}
-	})
+	}
 }
 
 func one(is bool) uint64 {
@@ -92,23 +93,13 @@ func one(is bool) uint64 {
 	return 0
 }
 
-func (s *storedTally) endStreak() {
-	s.update(func(_ *Totals, streak *uint64) { *streak = 0 })
-}
-
-func (s *storedTally) update(change func(*Totals, *uint64)) {
-	for range giveBackTries {
-		value, version := s.store.Load()
-		t, streak := decodeTally(value)
-		change(&t, &streak)
-		var buf [storedTallySize]byte
-		le := binary.LittleEndian
-		b := le.AppendUint64(buf[:0], t.Calls)
-		b = le.AppendUint64(b, t.Failures)
-		b = le.AppendUint64(b, t.SlowCalls)
-		b = le.AppendUint64(b, streak)
-		if s.store.CompareAndSwap(b, version) {
-			return
-		}
-	}
+// begin writes a tally over the version that was read.
+func (s *storedTally) begin(t Totals, good uint64, version uint32) bool {
+	var buf [storedTallySize]byte
+	le := binary.LittleEndian
+	b := le.AppendUint64(buf[:0], t.Calls)
+	b = le.AppendUint64(b, t.Failures)
+	b = le.AppendUint64(b, t.SlowCalls)
+	b = le.AppendUint64(b, good)
+	return s.store.CompareAndSwap(b, version)
 }

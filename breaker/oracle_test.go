@@ -439,13 +439,7 @@ func (s *sideBySide) end(i int, o Outcome) {
 	flight := s.open[i]
 	s.open = append(s.open[:i:i], s.open[i+1:]...)
 	f := s.flights[flight]
-	b := s.workers[f.worker]
-	slow := o.Slow && s.oracle.policy.SlowCallDuration > 0
-	if (f.permit.kind == counted && o.Result == Success && !slow || f.permit.kind == waiting) && len(s.workers) > 1 {
-		// A good end is judged by what its worker knows, which may not be the latest of the others. Let it know.
-		b.load(s.now)
-	}
-	b.Done(f.permit, o)
+	s.workers[f.worker].Done(f.permit, o)
 	s.oracle.end(flight, o)
 	s.compare()
 }

@@ -56,6 +56,9 @@ func (b *Breaker) EndProbe(p Probe, good bool) {
 		}
 		moved, eff := b.policy.endProbe(&next, p.began, good, now, t)
 		if b.swap(&s, &next, eff, moved) {
+			if eff == quiet {
+				b.remember(&next, s.bell, now) // or the next probe would wait for the view's end
+			}
 			return
 		}
 	}

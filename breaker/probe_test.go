@@ -139,3 +139,106 @@ func TestNoProbes(t *testing.T) {
 		t.Error("a closed breaker was probed")
 	}
 }
+
+// Probes come as often as they should, by one worker or several that ask at each tick, also where that is more often than a worker
+// looks at a record that has not rung.
+func TestProbeInterval(t *testing.T) {
+	for _, interval := range []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second} {
+		for _, workers := range []int{1, 4} {
+			w := newWorld(t)
+			p := probing()
+			p.ProbeInterval = interval
+			var all []*Breaker
+			for range workers {
+				all = append(all, w.worker(p))
+			}
+			trip(t, all[0])
+			const tick, span = 100 * time.Millisecond, 9 * time.Second
+			for opened := w.now; w.now.Sub(opened) < span; {
+				w.now = w.now.Add(tick)
+				for _, b := range all {
+					if probe, ok := b.BeginProbe(); ok {
+						b.EndProbe(probe, false)
+					}
+				}
+			}
+			if got, want := w.tally.Value(Probes), uint64(span/interval); got != want {
+				t.Errorf("every %v, %d workers: %d probes in %v, want %d", interval, workers, got, span, want)
+			}
+		}
+	}
+}
+
+// The last worker that probed is gone. Another one goes on an interval later.
+func TestProbeByAnother(t *testing.T) {
+	w := newWorld(t)
+	p := probing()
+	p.ProbeInterval = 200 * time.Millisecond
+	a, b := w.worker(p), w.worker(p)
+	trip(t, a)
+	b.BeginProbe()
+	w.now = w.now.Add(200 * time.Millisecond)
+	probe, _ := a.BeginProbe()
+	if _, ok := b.BeginProbe(); ok {
+		t.Fatal("two probes")
+	}
+	a.EndProbe(probe, false)
+	w.now = w.now.Add(200 * time.Millisecond)
+	if _, ok := b.BeginProbe(); !ok {
+		t.Error("no probe")
+	}
+}
+
+// No request is a trial before the first probe has had its time, however short the open time; but OpenMaxDuration has the last
+// word.
+func TestFirstProbeBeforeRequests(t *testing.T) {
+	for _, longest := range []time.Duration{time.Minute, 1200 * time.Millisecond} {
+		w := newWorld(t)
+		p := probing()
+		p.OpenDuration, p.OpenMaxDuration, p.OpenJitter = 10*time.Millisecond, longest, 1
+		b := w.worker(p)
+		trip(t, b)
+		until := w.now.Add(min(longest, p.ProbeInterval+p.ProbeTimeout+probeGrace))
+		if m := w.moves[0]; w.now.Add(m.OpenFor) != until {
+			t.Errorf("open for %v", m.OpenFor)
+		}
+		w.now = until - 1
+		if permit := b.Acquire(); permit.Admitted() {
+			t.Error("a request was let through before the first probe")
+		}
+		w.now = until
+		if permit := b.Acquire(); !permit.Trial() {
+			t.Errorf("nobody has probed, but no trial: %+v", permit)
+		}
+	}
+}
+
+// What probes have added to the open time is taken back by a policy that has none, also by its workers while one with probes owns
+// the record.
+// Rule 15.
+func TestProbesTakenOut(t *testing.T) {
+	for _, later := range []bool{true, false} {
+		w := newWorld(t)
+		a := w.worker(probing())
+		trip(t, a)
+		opened := w.now
+		for range 4 {
+			w.now = w.now.Add(time.Second)
+			probe, _ := a.BeginProbe()
+			a.EndProbe(probe, false)
+		}
+		p := probing()
+		p.ProbeInterval = 0
+		if later {
+			w.generation = 2
+		}
+		b := w.worker(p)
+		if permit := b.Acquire(); permit.Admitted() || w.now.Add(permit.RetryAfter) != opened.Add(p.OpenDuration) {
+			t.Errorf("%+v", permit)
+		}
+		w.now = opened.Add(p.OpenDuration)
+		if permit := b.Acquire(); !permit.Trial() {
+			t.Errorf("no trial after the open time: %+v", permit)
+		}
+	}
+}

@@ -49,7 +49,7 @@ type lease struct {
 
 // Owner says which policy a record belongs to. A policy loaded later has the higher generation.
 type Owner struct {
-	Policy     uint64 // Policy.Hash
+	Policy     uint64 // Policy.Hash, and Config.Verdicts
 	Generation uint32
 }
 
@@ -69,6 +69,7 @@ type Record struct {
 	Trips     uint32 // trips in a row, 0 after a long enough closed time
 	OpenedAt  Time
 	OpenUntil Time
+	DueAt     Time // OpenUntil without what probes have added
 	ClosedAt  Time // when the breaker closed last; meaningful where Trips > 0
 	ProbeAt   Time // open: when the next probe may begin
 

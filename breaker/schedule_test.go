@@ -46,6 +46,12 @@ func reset(stats ...Stat) event {
 		for _, stat := range stats {
 			s.tally[stat] = 0
 		}
+		for _, a := range s.actors {
+			if a.current != nil {
+				a.current.lost = true
+				a.current.saw(5)
+			}
+		}
 	}}
 }
 
@@ -268,6 +274,18 @@ var plans = []*plan{
 		scripts: []string{"afa", "fffa"},
 	},
 	{
+		name:    "successes from before the trip", // rules 2 and 8
+		policy:  small(streakOf(2)),
+		setup:   "1:aaa 0:aaff +5s 0:as",
+		scripts: []string{"afaf", "ssa"},
+	},
+	{
+		name:    "successes from before the trip, while it closes", // rules 2 and 8
+		policy:  small(streakOf(2)),
+		setup:   "1:aa 0:aaff +5s 0:a",
+		scripts: []string{"saf", "ssa"},
+	},
+	{
 		name:    "failures from before the trip, while it closes",
 		policy:  small(nil),
 		setup:   "1:aaa 0:afaf +5s 0:a",
@@ -377,6 +395,16 @@ var plans = []*plan{
 		scripts: []string{"fa", "f"},
 		events:  []event{reset(Changes, Calls), reset(Failures)},
 		bound:   3,
+		wiped:   true,
+	},
+	{
+		name:    "the counters are set back as a worker finds out whether they count", // rule 14
+		policy:  small(streakOf(3)),
+		setup:   "0:a 1:a",
+		scripts: []string{"f", "f"},
+		events:  []event{reset(Calls, Failures, Changes)},
+		stored:  true,
+		bound:   2,
 		wiped:   true,
 	},
 	{

@@ -61,19 +61,19 @@ func later(d time.Duration) event {
 // A stage is one run of a plan.
 type stage struct {
 	*plan
-	record, counts cell
-	latest         Record // decoded; without an epoch there is none, or a corrupt one
-	tally          [NumStats]uint64
-	visible        [NumStats]bool // stats by which a worker can influence another
-	now            Time
-	actors         []*actor
-	running        *actor
-	pending        int  // events that have not happened yet
-	free           bool // nobody stops before an operation
-	last           *actor
-	preempted      int // how often a worker that could go on has lost its turn
-	step           int // operations so far
-	truth          truth
+	record, counts, streaks cell
+	latest                  Record // decoded; without an epoch there is none, or a corrupt one
+	tally                   [NumStats]uint64
+	visible                 [NumStats]bool // stats by which a worker can influence another
+	now                     Time
+	actors                  []*actor
+	running                 *actor
+	pending                 int  // events that have not happened yet
+	free                    bool // nobody stops before an operation
+	last                    *actor
+	preempted               int // how often a worker that could go on has lost its turn
+	step                    int // operations so far
+	truth                   truth
 
 	trace *strings.Builder // nil: not wanted
 	err   string
@@ -111,7 +111,7 @@ func (p *plan) begin(trace bool) *stage {
 		s.visible[stat] = true
 	}
 	s.visible[SlowCalls] = strings.ContainsAny(strings.Join(p.scripts, ""), "wxe")
-	s.visible[Streak] = p.policy.ConsecutiveFailures > 0
+	s.visible[Successes] = p.policy.ConsecutiveFailures > 0
 	s.visible[StateGauge] = p.gauge
 	s.visible[Waiting] = p.gauge && strings.Contains(p.setup+strings.Join(p.scripts, ""), "e")
 	for i := range p.scripts {
@@ -141,20 +141,20 @@ func (p *plan) begin(trace bool) *stage {
 
 // breaker returns the one of worker i.
 func (s *stage) breaker(i int) *Breaker {
-	var store Store = stagedStore{s, &s.record, false}
+	var store Store = stagedStore{s, &s.record}
 	var tally Tally = stagedTally{s}
 	if s.mutant != nil {
 		store, tally = s.mutant(s, store, tally)
 	}
 	c := Config{
 		Policy: s.policy, Generation: 1, Store: store, Tally: tally, Clock: stagedClock{s},
-		Rand: func() uint64 { return 0 },
+		Rand: func() uint64 { return 0 }, Streaks: stagedStore{s, &s.streaks},
 	}
 	if other, ok := s.others[i]; ok {
 		c.Policy, c.Generation = other, 2
 	}
 	if s.stored {
-		c.Counts = stagedStore{s, &s.counts, true}
+		c.Counts = stagedStore{s, &s.counts}
 	}
 	b, err := New(c)
 	if err != nil {
@@ -365,7 +365,7 @@ func mix(h, v uint64) uint64 {
 
 // key identifies the state that the run is in.
 func (s *stage) key() uint64 {
-	h := mix(mix(s.record.hash, s.counts.hash), uint64(s.now))
+	h := mix(mix(s.record.hash, mix(s.counts.hash, s.streaks.hash)), uint64(s.now))
 	for _, v := range s.tally {
 		h = mix(h, v)
 	}
@@ -390,18 +390,20 @@ func (s *stage) key() uint64 {
 
 type stagedStore struct {
 	*stage
-	cell   *cell
-	counts bool // it is the tally's
+	cell *cell
 }
 
 func (m stagedStore) Load() ([]byte, uint32) {
 	m.before(true)
 	m.running.attempts = 0
 	m.saw(m.cell.hash)
-	if m.counts {
+	switch m.cell {
+	case &m.counts:
 		m.running.readCounts()
 		m.note("load tally: v%d", m.cell.version)
-	} else {
+	case &m.streaks:
+		m.note("load streak: v%d %+v", m.cell.version, decodeStreak(m.cell.value))
+	default:
 		m.note("load: v%d %s", m.cell.version, m.show(m.cell.value))
 	}
 	return m.cell.value, m.cell.version
@@ -413,10 +415,14 @@ func (m stagedStore) CompareAndSwap(value []byte, version uint32) bool {
 	if ok {
 		m.cell.value, m.cell.version = append([]byte(nil), value...), version+1
 		m.cell.hash = mix(crc64.Checksum(value, crcTable), uint64(m.cell.version))
-		if !m.counts {
+		switch m.cell {
+		case &m.record:
 			m.note("CAS v%d -> %s", version, m.show(value))
 			m.wrote(value)
-		} else {
+		case &m.streaks:
+			m.note("CAS streak v%d -> %+v", version, decodeStreak(value))
+			m.running.added(Streak)
+		default:
 			m.note("CAS tally v%d -> %v", version, value)
 		}
 	} else {
@@ -474,7 +480,6 @@ func (m stagedTally) Set(s Stat, to uint64) {
 	m.before(m.visible[s])
 	m.tally[s] = to
 	m.note("%v = %d", s, to)
-	m.running.added(s)
 }
 
 func (m stagedTally) Value(s Stat) uint64 {

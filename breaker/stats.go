@@ -26,10 +26,11 @@ const (
 	PermitsExpired        // half-open permits taken back without a verdict
 	Probes                // probes begun
 	ProbeFailures         // probes that found the upstream still failing, or could not be made
+	Successes             // good ends, which end a streak; kept where ConsecutiveFailures is on (rule 7)
 	Changes               // the bell (rule 1): moves whenever the record changes in a way that others must know of
 
 	StateGauge // gauge: a State
-	Streak     // gauge: failures in a row; kept where ConsecutiveFailures is on
+	Streak     // gauge: failures in a row, to show; kept where ConsecutiveFailures is on. An ended one may show for a second
 	Waiting    // gauge: calls counted as slow that still wait for their answer
 
 	NumStats // how many there are
@@ -43,6 +44,6 @@ func (s Stat) String() string {
 	return [NumStats]string{
 		"calls", "late", "neutral", "rejected", "errors", "failures", "slow_calls", "fallback", "shadow_rejected",
 		"transitions", "opened", "opened_failure_rate", "opened_slow_rate", "opened_consecutive",
-		"opened_half_open_failure", "opened_ramp", "permits_expired", "probes", "probe_failures", "changes", "state", "consecutive_failures", "waiting",
+		"opened_half_open_failure", "opened_ramp", "permits_expired", "probes", "probe_failures", "successes", "changes", "state", "consecutive_failures", "waiting",
 	}[s]
 }

@@ -36,7 +36,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the breaker does into test
 //	stats                     show the counters that are not zero
 //	corrupt                   damage the record
 //	reset                     set all counters to zero, as Envoy's /reset_counters does
-//	mute                      let all counters read zero from now on, as a stats_matcher does that excludes them
+//	mute [NAME ...]           let all counters, or these, read zero from now on, as a stats_matcher does that excludes them
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) < 20 {
@@ -201,7 +201,7 @@ func (s *transcript) run(line int, words []string) []string {
 		}
 	case "mute":
 		for stat := range NumStats {
-			s.mute[stat] = true
+			s.mute[stat] = len(args) == 0 || slices.Contains(args, stat.String())
 		}
 	default:
 		s.fatal("unknown command %q", command)
@@ -439,8 +439,12 @@ func (s *transcript) print() {
 			line += "; the window does not fit the counters"
 		}
 		if b.policy.ConsecutiveFailures > 0 {
-			_, streak := b.failuresFirst(r.StoredTally)
-			line += fmt.Sprintf("; failures in a row: %d", streak)
+			value, _ := b.streaks.Load()
+			streak := decodeStreak(value)
+			if streak.epoch != r.Epoch || streak.good != b.goodEnds(r.StoredTally) {
+				streak.failures = 0
+			}
+			line += fmt.Sprintf("; failures in a row: %d", streak.failures)
 		}
 		if n := b.stillWaiting(); n > 0 {
 			line += fmt.Sprintf("; still waiting: %d", n)

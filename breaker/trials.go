@@ -20,7 +20,7 @@ func (b *Breaker) settle(p Permit, o Outcome) {
 			return
 		}
 		if !counted {
-			b.add(b.whole(o), s.StoredTally, now)
+			b.add(b.whole(o), s.Epoch, s.StoredTally, now)
 			counted = true
 		}
 		next := s.Record

@@ -5,7 +5,8 @@ import "time"
 // A view is what a worker knows of the record, for as long as the bell stands where it stood (rule 1).
 type view struct {
 	bell     uint64 // 0: the bell does not work, and the view is good for nothing but the moment
-	until    Time   // when to look at the record again all the same
+	oldAt    Time   // when to look at the record again all the same
+	until    Time   // the same for ends of requests, which must move the window too
 	fastPath bool   // requests are admitted, and a success needs no more than to be counted
 
 	state     State
@@ -23,8 +24,8 @@ type view struct {
 }
 
 const (
-	// maxViewAge is how old a view may be when a request ends. An older one is read again though the bell has not moved,
-	// which bounds what a lost ring can do.
+	// maxViewAge is how old a view may be. An older one is read again though the bell has not moved, which bounds what a lost
+	// ring can do, or a bell that was set back and has come to the same value again.
 	maxViewAge = time.Second
 	// tries bounds the attempts to write a record against other workers. Each lost attempt is somebody's progress.
 	tries = 16
@@ -32,8 +33,7 @@ const (
 	giveBackTries = 10_000
 )
 
-// trusted returns the view if the bell has not moved since it was taken. Whether its time is up is for the caller to
-// judge: a closed breaker does when a request ends, which spares the request a look at the clock.
+// trusted returns the view if the bell has not moved since it was taken. Whether its time is up is for the caller to judge.
 func (b *Breaker) trusted() *view {
 	v := b.view.Load()
 	if v == nil || v.bell == 0 || v.bell != b.tally.Value(Changes) {
@@ -123,11 +123,17 @@ func (b *Breaker) resume(s *loaded, now Time) {
 // remember makes a record the view.
 func (b *Breaker) remember(r *Record, bell uint64, now Time) *view {
 	v := &view{
-		bell: bell, until: now.Add(maxViewAge),
-		state: r.State, epoch: r.Epoch, openUntil: r.OpenUntil, probeAt: r.ProbeAt, ramping: b.policy.ramping(r, now), stored: r.StoredTally,
+		bell: bell, oldAt: now.Add(maxViewAge), until: now.Add(maxViewAge),
+		state: r.State, epoch: r.Epoch, openUntil: b.policy.openUntil(r), probeAt: r.ProbeAt, ramping: b.policy.ramping(r, now), stored: r.StoredTally,
+	}
+	if r.State == Open && b.policy.ProbeInterval > 0 {
+		v.until = min(v.until, now.Add(b.policy.ProbeInterval)) // probes do not ring
 	}
 	if r.State == Closed {
 		w := &r.Window
+		if r.Owner == b.owner {
+			v.until = min(v.until, r.OwnedAt.Add(r.unownedFor()/2)) // so that it is heard of
+		}
 		v.kind, v.base, v.watched, v.epochFailures = w.Kind, w.base(), w.Watched, r.EpochFailures
 		if w.Kind == TimeWindow {
 			v.until = min(v.until, w.end())
@@ -137,6 +143,7 @@ func (b *Breaker) remember(r *Record, bell uint64, now Time) *view {
 	}
 	v.fastPath = v.state == Closed && !v.ramping && !v.stored && !v.watched && bell != 0 && b.policy.Mode <= Shadow
 	b.view.Store(v)
+	b.rowShown.Store(true) // by another worker, perhaps
 	return v
 }
 
@@ -148,18 +155,13 @@ func (b *Breaker) swap(s *loaded, next *Record, eff effect, moved *Transition) b
 	if !b.write(next, s.version) {
 		return false
 	}
-	// Rule 7. Where it closes, the last good trial has ended the streak; now others may already count in the new epoch.
 	if moved != nil && moved.To == Open {
 		b.tally.Set(Streak, 0)
-		if next.StoredTally && b.counts != nil {
-			b.counts.endStreak()
-		}
 	}
 	if moved != nil && moved.To != Closed { // half-open too: somebody may have been counting a call as the breaker opened
 		b.tally.Set(Waiting, 0)
 	}
 	if eff == loud {
-		b.view.Store(nil)    // a good end does not look at the bell, and must not go by what is over
 		b.tally.Add(Changes) // after the write (rule 1), or the others would read the old record under the new bell
 	}
 	if moved != nil {

@@ -113,3 +113,20 @@ func TestWindowBeginsAfreshWhereTotalsDoNotFit(t *testing.T) {
 		}
 	}
 }
+
+// Concurrent calls cross several boundaries before anybody moves the window: snapshots are dropped by the total that they were
+// taken at, not by their place in the ring.
+// Rule 6.
+func TestBurstInACountWindow(t *testing.T) {
+	w := Window{Kind: CountWindow, Size: 20}
+	w.begin(0, Totals{})
+	total := Totals{}
+	w.move(0, total, true)
+	for _, calls := range []uint64{2, 42, 44} {
+		total.Calls, total.Failures = calls, 3
+		w.move(0, total, true)
+		if in, ok := w.count(total); !ok || in.Calls < min(20, calls) {
+			t.Errorf("after %d calls the window has %+v", calls, in)
+		}
+	}
+}

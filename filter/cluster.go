@@ -21,6 +21,7 @@ type cluster struct {
 	breaker *breaker.Breaker
 	record  sharedData
 	counts  sharedData
+	streaks sharedData
 	stats   stats
 	queue   *queue       // nil where slow calls are off
 	reply   *reply.Reply // the last one, which serves until its retry-after changes
@@ -40,7 +41,8 @@ func newCluster(p *plugin, name string) (*cluster, error) {
 	rules := p.config.For(name)
 	c := &cluster{
 		plugin: p, name: name, rules: rules, queue: p.queueOf(rules.Policy.SlowCallDuration),
-		record: sharedData{"record", p.name, name}, counts: sharedData{"counts", p.name, name}, stats: stats{plugin: p.name, cluster: name},
+		record: sharedData{"record", p.name, name}, counts: sharedData{"counts", p.name, name},
+		streaks: sharedData{"streak", p.name, name}, stats: stats{plugin: p.name, cluster: name},
 	}
 	// One worker is enough to make Envoy show all stats of a cluster, at zero if they are new.
 	p.announce(name, &c.rules.Policy)
@@ -65,10 +67,12 @@ func (c *cluster) makeBreaker() (err error) {
 		Policy:       c.rules.Policy,
 		Store:        &c.record,
 		Counts:       &c.counts,
+		Streaks:      &c.streaks,
 		Tally:        &c.stats,
 		Clock:        clock{},
 		Rand:         rand.Uint64,
 		Generation:   c.plugin.generation,
+		Verdicts:     c.rules.Verdicts(),
 		OnTransition: c.onTransition,
 		OnHiddenStat: c.onHiddenStat,
 	})

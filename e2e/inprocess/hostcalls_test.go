@@ -33,12 +33,12 @@ func TestHostCalls(t *testing.T) {
 	t.Run("healthy", func(t *testing.T) {
 		w := startWorkers(t, wasmhost.Options{})
 		w.warm()
-		w.measure("healthy", 1000, costs{7, 3, 0}, func() { w.call(0, 200) })
+		w.measure("healthy", 1000, costs{8, 3, 0}, func() { w.call(0, 200) })
 	})
 	t.Run("healthy, with a body", func(t *testing.T) {
 		w := startWorkers(t, wasmhost.Options{})
 		w.warm()
-		w.measure("healthy, with a body", 1000, costs{8, 3, 0}, func() {
+		w.measure("healthy, with a body", 1000, costs{9, 3, 0}, func() {
 			w.end(w.send(0, wasmhost.Req{Cluster: "payments", Body: true}).OK())
 		})
 	})
@@ -46,13 +46,13 @@ func TestHostCalls(t *testing.T) {
 		w := startWorkers(t, wasmhost.Options{Config: `{"slow_call": {"duration": "1s"}, "consecutive_failures": 100,
 			"clusters": [{"match": "x*", "failure_rate": 1}, {"match": "pay*", "failure_rate": 60}]}`})
 		w.warm()
-		w.measure("healthy, everything on", 1000, costs{10, 3, 0}, func() { w.call(0, 200) })
+		w.measure("healthy, everything on", 1000, costs{11, 3, 0}, func() { w.call(0, 200) })
 	})
 	t.Run("failing", func(t *testing.T) {
 		w := startWorkers(t, wasmhost.Options{Config: `{"failure_rate": 60}`})
 		w.warm()
 		i := 0
-		w.measure("half of all fail", 1000, costs{11, 3, 0}, func() { w.call(0, 200+300*(i%2)); i++ })
+		w.measure("half of all fail", 1000, costs{12, 3, 0}, func() { w.call(0, 200+300*(i%2)); i++ })
 		w.wantStats(map[breaker.Stat]uint64{breaker.StateGauge: uint64(breaker.Closed), breaker.Failures: 500})
 	})
 	t.Run("open", func(t *testing.T) {

@@ -65,7 +65,7 @@ func TestWorkersAgree(t *testing.T) {
 func TestCorruptRecord(t *testing.T) {
 	w := startWorkers(t, wasmhost.Options{Config: `{"min_requests": 5}`})
 	w.warm()
-	for _, bad := range []string{"", "x", strings.Repeat("\xff", 449), strings.Repeat("\x00", 449)} {
+	for _, bad := range []string{"", "x", strings.Repeat("\xff", 457), strings.Repeat("\x00", 457)} {
 		errors := w.stat(breaker.Errors)
 		w.SharedData().Set(recordKey, []byte(bad))
 		w.advance(2 * time.Second) // no bell has rung, so the workers look again after a second
@@ -90,7 +90,7 @@ func TestCorruptRecord(t *testing.T) {
 
 // A stats_matcher that hides any of the stats that the breaker counts by does not blind it.
 func TestHiddenStats(t *testing.T) {
-	counted := []breaker.Stat{breaker.Calls, breaker.Failures, breaker.SlowCalls, breaker.Streak, breaker.Changes}
+	counted := []breaker.Stat{breaker.Calls, breaker.Failures, breaker.SlowCalls, breaker.Successes, breaker.Changes}
 	hiddens := []string{"."} // all
 	for _, s := range counted {
 		hiddens = append(hiddens, "."+s.String())

@@ -210,3 +210,24 @@ func TestConfigString(t *testing.T) {
 		t.Errorf("got\n%s, want\n%s", got, want)
 	}
 }
+
+// Rules that judge in the same way have the same hash, however they are written, and no others.
+func TestVerdicts(t *testing.T) {
+	seen := map[uint64]string{}
+	for _, text := range []string{`{}`, `{"failure_on": ["5xx"]}`, `{"failure_on": ["5xx", "429"]}`, `{"failure_on": ["5xx", "reset"]}`,
+		`{"failure_on": ["unavailable"]}`, `{"failure_on": ["internal"]}`} {
+		c, err := Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := c.Rules.Verdicts()
+		if other, known := seen[v]; known {
+			t.Errorf("%s has the hash of %s", text, other)
+		}
+		seen[v] = text
+	}
+	a, _ := Parse([]byte(`{"failure_on": ["429", "5xx"], "min_requests": 7}`))
+	if v := a.Rules.Verdicts(); seen[v] != `{"failure_on": ["5xx", "429"]}` {
+		t.Errorf("another order: the hash of %q", seen[v])
+	}
+}

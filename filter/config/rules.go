@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"hash/fnv"
 	"time"
 
 	"envoy-circuit-breaker/breaker"
@@ -29,6 +31,13 @@ type Rules struct {
 // Judge gives the verdict of these rules on how a request ended, as [verdict.Judge] does.
 func (r *Rules) Judge(e verdict.Ending) (o breaker.Outcome, reason string) {
 	return verdict.Judge(e, &r.FailureOn, r.Policy.SlowCallDuration)
+}
+
+// Verdicts is a hash of all but the policy that a verdict depends on.
+func (r *Rules) Verdicts() uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%+v", r.FailureOn)
+	return h.Sum64()
 }
 
 func defaultRules() Rules {
