@@ -28,7 +28,9 @@ type fallbackRoute struct {
 	until   breaker.Time // when to read that again
 }
 
-func (c *cluster) routeStore() *sharedData { return &sharedData{"route", c.plugin.name, c.name} }
+func (c *cluster) routeStore() *sharedData {
+	return &sharedData{kind: "route", plugin: c.plugin.name, rest: c.name}
+}
 
 func decodeRoute(b []byte) (nextTry breaker.Time) {
 	if len(b) == 8 {

@@ -21,7 +21,9 @@ type inForce struct {
 
 const inForceSize = 4 + 1 + 8
 
-func (c *cluster) inForceStore() *sharedData { return &sharedData{"in force", c.plugin.name, c.name} }
+func (c *cluster) inForceStore() *sharedData {
+	return &sharedData{kind: "in force", plugin: c.plugin.name, rest: c.name}
+}
 
 func decodeInForce(b []byte) (f inForce) {
 	if len(b) != inForceSize {
@@ -114,7 +116,8 @@ func (p *plugin) meet() {
 		}
 		p.met++
 		own := string(name)
-		if stateIn(&sharedData{"record", p.name, own}) != breaker.Closed || p.config.For(own).Policy.Mode >= breaker.ForceOpen {
+		record := sharedData{kind: "record", plugin: p.name, rest: own}
+		if stateIn(&record) != breaker.Closed || p.config.For(own).Policy.Mode >= breaker.ForceOpen {
 			p.cluster([]byte(own))
 		}
 	}

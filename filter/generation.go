@@ -118,7 +118,7 @@ func (list generations) renew(hash uint64, now breaker.Time) generations {
 }
 
 // rollStore is where the roll of a plugin's name is.
-func rollStore(plugin string) *sharedData { return &sharedData{"generations", plugin, ""} }
+func rollStore(plugin string) *sharedData { return &sharedData{kind: "generations", plugin: plugin} }
 
 // changeRoll replaces the roll of a plugin's name by what f makes of it, if f says that it has changed it.
 func changeRoll(plugin string, f func(*roll) bool) error {

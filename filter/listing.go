@@ -2,15 +2,18 @@
 
 package main
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
-// A listing has the clusters of the registry as one worker has read them so far, in the order of their names.
+// A listing is what one worker has read of the registry so far, in the order of the names.
 type listing struct {
 	read  int // places
 	names []string
 }
 
-// readAtOnce is how many places of the registry are read at one tick or view: a fraction of a millisecond.
+// readAtOnce is how many places are read at one tick or view: a fraction of a millisecond.
 const readAtOnce = 256
 
 // readListing reads what is new in the registry. It reports whether that was all.
@@ -47,8 +50,8 @@ func (p *plugin) mend() {
 			}
 			other.announce(name, &c.rules.Policy)
 			if _, found := slices.BinarySearch(p.listing.names, name); !found {
-				delete(other.registry.places, name) // it has been overwritten
-				other.registry.claim(name, other.config.MaxBreakers)
+				delete(other.registry.places, name) // it has lost its place, and takes another whatever the limit
+				other.registry.claim(name, math.MaxInt)
 			}
 			if n++; n == mendAtTick {
 				break

@@ -24,7 +24,7 @@ type registry struct {
 }
 
 func (r *registry) place(i int) *sharedData {
-	return &sharedData{"cluster", r.plugin, strconv.Itoa(i)}
+	return &sharedData{kind: "cluster", plugin: r.plugin, rest: strconv.Itoa(i)}
 }
 
 // read learns of the clusters that other workers have added.
@@ -120,7 +120,7 @@ func (p *plugin) sayFull(name string) {
 	}
 	p.full = true
 	most := p.config.MaxBreakers
-	if (&sharedData{"full", p.name, strconv.Itoa(most)}).CompareAndSwap([]byte(name), 0) {
+	if (&sharedData{kind: "full", plugin: p.name, rest: strconv.Itoa(most)}).CompareAndSwap([]byte(name), 0) {
 		proxywasm.LogWarnf("max_breakers (%d) reached: further clusters, the first of them %q, pass without a breaker", most, name)
 	}
 }
