@@ -12,7 +12,7 @@ import (
 
 // entry is where the list has its i-th cluster.
 func (p *plugin) entry(i int) *sharedData {
-	return &sharedData{"clusters", p.name, strconv.Itoa(i)}
+	return &sharedData{"cluster", p.name, strconv.Itoa(i)}
 }
 
 // list puts a cluster at the end of the list.

@@ -134,7 +134,7 @@ func TestStatusManyClusters(t *testing.T) {
 func TestStatusReadsAhead(t *testing.T) {
 	w := statusWorkers(t, wasmhost.Options{Workers: 1})
 	for i, name := range manyNames(1000) {
-		w.SharedData().Set(fmt.Sprintf("circuit_breaker/2\x00clusters\x00breaker\x00%d", i), []byte(name))
+		w.SharedData().Set(fmt.Sprintf("circuit_breaker/2\x00cluster\x00breaker\x00%d", i), []byte(name))
 	}
 	before := w.Counts()
 	if r := w.view(0, ""); r.Status != 503 || r.Headers.Get("retry-after") != "1" || r.Body != "the names of the clusters are still being read\n" {
@@ -156,7 +156,7 @@ func TestStatusReadsAhead(t *testing.T) {
 
 // Whatever stands in shared data, a view and a tick end soon, and what is broken is put right by a worker that has the breakers.
 func TestStatusBrokenSharedData(t *testing.T) {
-	const list, policy = "circuit_breaker/2\x00clusters\x00breaker\x00", "circuit_breaker/2\x00policy\x00breaker\x00"
+	const list, policy = "circuit_breaker/2\x00cluster\x00breaker\x00", "circuit_breaker/2\x00policy\x00breaker\x00"
 	for name, damage := range map[string]func(w *workers, d *wasmhost.SharedData){
 		"a count of the list": func(_ *workers, d *wasmhost.SharedData) { d.Set(list, []byte("20000000")) },
 		"no number":           func(_ *workers, d *wasmhost.SharedData) { d.Set(list, []byte("?")) },
