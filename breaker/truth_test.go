@@ -83,11 +83,11 @@ type truth struct {
 // A witness is what a worker has looked at, and when.
 type witness struct {
 	readCalls, readFailures, readGood, readStreak, readAny int // steps
-	attempts                                     int // to read all of the tally, without doing anything else
-	wroteRecord                                  bool
-	wroteEpoch                                   uint64
-	made                                         int // newest record that this worker made
-	calls                                        int // of the breaker, so far
+	attempts                                               int // to read all of the tally, without doing anything else
+	wroteRecord                                            bool
+	wroteEpoch                                             uint64
+	made                                                   int // newest record that this worker made
+	calls                                                  int // of the breaker, so far
 }
 
 func (a *actor) acquire() {
