@@ -49,6 +49,9 @@ type Config struct {
 
 	// Generation orders policies by when they were loaded, among the workers that share a record.
 	Generation uint32
+	// Before returns what version 1 keeps as the record, or nil. A breaker that is open there when the record is made is taken
+	// over, once.
+	Before func() []byte
 	// Verdicts is a hash of what the caller judges outcomes by. Policies that differ in it are two: outcomes that were judged
 	// otherwise are in no window of the later one.
 	Verdicts uint64
@@ -75,6 +78,7 @@ type Breaker struct {
 	tally    Tally
 	counts   *storedTally
 	streaks  Store
+	before   func() []byte
 	clock    Clock
 	rand     func() uint64
 	notify   func(Transition)
@@ -97,7 +101,7 @@ func New(c Config) (*Breaker, error) {
 	b := &Breaker{
 		policy: c.Policy,
 		owner:  Owner{c.Policy.Hash() ^ c.Verdicts, c.Generation},
-		store:  c.Store, streaks: c.Streaks, tally: c.Tally, clock: c.Clock, rand: c.Rand, notify: c.OnTransition, onHidden: c.OnHiddenStat,
+		store:  c.Store, streaks: c.Streaks, before: c.Before, tally: c.Tally, clock: c.Clock, rand: c.Rand, notify: c.OnTransition, onHidden: c.OnHiddenStat,
 	}
 	if c.Counts != nil {
 		b.counts = &storedTally{c.Counts}

@@ -538,6 +538,7 @@ func TestSchedulesFindMutants(t *testing.T) {
 		{"the store ignores the version", blindWrite, "the last permit", "given ["},
 		{"the store ignores the version", blindWrite, "a trip against a bucket", "epoch "},
 		{"a failure is forgotten", forget(Failures), "three failures of four", "a missed trip"},
+		{"rule 7: a good end does not end the streak", goodEndsUnseen, "a streak", "a wrong trip"},
 		{"rule 18: a failure brings its call along once more", failuresBringCalls, "calls that wait, then fail", "the rest of a request was counted"},
 		{"rule 18: what waits is not judged", notJudged, "a hang of two workers", "a missed trip"},
 		{"nothing is changed", changeRecord(func(*actor, *Record) {}), "trials expire while a verdict comes", ""},
@@ -631,6 +632,16 @@ func failuresBeforeCalls(s *stage, store Store, _ Tally) (Store, Tally) {
 			tally.Add(stat)
 		}
 	}, nil}
+}
+
+func goodEndsUnseen(s *stage, store Store, _ Tally) (Store, Tally) {
+	tally := stagedTally{s}
+	return store, mutantTally{tally, nil, func(stat Stat) uint64 {
+		if v := tally.Value(stat); stat != Successes {
+			return v
+		}
+		return 1
+	}}
 }
 
 func callsReadFirst(s *stage, store Store, _ Tally) (Store, Tally) {

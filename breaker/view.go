@@ -86,12 +86,16 @@ func (b *Breaker) load(now Time) loaded {
 	return loaded{}
 }
 
-// create writes a fresh record over nothing or a corrupt one, under the version that was read (rule 13), and rings (rule 1).
+// create writes a fresh record over nothing or a corrupt one, under the version that was read (rule 13), and rings (rule 1). Over nothing
+// it takes over what the version before has open (rule 12).
 func (b *Breaker) create(now Time, version uint32) {
 	r := b.policy.fresh(b.owner, now, b.totals(false))
+	if version == 0 && b.before != nil {
+		b.policy.takeOverBefore(&r, b.before(), now)
+	}
 	if b.write(&r, version) {
 		b.tally.Add(Changes)
-		b.show(Closed, r.Epoch)
+		b.show(r.State, r.Epoch)
 	}
 }
 

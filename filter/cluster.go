@@ -9,6 +9,7 @@ import (
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/config"
+	"envoy-circuit-breaker/filter/internal/bridge"
 	"envoy-circuit-breaker/filter/reply"
 	"envoy-circuit-breaker/filter/statuspage"
 )
@@ -68,6 +69,7 @@ func (c *cluster) makeBreaker() (err error) {
 		Store:        &c.record,
 		Counts:       &c.counts,
 		Streaks:      &c.streaks,
+		Before:       c.recordBefore,
 		Tally:        &c.stats,
 		Clock:        clock{},
 		Rand:         rand.Uint64,
@@ -85,6 +87,12 @@ func (c *cluster) renew() {
 	c.enforce()
 	c.show()
 	_ = c.makeBreaker() // the policy is good: it has made one before
+}
+
+// recordBefore reads the record that version 1 of the plugin has, by its key.
+func (c *cluster) recordBefore() []byte {
+	value, _ := bridge.SharedData([]byte("circuit_breaker/1\x00record\x00" + c.plugin.name + "\x00" + c.name))
+	return value
 }
 
 func (c *cluster) onTransition(m breaker.Transition) {

@@ -65,7 +65,7 @@ func TestWorkersAgree(t *testing.T) {
 func TestCorruptRecord(t *testing.T) {
 	w := startWorkers(t, wasmhost.Options{Config: `{"min_requests": 5}`})
 	w.warm()
-	for _, bad := range []string{"", "x", strings.Repeat("\xff", 457), strings.Repeat("\x00", 457)} {
+	for _, bad := range []string{"", "x", strings.Repeat("\xff", 461), strings.Repeat("\x00", 461)} {
 		errors := w.stat(breaker.Errors)
 		w.SharedData().Set(recordKey, []byte(bad))
 		w.advance(2 * time.Second) // no bell has rung, so the workers look again after a second
