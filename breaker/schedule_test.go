@@ -132,7 +132,7 @@ var plans = []*plan{
 		name:    "a hang of two workers", // rule 18
 		policy:  small(slowOf(75, 4)),
 		setup:   "0:asaa 1:a",
-		scripts: []string{"eef", "ea"},
+		scripts: []string{"ee", "ef"},
 		gauge:   true,
 	},
 	{
@@ -179,7 +179,7 @@ var plans = []*plan{
 		policy:  small(func(p *Policy) { slowOf(20, 10)(p); p.WindowDuration, p.WindowRequests, p.FailureRate = 0, 10, 15 }),
 		setup:   "0:" + strings.Repeat("as", 9) + "a 1:aa",
 		scripts: []string{"ef", "es"},
-		bound:   3,
+		bound:   2,
 	},
 	{
 		name:    "a streak of calls that waited", // rules 7 and 18

@@ -236,3 +236,27 @@ func TestReleaseIsPersistent(t *testing.T) {
 		t.Errorf("there is no place: %+v", p)
 	}
 }
+
+// All workers are told when trials that have expired open the breaker again: one of them is to probe it.
+// Rules 1 and 17.
+func TestReopeningRings(t *testing.T) {
+	p := touchy()
+	p.ProbeInterval = 100 * time.Millisecond
+	w := newWorld(t)
+	a, b := w.worker(p), w.worker(p)
+	a.Done(a.Acquire(), Outcome{Result: Failure})
+	w.now = w.now.Add(time.Minute)
+	a.Acquire()
+	w.now = w.now.Add(p.HalfOpenPermitTimeout + expiryGrace)
+	b.load(w.now)
+	if b.trusted() == nil {
+		t.Fatal("no view of the half-open breaker")
+	}
+	if p := a.Acquire(); p.Admitted() || w.record().State != Open || b.trusted() != nil {
+		t.Errorf("%+v, %v; the other worker's view: %+v", p, w.record().State, b.trusted())
+	}
+	w.now = w.now.Add(p.ProbeInterval)
+	if _, ok := b.BeginProbe(); !ok {
+		t.Error("no probe")
+	}
+}
