@@ -23,13 +23,15 @@ import (
 // is enough to open the breaker if it is the upstream's fault; half-open, one of them is a trial.
 type paceRow struct {
 	name     string
-	rules    string           // of the breakers: JSON members
+	rules    string           // of the breakers: more JSON members
 	http2    bool             // the upstream's protocol
 	route    string           // raw: more of the route's action
 	stranger bool             // whose x-envoy headers Envoy takes off
 	upstream http.HandlerFunc // nil answers 200
 	client   func(*caller) string
 	clients  int
+
+	minRequests int // of the closed breaker; 5 if 0
 
 	sees    string             // each client
 	details string             // how Envoy logs each: the beginning of the response code details
@@ -76,7 +78,7 @@ func paceRows() []paceRow {
 		{name: "unread-download", route: "timeout: 1.5s", upstream: chunks(30, 1_000_000), client: readsLater, clients: 8,
 			sees: "200 broken", details: "response_timeout", counts: all(neutral, 8), trial: success},
 		{name: "unread-download-listed", rules: `, "failure_on": ["5xx", "body-timeout"]`, route: "timeout: 1.5s", upstream: chunks(30, 1_000_000), client: readsLater, clients: 8,
-			sees: "200 broken", details: "response_timeout", counts: all(failure, 8), opens: true, trial: success},
+			minRequests: 8, sees: "200 broken", details: "response_timeout", counts: all(failure, 8), opens: true, trial: success},
 	}
 
 	// The caller chooses the deadline, by each of the headers that are for that.
@@ -101,7 +103,7 @@ func paceRows() []paceRow {
 			paceRow{name: by.name + "-long", http2: by.http2, route: by.route, upstream: hung, client: by.ask(1200 * time.Millisecond), clients: 5,
 				sees: by.sees, details: by.details, counts: all(failure, 5), opens: true, trial: failure},
 			// Too many for so few, so that what becomes of them is counted too.
-			paceRow{name: by.name + "-slow", rules: slowLimit + `, "min_requests": 100`, http2: by.http2, route: by.route, upstream: hung, client: by.ask(700 * time.Millisecond), clients: 5,
+			paceRow{name: by.name + "-slow", rules: slowLimit, minRequests: 100, http2: by.http2, route: by.route, upstream: hung, client: by.ask(700 * time.Millisecond), clients: 5,
 				sees: by.sees, details: by.details, counts: all(slowFailure, 5), trial: slow},
 			paceRow{name: by.name + "-slow-opens", rules: slowLimit, http2: by.http2, route: by.route, upstream: hung, client: by.ask(700 * time.Millisecond), clients: 5,
 				sees: by.sees, details: by.details, counts: all(slow, 5), opens: true, trial: slow},
@@ -138,9 +140,16 @@ func readsAndWaits(d time.Duration) http.HandlerFunc {
 	}
 }
 
+// apart is a client whose requests share no connection with others: over HTTP/2, the end of one can take another along.
+func apart(client *http.Client) *http.Client {
+	transport := client.Transport.(*http.Transport).Clone()
+	return &http.Client{Transport: transport}
+}
+
 // trickles is a client that takes 0.8 s for ten bytes of a body, with trailers at the end or without.
 func trickles(client *http.Client, length int64, trailers bool) func(*caller) string {
 	return func(c *caller) string {
+		client := apart(client)
 		body, pen := io.Pipe()
 		go func() {
 			for range 10 {
@@ -206,7 +215,7 @@ func leavesHTTP2Upload(c *caller) string {
 		cancel()
 	}()
 	request, _ := http.NewRequestWithContext(ctx, http.MethodPost, c.url(), body)
-	return ask(overHTTP2, request)
+	return ask(apart(overHTTP2), request)
 }
 
 // readsLater is a client that does not read what is sent to it before that has been broken off.
@@ -251,7 +260,7 @@ func asksGRPCFor(d time.Duration) func(*caller) string {
 		request.Header.Set("content-type", "application/grpc")
 		request.Header.Set("te", "trailers")
 		request.Header.Set("grpc-timeout", fmt.Sprint(d.Milliseconds(), "m"))
-		return ask(overHTTP2, request)
+		return ask(apart(overHTTP2), request)
 	}
 }
 
@@ -296,14 +305,9 @@ func (p *pacer) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if c, ok := p.callers.Load(name); ok {
-		serveRow(map[string]*caller{name: c.(*caller)}, w, withRow(r, name))
+		r.Header.Set("row", name) // or serveRow would take the first part of the path for it
+		serveRow(map[string]*caller{name: c.(*caller)}, w, r)
 	}
-}
-
-// withRow names the row, which serveRow would take the first part of the path for.
-func withRow(r *http.Request, name string) *http.Request {
-	r.Header.Set("row", name)
-	return r
 }
 
 // call has a client do what a row is about, against a cluster.
@@ -332,14 +336,10 @@ func TestClientsPace(t *testing.T) {
 	}
 	for i := range rows {
 		r := &rows[i]
-		minRequests := fmt.Sprintf(`"min_requests": %d`, 5)
-		if r.opens {
-			minRequests = fmt.Sprintf(`"min_requests": %d`, r.clients)
+		if r.minRequests == 0 {
+			r.minRequests = 5
 		}
-		if strings.Contains(r.rules, "min_requests") {
-			minRequests = `"mode": "enforce"`
-		}
-		add(r, r.name, minRequests+r.rules)
+		add(r, r.name, fmt.Sprintf(`"min_requests": %d`, r.minRequests)+r.rules)
 		add(r, r.name+"-trial", `"consecutive_failures": 1, "open": {"duration": "10ms", "multiplier": 1, "jitter": 0},
 			"half_open": {"max_requests": 1, "success_threshold": 3, "permit_timeout": "1h"}`+r.rules)
 	}
