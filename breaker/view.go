@@ -25,8 +25,9 @@ type view struct {
 
 const (
 	// maxViewAge is how old a view may be. An older one is read again though the bell has not moved, which bounds what a lost
-	// ring can do, or a bell that was set back and has come to the same value again.
-	maxViewAge = time.Second
+	// ring can do, or a bell that was set back and has come to the same value again. It is a little more than a bucket of the
+	// default window, so that what is read when that moves is good for the admissions until the next time.
+	maxViewAge = 1250 * time.Millisecond
 	// tries bounds the attempts to write a record against other workers. Each lost attempt is somebody's progress.
 	tries = 16
 	// giveBackTries is practically for ever, without hanging on a store that refuses everything.
