@@ -115,7 +115,7 @@ func (p *plugin) lookAtTrials(now breaker.Time) {
 		old := now.Sub(s.began)
 		if !s.sent && !s.released && old >= verdict.Patience {
 			s.released = true
-			s.cluster.breaker.Release(s.permit)
+			s.permit = s.cluster.breaker.Release(s.permit)
 		}
 		a := &s.answer
 		if a.at != 0 && a.origin == verdict.Answered && a.status == 200 && old >= s.cluster.rules.Policy.HalfOpenPermitTimeout-2*tick {
