@@ -40,7 +40,8 @@ var (
 	slow        = envoy.BreakerStats{breaker.Calls: 1, breaker.SlowCalls: 1}
 	slowFailure = envoy.BreakerStats{breaker.Calls: 1, breaker.Failures: 1, breaker.SlowCalls: 1}
 	neutral     = envoy.BreakerStats{breaker.Neutrals: 1}
-	rejected    = envoy.BreakerStats{breaker.Rejected: 1}
+	forcedOpen  = envoy.BreakerStats{breaker.Rejected: 1, breaker.StateGauge: uint64(breaker.Open)}
+	fellBack    = envoy.BreakerStats{breaker.FellBack: 1, breaker.StateGauge: uint64(breaker.Open)} // of one forced open
 	nothing     = envoy.BreakerStats{}
 )
 
@@ -167,14 +168,14 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 		{name: "retried-resets", route: action("retry_policy: { retry_on: reset, num_retries: 2 }"), upstream: envoytest.Abort, sees: "503", details: "upstream_reset_before_response_started{connection_termination}", flags: "URX,UC", counts: failure},
 
 		// The breaker itself.
-		{name: "rejected", rules: `"mode": "force_open"`, sees: "503", details: "circuit_breaker_forced_open", counts: rejected},
+		{name: "rejected", rules: `"mode": "force_open"`, sees: "503", details: "circuit_breaker_forced_open", counts: forcedOpen},
 		{name: "disabled", rules: `"mode": "disabled"`, upstream: envoytest.Status(500), sees: "500", details: "via_upstream", counts: nothing},
 		{name: "fallback", rules: `"mode": "force_open", "fallback": {"header": "x-other"}`, route: otherwise("x-other"), sees: "200", details: "via_upstream",
-			counts: envoy.BreakerStats{breaker.FellBack: 1}, other: success},
+			counts: fellBack, other: success},
 		{name: "fallback-fails", rules: `"mode": "force_open", "fallback": {"header": "x-other", "cluster": "fallback-fails-other"}`, route: otherwise("x-other"),
-			upstream: envoytest.Status(500), sees: "500", details: "via_upstream", counts: envoy.BreakerStats{breaker.FellBack: 1}, other: failure},
+			upstream: envoytest.Status(500), sees: "500", details: "via_upstream", counts: fellBack, other: failure},
 		{name: "fallback-client-gone", rules: `"mode": "force_open", "fallback": {"header": "x-other", "cluster": "fallback-client-gone-other"}`, route: otherwise("x-other"),
-			upstream: envoytest.Hang(nil), client: givesUp(false, 0), sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: envoy.BreakerStats{breaker.FellBack: 1}, other: neutral},
+			upstream: envoytest.Hang(nil), client: givesUp(false, 0), sees: "gone", details: "downstream_remote_disconnect", flags: "DC", counts: fellBack, other: neutral},
 		// A filter after the breaker changes the route: the outcome is still of the cluster that was asked.
 		{name: "rerouted", route: reroutedAfter, upstream: envoytest.Status(500), sees: "500", details: "via_upstream", counts: failure, other: nothing},
 
@@ -255,7 +256,7 @@ func endings(t *testing.T, callers map[string]*caller) []row {
 		{name: "grpc-404", cluster: http2, upstream: envoytest.Status(404), client: unary(0), sees: "Unimplemented", details: "via_upstream", counts: success},
 		{name: "grpc-reset", cluster: http2, upstream: resetsGRPC, client: unary(0), sees: "Internal", details: "upstream_reset_after_response_started{remote_reset}", flags: "UR", counts: failure},
 		{name: "grpc-fault", cluster: overGRPC, route: filter("fault-after", abort403), client: unary(0), sees: "PermissionDenied", details: "fault_filter_abort", flags: "FI", counts: neutral},
-		{name: "grpc-rejected", rules: `"mode": "force_open"`, cluster: overGRPC, client: unary(0), sees: "Unavailable", details: "circuit_breaker_forced_open", counts: rejected},
+		{name: "grpc-rejected", rules: `"mode": "force_open"`, cluster: overGRPC, client: unary(0), sees: "Unavailable", details: "circuit_breaker_forced_open", counts: forcedOpen},
 		{name: "web-grpc", upstream: grpcWebUnavailable, client: post(5, "content-type", "application/grpc-web"), sees: "200", details: "via_upstream", counts: failure},
 		{name: "get-with-grpc-status", upstream: grpcWebUnavailable, sees: "200", details: "via_upstream", counts: success},
 	}

@@ -23,15 +23,16 @@ func (d *Deadlines) Ended(details string, took, lasted time.Duration) (had time.
 		return min(took, d.PerTry), d.PerTry > 0
 	case "max_duration_timeout":
 		// The connection manager may have a limit of its own, which is in no header. Much before the deadline it was that one.
-		return took, d.GRPC > 0 && lasted >= d.GRPC/2
+		return took, d.GRPC > 0 && lasted+slack >= d.GRPC/2
 	}
 	return took, false
 }
 
-// atDeadline reports whether what took so long ended at a deadline: within a tenth of it, and of what a busy machine may be late. Either
-// end of the time may be: Envoy counts from when its loop woke up, so a deadline can seem to come early. A route with
-// max_grpc_timeout goes by grpc-timeout, and others do not.
+// slack is what a busy machine may be late or early by: Envoy counts from when its loop woke up.
+const slack = 50 * time.Millisecond
+
+// atDeadline reports whether what took so long ended at a deadline: within a tenth of it, and the slack. A route with max_grpc_timeout
+// goes by grpc-timeout, and others do not.
 func atDeadline(took, deadline time.Duration) bool {
-	const late = 50 * time.Millisecond
-	return (took - deadline).Abs() <= deadline/10+late
+	return (took - deadline).Abs() <= deadline/10+slack
 }

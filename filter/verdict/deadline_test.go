@@ -41,6 +41,8 @@ func TestDeadlinesEnded(t *testing.T) {
 		{verdict.Deadlines{GRPC: 300 * ms}, "max_duration_timeout", 10 * ms, 300 * ms, 10 * ms, true},
 		// A filter before has had its part of it.
 		{verdict.Deadlines{GRPC: 300 * ms}, "max_duration_timeout", 150 * ms, 150 * ms, 150 * ms, true},
+		// A busy machine's loop woke up long before.
+		{verdict.Deadlines{GRPC: 10 * ms}, "max_duration_timeout", 0, ms, 0, true},
 		// The connection manager's own limit came first.
 		{verdict.Deadlines{GRPC: 30_000 * ms}, "max_duration_timeout", 300 * ms, 300 * ms, 300 * ms, false},
 
