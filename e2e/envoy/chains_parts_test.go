@@ -434,6 +434,27 @@ func timeoutOn(r envoy.Route) envoy.Route {
 	return r
 }
 
+// sorry is a filter that puts a body of its own in the place of every answer of 5xx.
+const sorry = `
+	- name: custom-response
+	  typed_config:
+	    "@type": type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse
+	    custom_response_matcher:
+	      matcher_list:
+	        matchers:
+	        - predicate:
+	            single_predicate:
+	              input:
+	                name: class
+	                typed_config: { "@type": type.googleapis.com/envoy.type.matcher.v3.HttpResponseStatusCodeClassMatchInput }
+	              value_match: { exact: 5xx }
+	          on_match:
+	            action:
+	              name: body
+	              typed_config:
+	                "@type": type.googleapis.com/envoy.extensions.http.custom_response.local_response_policy.v3.LocalResponsePolicy
+	                body: { inline_string: sorry }`
+
 // A chain is a listener with its filters.
 type chain struct {
 	name, before, after, manager string
@@ -441,25 +462,6 @@ type chain struct {
 
 // chains returns the listeners of the test. Those filters that act on one route only have the rest of their configuration there.
 func chains(t *testing.T) []chain {
-	const custom = `
-		- name: custom-response
-		  typed_config:
-		    "@type": type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse
-		    custom_response_matcher:
-		      matcher_list:
-		        matchers:
-		        - predicate:
-		            single_predicate:
-		              input:
-		                name: class
-		                typed_config: { "@type": type.googleapis.com/envoy.type.matcher.v3.HttpResponseStatusCodeClassMatchInput }
-		              value_match: { exact: 5xx }
-		          on_match:
-		            action:
-		              name: body
-		              typed_config:
-		                "@type": type.googleapis.com/envoy.extensions.http.custom_response.local_response_policy.v3.LocalResponsePolicy
-		                body: { inline_string: sorry }`
 	between := filterChain("after")
 	return []chain{
 		{name: "plain", after: between},
@@ -469,7 +471,7 @@ func chains(t *testing.T) []chain {
 		{name: "bridge", before: `
 			- name: grpc-http1-bridge
 			  typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.grpc_http1_bridge.v3.Config }`},
-		{name: "custom-response", before: custom, after: between},
+		{name: "custom-response", before: sorry, after: between},
 		{name: "lua", before: `
 			- name: lua-before
 			  typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua }`, after: between},

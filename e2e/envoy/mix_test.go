@@ -107,25 +107,7 @@ func mix(t *testing.T, failing float64, requests int) (*envoytest.Envoy, envoy.B
 }
 
 // rewriters make something else of answers.
-const rewriters = `
-	- name: envoy.filters.http.custom_response
-	  typed_config:
-	    "@type": type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse
-	    custom_response_matcher:
-	      matcher_list:
-	        matchers:
-	        - predicate:
-	            single_predicate:
-	              input:
-	                name: status
-	                typed_config: { "@type": type.googleapis.com/envoy.type.matcher.v3.HttpResponseStatusCodeClassMatchInput }
-	              value_match: { exact: 5xx }
-	          on_match:
-	            action:
-	              name: sorry
-	              typed_config:
-	                "@type": type.googleapis.com/envoy.extensions.http.custom_response.local_response_policy.v3.LocalResponsePolicy
-	                body: { inline_string: sorry }
+const rewriters = sorry + `
 	- name: envoy.filters.http.grpc_web
 	  typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.grpc_web.v3.GrpcWeb }
 	- name: envoy.filters.http.lua
