@@ -125,8 +125,8 @@ type Permit struct {
 type ticket struct {
 	epoch uint64
 	// lease is a trial's serial, or 0 when it has given its place back. For a call that has been counted while it still
-	// waited, it is how many calls there were before it, modulo 2^32.
-	lease uint32
+	// waited, it is when that was; in a count window, how many calls there were before it.
+	lease uint64
 }
 
 // A basis is what a decision was made by: a State, or one of these.
@@ -266,7 +266,7 @@ func (b *Breaker) acquire() Permit {
 func (b *Breaker) permit(v verdict, s State, epoch uint64) Permit {
 	switch {
 	case v.lease != 0:
-		return Permit{kind: trial, basis: basis(HalfOpen), ticket: ticket{epoch, v.lease}}
+		return Permit{kind: trial, basis: basis(HalfOpen), ticket: ticket{epoch, uint64(v.lease)}}
 	case v.admitted:
 		return Permit{kind: counted, basis: basis(s), ticket: ticket{epoch: epoch}}
 	}

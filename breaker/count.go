@@ -39,6 +39,12 @@ func (b *Breaker) ready(now Time, bad bool, epoch uint64) *view {
 	if v != nil && now < v.until && !b.mustMove(v, bad) {
 		return v
 	}
+	return b.move(now, bad, epoch, nil)
+}
+
+// move is ready by the record. A call that has failed after it was counted as slow, at the given mark, is brought into the newest
+// bucket (rule 18). Where the swap is lost too often, the window stays as it is.
+func (b *Breaker) move(now Time, bad bool, epoch uint64, mark *uint64) (v *view) {
 	for range tries {
 		s := b.load(now)
 		if !s.ok {
@@ -49,20 +55,21 @@ func (b *Breaker) ready(now Time, bad bool, epoch uint64) *view {
 			break
 		}
 		t := b.totals(s.StoredTally)
-		due := s.Window.due(now, t, bad)
-		// A count window with nothing bad in it has nothing to write, and would seem to have lost its owner.
-		quietOwner := s.Owner == b.owner && now.Sub(s.OwnedAt) >= s.unownedFor()/2
-		if !due && !quietOwner {
-			break
-		}
 		next := s.Record
+		due := s.Window.due(now, t, bad)
 		if due {
 			next.Window.move(now, t, bad)
 			next.EpochFailures = min(next.EpochFailures, t.Failures) // where counters were set back
 		}
+		brought := mark != nil && next.Window.bring(*mark)
+		// A count window with nothing bad in it has nothing to write, and would seem to have lost its owner.
+		quietOwner := s.Owner == b.owner && now.Sub(s.OwnedAt) >= s.unownedFor()/2
+		if !due && !brought && !quietOwner {
+			break
+		}
 		eff := quiet
-		if next.Window.Watched && !s.Window.Watched {
-			eff = loud // from now on everybody has to look out for the boundary
+		if next.Window.Watched && (brought || !s.Window.Watched) {
+			eff = loud // from now on everybody has to look out for the boundary, or for another one
 		}
 		if !b.swap(&s, &next, eff, nil) {
 			continue
@@ -84,53 +91,6 @@ func (b *Breaker) mustMove(v *view, bad bool) bool {
 		return v.stored || b.tally.Value(Calls) >= v.next
 	}
 	return bad
-}
-
-// countWaiting counts a call of a closed breaker as slow while it still waits.
-func (b *Breaker) countWaiting(p Permit) Permit {
-	now := b.clock.Now()
-	v := b.ready(now, true, p.epoch)
-	if v == nil || v.epoch != p.epoch {
-		return p // its end will be late
-	}
-	before := b.calls(v.stored)
-	stored, _ := b.add(addition{call: true, slow: true}, v.epoch, v.stored, now)
-	if stored != v.stored {
-		before = b.calls(stored) - 1 // the tally has just moved to the store
-	}
-	b.tally.Add(Waiting)
-	b.judge(v, 0, stored, 0, now)
-	p.kind, p.lease = waiting, uint32(before)
-	return p
-}
-
-// countRest counts what is left of a call that was counted while it waited: it may have failed after all. It adds no call,
-// and nothing where the window has moved past the call that it belongs to (rule 18).
-func (b *Breaker) countRest(p Permit, o Outcome) {
-	now := b.clock.Now()
-	failed := o.Result == Failure
-	v := b.ready(now, failed, p.epoch)
-	if v == nil || v.epoch != p.epoch {
-		return
-	}
-	if b.stillWaiting() > 0 {
-		b.tally.Subtract(Waiting)
-	}
-	inWindow := int32(p.lease-uint32(v.base.Calls)) >= 0
-	rows := b.policy.ConsecutiveFailures > 0
-	switch {
-	case failed && inWindow:
-		stored, streak := b.add(addition{failure: true, streak: rows}, v.epoch, v.stored, now)
-		b.judge(v, o.RetryAfter, stored, streak, now)
-	case o.Result == Success:
-		b.add(addition{ended: rows}, v.epoch, v.stored, now)
-	}
-}
-
-// stillWaiting reads how many calls were counted as slow and still wait. The gauge can be less than nothing for a while: a
-// transition sets it to 0 while others subtract, and so does a hot restart, whose parent takes off what it once added.
-func (b *Breaker) stillWaiting() uint64 {
-	return uint64(max(0, int64(b.tally.Value(Waiting))))
 }
 
 // calls reads the total of calls.
@@ -236,11 +196,12 @@ func (b *Breaker) seenWithout(a addition) (t Totals, good uint64) {
 // judge opens the breaker if it must, after something bad has been counted (rule 4). streak is how many failures in a row it was the
 // last of.
 func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, streak uint64, now Time) {
-	if !stored && v.kind == TimeWindow {
+	// Where slow calls are counted, the view's base can have been changed without a ring (rule 18).
+	if !stored && v.kind == TimeWindow && b.policy.SlowCallDuration == 0 {
 		t := b.failuresFirst(false)
 		in, ok := t.since(v.base)
 		// Past the view's time another worker may have moved the window, and judged it before this was counted.
-		if _, trips := b.policy.judge(in, t.Failures-v.epochFailures, streak); ok && !trips && b.clock.Now() < v.until {
+		if _, trips := b.policy.judge(in, 0, t.Failures-v.epochFailures, streak); ok && !trips && b.clock.Now() < v.until {
 			return
 		}
 	}
@@ -250,9 +211,11 @@ func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, streak u
 		if !s.ok || s.Epoch != v.epoch {
 			return // opened by another worker
 		}
+		waiting := b.stillWaiting()
 		t := b.failuresFirst(s.StoredTally)
+		waiting = min(waiting, b.stillWaiting()) // neither one that is not in the totals yet, nor one whose failure is
 		in, ok := s.Window.count(t)
-		why, trips := b.policy.judge(in, t.Failures-s.EpochFailures, streak)
+		why, trips := b.policy.judge(in, waiting, t.Failures-s.EpochFailures, streak)
 		next := s.Record
 		var moved *Transition
 		switch {
@@ -260,7 +223,7 @@ func (b *Breaker) judge(v *view, retryAfter time.Duration, stored bool, streak u
 			next.beginWindow(next.Window, now, t)
 		case trips:
 			if why.Reason == SlowCallRate {
-				why.Waiting = min(b.stillWaiting(), in.SlowCalls)
+				why.Waiting = min(waiting, in.SlowCalls)
 			}
 			moved = b.policy.trip(&next, why, retryAfter, now, rnd)
 		case v.kind == CountWindow && !s.Window.Watched:

@@ -121,7 +121,7 @@ func (s *linearState) step(p Policy, op linearOp, got linearAnswer) bool {
 	case opAcquire:
 		return s.acquire(p, op.now, got)
 	case opRelease:
-		released := s.state == HalfOpen && s.epoch == op.permit.epoch && s.giveBack(op.permit.lease)
+		released := s.state == HalfOpen && s.epoch == op.permit.epoch && s.giveBack(uint32(op.permit.lease))
 		return !got.moved && got.permit.lease == 0 == (released || op.permit.lease == 0)
 	}
 	return s.done(p, op, got)
@@ -149,7 +149,7 @@ func (s *linearState) acquire(p Policy, now Time, got linearAnswer) bool {
 		}
 		s.serial++
 		s.leases[s.live()] = lease{s.serial, now.Add(p.HalfOpenPermitTimeout)}
-		return permit.epoch == s.epoch && permit.lease == s.serial
+		return permit.epoch == s.epoch && permit.lease == uint64(s.serial)
 	case permit.kind == refused && got.moved: // too many trials in a row have expired
 		if s.state != HalfOpen || s.expired < p.HalfOpenMaxRequests || got.to != Open || got.epoch != s.epoch+1 {
 			return false
@@ -179,7 +179,7 @@ func (s *linearState) done(p Policy, op linearOp, got linearAnswer) bool {
 	mine := s.state == HalfOpen && s.epoch == op.permit.epoch // whatever has become of its lease
 	switch {
 	case op.end.Result == Neutral:
-		if mine && (s.giveBack(op.permit.lease) || op.permit.lease == 0) && op.end.Unanswered {
+		if mine && (s.giveBack(uint32(op.permit.lease)) || op.permit.lease == 0) && op.end.Unanswered {
 			s.expired++
 		}
 		return !got.moved
@@ -192,7 +192,7 @@ func (s *linearState) done(p Policy, op linearOp, got linearAnswer) bool {
 		s.until = op.now.Add(p.OpenDuration)
 		return got.moved && got.to == Open && got.epoch == s.epoch
 	}
-	s.giveBack(op.permit.lease)
+	s.giveBack(uint32(op.permit.lease))
 	s.expired = 0
 	if s.successes++; s.successes < p.HalfOpenSuccessThreshold {
 		return !got.moved

@@ -34,7 +34,7 @@ type Transition struct {
 	Epoch    uint64 // the new one
 	At       Time
 
-	Window  Totals // what the window held; trips out of closed
+	Window  Totals // what the window held, with reason FailureRate without the calls that still waited; trips out of closed
 	Waiting uint64 // how many of its slow calls were still waiting; reason SlowCallRate
 	Expired uint32 // trials in a row that expired; reason HalfOpenFailure, 0 where a trial failed
 	Streak  uint64 // failures in a row; reason Consecutive
@@ -167,16 +167,19 @@ func (p *Policy) ramping(r *Record, now Time) bool {
 	return r.State == Closed && r.Trips > 0 && now < r.ClosedAt.Add(p.Ramp)
 }
 
-// judge says whether a closed breaker must open: in is what the window holds, failures how many there were in this epoch,
+// judge says whether a closed breaker must open: in is what the window holds, waiting how many calls wait, failures how many there were in this epoch,
 // streak how many in a row. It is asked after a failure or slow call has been counted, and only then (rule 4): successes alone
 // never open a breaker, not even by filling up MinRequests.
-func (p *Policy) judge(in Totals, failures, streak uint64) (Transition, bool) {
+func (p *Policy) judge(in Totals, waiting, failures, streak uint64) (Transition, bool) {
 	found := Transition{Window: in, Streak: streak}
 	enough := in.Calls >= uint64(p.MinRequests)
 	n := uint64(p.ConsecutiveFailures)
+	// Nobody knows what will come of the calls that wait; those in the window are slow, and have not failed (rule 18).
+	ended := in
+	ended.Calls -= min(waiting, in.SlowCalls-min(in.SlowCalls, in.Failures))
 	switch {
-	case p.FailureRate > 0 && enough && atLeast(in.Failures, in.Calls, p.FailureRate):
-		found.Reason = FailureRate
+	case p.FailureRate > 0 && ended.Calls >= uint64(p.MinRequests) && atLeast(in.Failures, ended.Calls, p.FailureRate):
+		found.Reason, found.Window = FailureRate, ended
 	case p.SlowCallDuration > 0 && enough && atLeast(in.SlowCalls, in.Calls, p.SlowCallRate):
 		found.Reason = SlowCallRate
 	// Rule 7: a gauge can be too high after a hot restart, which adds the parent's; failures of this epoch cannot.

@@ -11,15 +11,16 @@ import (
 // oracle is a breaker as one would write it down without a thought for speed, memory or other workers: it keeps all that
 // ever happened in lists, and works everything out from them whenever it is asked. These are the exact rules, at the
 // granularity of buckets. A request ends in the bucket it ends in, and is counted at its end; or as a slow call when it is told
-// that it still waits. What comes of that one later is an event of its own, in the bucket that it comes in.
+// that it still waits. If that one fails later in the same epoch, it is a failed slow call of the bucket that it fails in, and
+// is no longer in the one before.
 //
 //   - A closed breaker is judged when a failure or slow call has been counted, and at no other time.
 //   - Time window of length D, buckets of D/10 (rounded up to a nanosecond): at a bad outcome in bucket b, the window is
 //     all calls counted in this epoch in the buckets b-10 to b.
 //   - Count window of n, buckets of n/10 (rounded up to a call): see window.
 //   - In a window, failures and slow calls are no more than calls.
-//   - A call that was told to wait, and then fails in the same epoch, adds its failure if the call itself is in the window, and
-//     otherwise nothing.
+//   - The rate of failures is that of the calls which no longer wait. In the window there wait as many as wait in all, but no more
+//     than slow calls beyond the failures.
 //   - The streak is the failures since the last success of this epoch. A call that still waits is neither.
 //   - Trips in a row: since the last trip that found the breaker closed for open.max_duration, or the ramp if that is
 //     longer, including that one.
@@ -37,6 +38,7 @@ type oracle struct {
 	events  []oracleEvent
 	lapsed  []lapse
 	late    uint64
+	noGauge bool // of what waits
 }
 
 type oracleMove struct {
@@ -65,12 +67,16 @@ type oracleEvent struct {
 	at    Time
 	epoch int
 	Outcome
-	waits bool // this call still waits
+	waits bool // this call was counted while it waited
+	gone  int  // and has failed, by the event of this number; 0 is not
 	rest  bool // what came of such a call
-	lost  bool // and was not counted
+	of    int  // the number of its event
 }
 
-func (e *oracleEvent) failed() bool { return e.Result == Failure && !e.lost }
+// isCall reports whether it is a call of a window, when as many events have come.
+func (e *oracleEvent) isCall(events int) bool {
+	return !e.rest && (e.gone == 0 || e.gone > events) || e.rest && e.Result == Failure
+}
 
 // A lapse is an expiry, or the success of a trial.
 type lapse struct {
@@ -225,7 +231,7 @@ func (o *oracle) end(i int, out Outcome) {
 	switch {
 	case f.waits > 0:
 		if f.epoch == len(o.moves) {
-			o.endRest(f.waits-1, out)
+			o.endRest(f.waits, out)
 		}
 	case out.Result == Neutral:
 		if f.kind == trial && f.epoch == len(o.moves) && out.Unanswered && (had || !f.found) {
@@ -257,24 +263,14 @@ func (o *oracle) end(i int, out Outcome) {
 	}
 }
 
-// endRest counts what came of a call that was counted by an event while it waited.
+// endRest counts what came of a call that was counted by the event of that number while it waited.
 func (o *oracle) endRest(call int, out Outcome) {
-	out.Slow = false
-	o.count(oracleEvent{Outcome: out, rest: true})
-	if out.Result != Failure {
-		return
+	out.Slow = out.Result == Failure
+	o.count(oracleEvent{Outcome: out, rest: true, of: call})
+	if out.Result == Failure {
+		o.events[call-1].gone = len(o.events)
+		o.judge(out.RetryAfter)
 	}
-	before := 0 // calls of this epoch before that one
-	for _, e := range o.events[:call] {
-		if e.epoch == len(o.moves) && !e.rest {
-			before++
-		}
-	}
-	if _, first := o.window(); before < first {
-		o.events[len(o.events)-1].lost = true
-		return
-	}
-	o.judge(out.RetryAfter)
 }
 
 func (o *oracle) judge(retryAfter time.Duration) {
@@ -282,18 +278,22 @@ func (o *oracle) judge(retryAfter time.Duration) {
 	for _, e := range o.events {
 		switch {
 		case e.epoch != len(o.moves):
-		case e.failed():
+		case e.Result == Failure:
 			streak++
 		case e.Result == Success && !e.waits:
 			streak = 0
 		}
 	}
-	in, _ := o.window()
+	in := o.window()
 	p := &o.policy
 	enough := in.Calls >= uint64(p.MinRequests)
+	ended := in
+	if p.SlowCallDuration > 0 && !o.noGauge {
+		ended.Calls -= min(o.waiting(), in.SlowCalls-min(in.SlowCalls, in.Failures))
+	}
 	switch percent := func(n uint64) float64 { return 100 * float64(n) / float64(in.Calls) }; {
-	case enough && p.FailureRate > 0 && percent(in.Failures) >= p.FailureRate:
-		o.trip(oracleMove{why: FailureRate, window: in}, retryAfter)
+	case ended.Calls >= uint64(p.MinRequests) && p.FailureRate > 0 && 100*float64(in.Failures)/float64(ended.Calls) >= p.FailureRate:
+		o.trip(oracleMove{why: FailureRate, window: ended}, retryAfter)
 	case enough && p.SlowCallDuration > 0 && percent(in.SlowCalls) >= p.SlowCallRate:
 		o.trip(oracleMove{why: SlowCallRate, window: in, waiting: min(o.waiting(), in.SlowCalls)}, retryAfter)
 	case p.ConsecutiveFailures > 0 && streak >= p.ConsecutiveFailures:
@@ -301,17 +301,21 @@ func (o *oracle) judge(retryAfter time.Duration) {
 	}
 }
 
-// window returns what is in sight of this epoch, in which something has just been counted, and how many calls of the epoch are
-// out of sight.
+// window returns what is in sight of this epoch, in which something has just been counted.
 //
 // A time window is simple. A count window of n moves at boundaries between calls. While it is watched there is a boundary
-// every n/10 calls; at each, the calls before the last boundary that is at least n calls back go out of sight. When what
-// is then in sight is all good, it is watched no longer, and the next bad event starts over: with boundaries n, n - n/10,
-// n - 2n/10 ... calls back from it and one right before it, as far as those calls are in sight.
-func (o *oracle) window() (in Totals, first int) {
+// every n/10 calls; at each, the calls before the last boundary that is at least n calls back go out of sight. There are eleven
+// boundaries at most: of more, the one goes that has the fewest calls on both sides together. When what is then in sight is all
+// good, it is watched no longer, and the next bad event starts over: with boundaries n, n - n/10, n - 2n/10 ... calls back from it
+// and one right before it, as far as those calls are in sight.
+func (o *oracle) window() (in Totals) {
 	var events []oracleEvent
+	earlier := 0
 	for _, e := range o.events {
-		if e.epoch == len(o.moves) {
+		if e.epoch != len(o.moves) {
+			earlier++
+		} else {
+			e.of, e.gone = max(0, e.of-earlier), max(0, e.gone-earlier)
 			events = append(events, e)
 		}
 	}
@@ -324,23 +328,19 @@ func (o *oracle) window() (in Totals, first int) {
 			from++
 		}
 	}
-	for _, e := range events[:from] {
-		if !e.rest {
-			first++
-		}
-	}
 	for _, e := range events[from:] {
-		if !e.rest {
-			in.Calls++
+		if !e.isCall(len(events)) {
+			continue
 		}
-		if e.failed() {
+		in.Calls++
+		if e.Result == Failure {
 			in.Failures++
 		}
 		if e.Slow {
 			in.SlowCalls++
 		}
 	}
-	return Totals{in.Calls, min(in.Failures, in.Calls), min(in.SlowCalls, in.Calls)}, first
+	return Totals{in.Calls, min(in.Failures, in.Calls), min(in.SlowCalls, in.Calls)}
 }
 
 // boundary returns the first event that a count window has in sight.
@@ -371,9 +371,25 @@ func (o *oracle) boundary(events []oracleEvent) int {
 			for boundaries[1].calls <= calls-n {
 				boundaries = boundaries[1:]
 			}
+			if len(boundaries) > 11 {
+				least := 1
+				for k := 2; k < 11; k++ {
+					if boundaries[k+1].calls-boundaries[k-1].calls < boundaries[least+1].calls-boundaries[least-1].calls {
+						least = k
+					}
+				}
+				boundaries = append(boundaries[:least:least], boundaries[least+1:]...)
+			}
 			watched = bad
 			for _, e := range events[boundaries[0].event:i] {
-				watched = watched || e.failed() || e.Slow
+				watched = watched || e.isCall(i) && e.bad()
+			}
+		}
+		if e.rest && e.Result == Failure { // it is a call of the last bucket now
+			for j := range boundaries {
+				if boundaries[j].event >= e.of {
+					boundaries[j].calls--
+				}
 			}
 		}
 		if !e.rest {
@@ -505,6 +521,7 @@ func TestOracle(t *testing.T) {
 			for stat := range s.mute {
 				s.mute[stat] = true
 			}
+			s.oracle.noGauge = true
 		}
 		s.workers[0].load(s.now)
 		s.oracle.now = s.now

@@ -143,6 +143,13 @@ var plans = []*plan{
 		gauge:   true,
 	},
 	{
+		name:    "a call waits while others fail", // rule 18
+		policy:  small(func(p *Policy) { slowOf(100, 3)(p); p.FailureRate = 60 }),
+		setup:   "0:asaae 1:a",
+		scripts: []string{"ef", "ef"},
+		bound:   3,
+	},
+	{
 		name:    "a waiting call that fails while the breaker opens and closes", // rules 8 and 18
 		policy:  small(func(p *Policy) { slowOf(100, 3)(p); p.FailureRate = 60 }),
 		setup:   "0:ae 1:aaf",
@@ -541,6 +548,8 @@ func TestSchedulesFindMutants(t *testing.T) {
 		{"rule 7: a good end does not end the streak", goodEndsUnseen, "a streak", "a wrong trip"},
 		{"rule 18: a failure brings its call along once more", failuresBringCalls, "calls that wait, then fail", "the rest of a request was counted"},
 		{"rule 18: what waits is not judged", notJudged, "a hang of two workers", "a missed trip"},
+		{"rule 18: what waits lowers the rate of failures", noneWaits, "a call waits while others fail", "a missed trip"},
+		{"rule 18: a failure leaves its call behind", changeRecord(leaveBehind), "a waiting call leaves the window", "a missed trip"},
 		{"nothing is changed", changeRecord(func(*actor, *Record) {}), "trials expire while a verdict comes", ""},
 		{"rule 17: expiries are not counted", changeRecord(func(_ *actor, r *Record) {
 			r.Expired = 0
@@ -762,6 +771,30 @@ func notJudged(s *stage, store Store, _ Tally) (Store, Tally) {
 	}}
 }
 
+func noneWaits(s *stage, store Store, _ Tally) (Store, Tally) {
+	tally := stagedTally{s}
+	return store, mutantTally{tally, nil, func(stat Stat) uint64 {
+		if v := tally.Value(stat); stat != Waiting {
+			return v
+		}
+		return 0
+	}}
+}
+
+// leaveBehind undoes what has been brought forward.
+func leaveBehind(a *actor, r *Record) {
+	if a.current.of == nil {
+		return
+	}
+	for i := range r.Window.ring[:r.Window.n] {
+		for _, was := range a.latest.Window.ring[:a.latest.Window.n] {
+			if was.Bucket == r.Window.ring[i].Bucket {
+				r.Window.ring[i] = was
+			}
+		}
+	}
+}
+
 // changeRecord changes what is written.
 func changeRecord(change func(*actor, *Record)) func(*stage, Store, Tally) (Store, Tally) {
 	return func(s *stage, store Store, tally Tally) (Store, Tally) {
@@ -781,7 +814,7 @@ func loseVerdict(s *stage, store Store, tally Tally) (Store, Tally) {
 	return mutantStore{store, func() ([]byte, uint32) {
 		value, version := store.Load()
 		a := s.running
-		if r := a.current; r.ending && r.permit.kind == trial && !a.latest.holds(r.permit.lease) {
+		if r := a.current; r.ending && r.permit.kind == trial && !a.latest.holds(uint32(r.permit.lease)) {
 			lost := a.latest
 			lost.Epoch++
 			value, _ = lost.AppendBinary(nil)

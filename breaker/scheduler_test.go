@@ -113,7 +113,7 @@ func (p *plan) begin(trace bool) *stage {
 	s.visible[SlowCalls] = strings.ContainsAny(strings.Join(p.scripts, ""), "wxe")
 	s.visible[Successes] = p.policy.ConsecutiveFailures > 0
 	s.visible[StateGauge] = p.gauge
-	s.visible[Waiting] = p.gauge && strings.Contains(p.setup+strings.Join(p.scripts, ""), "e")
+	s.visible[Waiting] = (p.gauge || p.policy.FailureRate > 0) && strings.Contains(p.setup+strings.Join(p.scripts, ""), "e")
 	for i := range p.scripts {
 		a := &actor{stage: s, id: i}
 		s.actors = append(s.actors, a)

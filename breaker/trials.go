@@ -28,7 +28,7 @@ func (b *Breaker) settle(p Permit, o Outcome) {
 		if !o.bad() && b.policy.closing(&next) {
 			t = b.totals(s.StoredTally)
 		}
-		moved, eff := b.policy.settle(&next, p.lease, o, now, t, rnd)
+		moved, eff := b.policy.settle(&next, uint32(p.lease), o, now, t, rnd)
 		if b.swap(&s, &next, eff, moved) {
 			return
 		}
@@ -46,7 +46,7 @@ func (b *Breaker) giveBack(p Permit, expired bool) bool {
 	for range giveBackTries {
 		s := b.load(now)
 		next := s.Record
-		if !s.ok || s.Epoch != p.epoch || !released && !next.giveBack(p.lease) {
+		if !s.ok || s.Epoch != p.epoch || !released && !next.giveBack(uint32(p.lease)) {
 			return false // its lease has expired, and counts as that already
 		}
 		if expired {

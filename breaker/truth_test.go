@@ -17,6 +17,7 @@ import (
 // failure is called torn, and may count so.
 //
 // A request that was counted while it still waited is tracked as two: one that has ended as a slow call, and what is left of it.
+// When that fails, both come into the window anew.
 
 // A tracked request is known from when it is acquired.
 type tracked struct {
@@ -42,6 +43,7 @@ type tracked struct {
 	told     bool     // that it still waits
 	early    bool     // was counted while it still waited
 	of       *tracked // what this is left of; nil: it is a whole request
+	rest     *tracked // what is left of this
 	emptied  int      // how often a window had been emptied when it began to end
 	released bool
 	lost     bool // counters were set back while it was being counted
@@ -100,7 +102,7 @@ func (a *actor) acquire() {
 	r.permit = a.b.Acquire()
 	a.returned()
 	r.got = a.now
-	r.saw(uint64(r.permit.kind), uint64(r.permit.lease), r.permit.epoch, uint64(r.got))
+	r.saw(uint64(r.permit.kind), r.permit.lease, r.permit.epoch, uint64(r.got))
 	a.note("acquired: %+v", r.permit)
 	a.checkPermit(r)
 	a.checkTrials(&a.latest)
@@ -245,13 +247,13 @@ func (a *actor) stillWaits() {
 	a.note("still waits: %+v", r.permit)
 	p := a.b.StillWaiting(r.permit)
 	a.endEnd(r)
-	r.saw(2, uint64(p.kind), uint64(p.lease))
+	r.saw(2, uint64(p.kind), p.lease)
 	if p != r.permit {
 		a.checkCounted(r)
 		a.checkEnd(r)
 		rest := &tracked{id: mix(r.id, 1), permit: p, asked: r.asked, got: r.got, from: r.from, of: r}
 		a.truth.requests = append(a.truth.requests, rest)
-		a.held[i] = rest
+		a.held[i], r.rest = rest, rest
 		a.between()
 		return
 	}
@@ -278,8 +280,8 @@ func (a *actor) release() {
 	a.note("release: %+v", r.permit)
 	r.permit = a.b.Release(r.permit)
 	a.returned()
-	r.saw(3, uint64(r.permit.lease))
-	a.checkPlace(r.permit.epoch, serial)
+	r.saw(3, r.permit.lease)
+	a.checkPlace(r.permit.epoch, uint32(serial))
 	if r.permit.kind != trial || r.permit.lease != 0 && r.permit.lease != serial {
 		a.fail("released to %+v", r.permit)
 	}
@@ -348,12 +350,12 @@ func (a *actor) checkEnd(r *tracked) {
 		if calls && r.endFrom > i {
 			a.fail("a verdict of an old epoch counted")
 		}
-		a.checkPlace(r.permit.epoch, r.permit.lease)
+		a.checkPlace(r.permit.epoch, uint32(r.permit.lease))
 	}
 }
 
 // checkRest checks what became of the rest of a request that was counted while it still waited: it is counted no more, and
-// its failure is added if the window still looks back to it, and not if it does not.
+// its failure is added, in the same epoch.
 func (a *actor) checkRest(r *tracked) {
 	t := &a.truth
 	i := t.find(r.permit.epoch)
@@ -366,16 +368,8 @@ func (a *actor) checkRest(r *tracked) {
 	if r.begun > 0 && r.endFrom > i {
 		a.fail("the rest of a request of an old epoch was counted, although the bell had been rung")
 	}
-	geometry := a.policy.window()
-	if geometry.Kind == CountWindow || a.wiped {
-		return
-	}
-	oldest := geometry.number(a.now) - buckets
-	if r.begun == 0 && i == len(t.records)-1 && r.of.emptied == t.emptied && geometry.number(r.of.startAt) >= oldest {
-		a.fail("a failure was forgotten, though its call is in the window")
-	}
-	if r.begun > 0 && geometry.number(r.of.doneAt) < geometry.number(r.startAt)-buckets {
-		a.fail("a failure was counted, though its call is no longer in the window")
+	if r.begun == 0 && i == len(t.records)-1 {
+		a.fail("a failure was forgotten")
 	}
 }
 
@@ -498,8 +492,9 @@ func (s *stage) wrote(is []byte) {
 	}
 	rec := &t.records[len(t.records)-1]
 	rec.openUntil = max(rec.openUntil, now.OpenUntil)
-	emptied := now.State == Closed && now.Window.n == 1 && (!known || old.State != Closed || old.Window.ring[0] != now.Window.ring[0])
-	if now.State == Closed && (!known || old.Window.ring != now.Window.ring) {
+	brought := known && a.current.of != nil && old.State == Closed && now.State == Closed && now.Window.sameBuckets(&old.Window)
+	emptied := now.State == Closed && now.Window.n == 1 && !brought && (!known || old.State != Closed || old.Window.ring[0] != now.Window.ring[0])
+	if now.State == Closed && !brought && (!known || old.Window.ring != now.Window.ring) {
 		t.tear(a)
 	}
 	if emptied {
@@ -534,6 +529,17 @@ func (s *stage) wrote(is []byte) {
 		s.checkTransition(a, &old, now)
 	}
 	s.checkTrials(now)
+}
+
+// sameBuckets reports whether two windows differ at most in what has been brought forward (rule 18).
+func (w *Window) sameBuckets(old *Window) bool {
+	for i := range w.ring {
+		is, was := w.ring[i], old.ring[i]
+		if is.Bucket != was.Bucket || is.Failures != was.Failures || was.Calls-is.Calls > 1 || was.SlowCalls-is.SlowCalls > 1 {
+			return false
+		}
+	}
+	return w.n == old.n
 }
 
 // tear marks the requests of which a worker has seen the call but not the failure when it read the snapshot that it has now
@@ -645,7 +651,7 @@ func (s *stage) checkLeases(a *actor, old, now *Record) {
 	case r.outcome.Result == Success:
 		expired = 0
 	}
-	if !acquires && (len(given) > 0 || len(gone) > 1 || len(gone) == 1 && gone[0].serial != r.permit.lease) {
+	if !acquires && (len(given) > 0 || len(gone) > 1 || len(gone) == 1 && uint64(gone[0].serial) != r.permit.lease) {
 		s.fail("leases %v given and %v ended by %+v", given, gone, r.permit)
 	}
 	if now.Expired != expired {
@@ -680,7 +686,7 @@ func (s *stage) checkTrip(a *actor, old *Record) {
 	}
 	w := s.window(len(s.truth.records)-2, a.readFailures, a.readCalls, r.startAt, s.now)
 	p := a.policyOf()
-	if w.any(p.mustOpen) {
+	if w.any(func(t Totals) bool { return p.mustOpen(t, w.waiting[1]) }) {
 		return
 	}
 	streak := 0
@@ -716,20 +722,25 @@ func (s *stage) outlived(f *tracked, step int) bool {
 	return false
 }
 
-// mustOpen reports whether a window satisfies a trip condition.
-func (p *Policy) mustOpen(t Totals) bool {
-	if t.Calls < uint64(p.MinRequests) {
-		return false
+// mustOpen reports whether a window satisfies a trip condition, while so many calls wait.
+func (p *Policy) mustOpen(t Totals, waiting uint64) bool {
+	of := func(percent float64, part, calls uint64) bool {
+		return calls >= uint64(p.MinRequests) && 100*float64(part) >= percent*float64(calls)
 	}
-	calls := float64(t.Calls)
-	return p.FailureRate > 0 && 100*float64(t.Failures) >= p.FailureRate*calls ||
-		p.SlowCallDuration > 0 && 100*float64(t.SlowCalls) >= p.SlowCallRate*calls
+	if t.SlowCalls > t.Failures {
+		waiting = min(waiting, t.SlowCalls-t.Failures)
+	} else {
+		waiting = 0
+	}
+	return p.FailureRate > 0 && of(p.FailureRate, t.Failures, t.Calls-waiting) ||
+		p.SlowCallDuration > 0 && of(p.SlowCallRate, t.SlowCalls, t.Calls)
 }
 
 // A possibleWindow is what a worker may have seen in the window.
 type possibleWindow struct {
 	sure, may []*tracked
 	limit     [2]uint64 // count windows look back over so many calls, at least and at most
+	waiting   [2]uint64 // so many calls wait, at least and at most
 }
 
 // window returns what a worker may see that reads failures and calls at these steps, and judges at a time between from
@@ -742,28 +753,43 @@ func (s *stage) window(epoch, readFailures, readCalls int, from, to Time) (w pos
 	if geometry.Kind == TimeWindow {
 		w.limit = [2]uint64{1 << 62, 1 << 62}
 	}
-	for _, r := range t.requests {
-		i := t.find(r.permit.epoch)
-		mine := r.ofClosed() && i == epoch
-		switch {
-		case r.of != nil && !r.outcome.bad():
-			continue
-		case r.begun == 0 || r.begun > readCalls || r.done > 0 && r.done < t.freshFrom:
-			continue
-		case r.outcome.bad() && s.late(r, epoch):
-			continue
-		}
+	// in reports whether a worker may see what was told of a request, and whether for certain.
+	in := func(r *tracked) (may, sure bool) {
 		ended := s.now
 		if r.done > 0 {
 			ended = r.doneAt
 		}
-		if geometry.number(ended) < geometry.number(from)-buckets {
+		if r.begun == 0 || r.begun > readCalls || r.done > 0 && r.done < t.freshFrom ||
+			geometry.number(ended) < geometry.number(from)-buckets {
+			return false, false
+		}
+		return true, r.ofClosed() && t.find(r.permit.epoch) == epoch && !r.torn && r.done > 0 && r.done < readFailures &&
+			r.begun > t.freshTo && geometry.number(r.startAt) >= geometry.number(to)-buckets
+	}
+	for _, r := range t.requests {
+		if r.of != nil && !r.outcome.bad() || r.outcome.bad() && s.late(r, epoch) {
 			continue
 		}
-		if mine && !r.torn && r.done > 0 && r.done < readFailures && r.begun > t.freshTo &&
-			geometry.number(r.startAt) >= geometry.number(to)-buckets {
+		may, sure := in(r)
+		if rest := r.rest; rest != nil && rest.permit.kind == waiting {
+			if rest.outcome.Result == Failure { // it is being brought forward, or has been
+				again, surely := in(rest)
+				may = may || again || rest.done == 0
+				sure = sure || surely && rest.emptied == t.emptied
+			}
+			if !rest.ending && len(t.records) == 1 && !s.wiped {
+				w.waiting[0]++
+			}
+			if rest.done == 0 || rest.done >= readFailures {
+				w.waiting[1]++
+			}
+		} else if r.early {
+			w.waiting[1]++
+		}
+		switch {
+		case sure:
 			w.sure = append(w.sure, r)
-		} else {
+		case may:
 			w.may = append(w.may, r)
 		}
 	}
@@ -859,7 +885,7 @@ func (s *stage) checkMissed() {
 		return
 	}
 	w := s.window(epoch, last.done+1, s.step, from, to)
-	fine := func(t Totals) bool { return !s.policy.mustOpen(t) }
+	fine := func(t Totals) bool { return !s.policy.mustOpen(t, w.waiting[0]) }
 	if !w.any(fine) {
 		s.fail("a missed trip: in the window at the last failure were %v, perhaps %v", outcomes(w.sure), outcomes(w.may))
 	}

@@ -141,7 +141,7 @@ func TestWaitingGaugeTooHigh(t *testing.T) {
 	}
 }
 
-// A call is found in the window, and lost from it, also if it was its own early verdict that found out about a hidden counter, and
+// A call is found in the window, and brought back into it, also if it was its own early verdict that found out about a hidden counter, and
 // moved the tally to the store.
 // Rules 14 and 18.
 func TestWaitsAsTheTallyMoves(t *testing.T) {
@@ -174,8 +174,13 @@ func TestWaitsAsTheTallyMoves(t *testing.T) {
 		w.now = w.now.Add(time.Minute)
 		b.Done(b.Acquire(), Outcome{})
 		b.Done(early, Outcome{Result: Failure})
-		if in, _ := store.read(); in != (Totals{had + 3, 1, 2}) || w.record().State != Closed {
+		in, _ := store.read()
+		if in != (Totals{had + 3, 2, 2}) || w.record().State != Closed {
 			t.Errorf("%v: %+v counted, %v", muted, in, w.record().State)
+		}
+		r := w.record()
+		if in, ok := r.Window.count(in); in != (Totals{2, 1, 1}) || !ok {
+			t.Errorf("%v: in the window: %+v", muted, in)
 		}
 	}
 }
@@ -196,19 +201,131 @@ func TestWaitsWhileCountersAreSetBack(t *testing.T) {
 	}
 }
 
-// A policy that is loaded while a call waits begins a window of its own, in which that call is not.
+// A policy that is loaded while a call waits begins a window of its own. When that call fails it is in there, as any other is that
+// fails then.
 // Rules 15 and 18.
 func TestWaitsWhileAPolicyIsLoaded(t *testing.T) {
+	p := impatient()
+	times, calls := p, p
+	calls.WindowDuration, calls.WindowRequests = 0, 100
+	longer := p
+	longer.WindowDuration *= 2
+	for name, policies := range map[string][2]Policy{
+		"calls after time": {times, calls}, "time after calls": {calls, times}, "another time": {times, longer},
+	} {
+		w := newWorld(t)
+		w.now = w.now.Add(time.Hour)
+		old := w.worker(policies[0])
+		old.Done(old.Acquire(), Outcome{})
+		permit := old.StillWaiting(old.Acquire())
+		w.now = w.now.Add(time.Minute)
+		w.generation = 2
+		w.worker(policies[1]).load(w.now)
+		old.Done(permit, Outcome{Result: Failure})
+		r := w.record()
+		in, ok := r.Window.count(Totals{w.tally.Value(Calls), w.tally.Value(Failures), w.tally.Value(SlowCalls)})
+		want := Totals{1, 1, 1}
+		if name == "calls after time" {
+			want = Totals{} // the mark of a time says nothing about calls: a failure without its call counts for nothing
+		}
+		if r.State != Closed || !ok || in != want || w.tally.Value(Failures) != 1 || w.tally.Value(Waiting) != 0 {
+			t.Errorf("%s: %v, in the window: %+v, %d failures, %d still wait", name, r.State, in, w.tally.Value(Failures), w.tally.Value(Waiting))
+		}
+	}
+}
+
+// Snapshots stay in order, though one was taken between the two additions of an early verdict, or just before them: also by
+// several goroutines, or after counters were set back.
+// Rules 3 and 18.
+func TestBringKeepsSnapshotsInOrder(t *testing.T) {
+	w := Window{Kind: CountWindow, Size: 10}
+	w.begin(0, Totals{0, 0, 0})
+	w.push(Snapshot{0, Totals{5, 1, 0}}) // has the call, but it was not slow yet
+	w.push(Snapshot{0, Totals{6, 1, 1}})
+	w.push(Snapshot{0, Totals{8, 1, 1}})
+	before := w
+	if w.bring(8) || w != before {
+		t.Errorf("brought from the newest bucket: %+v", w)
+	}
+	for range 2 {
+		if !w.bring(4) {
+			t.Error("not brought")
+		}
+		for i := 1; i < w.n; i++ {
+			if a, b := w.ring[i-1], w.ring[i]; a.Bucket > b.Bucket || a.Calls > b.Calls || a.SlowCalls > b.SlowCalls {
+				t.Errorf("%+v, then %+v", a, b)
+			}
+		}
+	}
+	w.begin(0, Totals{})
+	if w.Kind = TimeWindow; w.bring(0) {
+		t.Errorf("brought from a window with nothing before it: %+v", w)
+	}
+}
+
+// A worker's view can have a base from before another worker brought a call forward. It judges by the record.
+// Rules 5 and 18.
+func TestBringDoesNotRing(t *testing.T) {
 	w := newWorld(t)
 	p := impatient()
-	p.ConsecutiveFailures = 1
-	old := w.worker(p)
-	permit := old.StillWaiting(old.Acquire())
-	p.WindowDuration, p.WindowRequests, w.generation = 0, 100, 2
-	w.worker(p).load(w.now)
-	old.Done(permit, Outcome{Result: Failure})
-	if r := w.record(); r.State != Closed || w.tally.Value(Failures) != 0 || w.tally.Value(Waiting) != 0 {
-		t.Errorf("%v, %d failures, %d still wait", r.State, w.tally.Value(Failures), w.tally.Value(Waiting))
+	p.FailureRate, p.MinRequests = 100, 2
+	a, b := w.worker(p), w.worker(p)
+	permit := a.StillWaiting(a.Acquire())
+	w.now = w.now.Add(time.Minute)
+	b.load(w.now)
+	other := b.Acquire()
+	b.Done(b.Acquire(), Outcome{Result: Neutral})
+	if v := b.ready(w.now, true, anyEpoch); v.base.Calls != 1 {
+		t.Fatalf("base %+v", v.base)
+	}
+	bell := w.tally.Value(Changes)
+	a.Done(permit, Outcome{Result: Failure})
+	if r := w.record(); w.tally.Value(Changes) != bell || b.trusted().base.Calls != 1 || r.Window.base().Calls != 0 {
+		t.Fatalf("the other worker knows: %+v", b.trusted())
+	}
+	b.Done(other, Outcome{Result: Failure})
+	if len(w.moves) != 1 || w.moves[0].Reason != FailureRate || w.moves[0].Window != (Totals{2, 2, 1}) {
+		t.Errorf("%+v", w.moves)
+	}
+}
+
+// A window of 100 calls holds 100 calls, though most of its buckets shrink while calls hang: it still opens at MinRequests.
+// Rules 6 and 18.
+func TestBringKeepsTheWindowLong(t *testing.T) {
+	w := newWorld(t)
+	p := impatient()
+	p.WindowDuration, p.WindowRequests, p.MinRequests, p.FailureRate = 0, 100, 100, 90
+	b := w.worker(p)
+	var hung []Permit
+	for i := range 600 {
+		if i%4 == 0 {
+			b.Done(b.Acquire(), Outcome{})
+			continue
+		}
+		if hung = append(hung, b.StillWaiting(b.Acquire())); len(hung) > 70 {
+			b.Done(hung[0], Outcome{Result: Failure})
+			hung = hung[1:]
+		}
+		r := w.record()
+		in, ok := r.Window.count(b.totals(false))
+		if calls := w.tally.Value(Calls); !ok || r.State != Closed || in.Calls < min(calls, 100) || in.Calls > 131 {
+			t.Fatalf("%v, in the window: %+v of %d calls", r.State, in, calls)
+		}
+	}
+}
+
+// A record that cannot be swapped is no reason to lose a failure, though its call stays where it was.
+// Rules 13 and 18.
+func TestBringGivesUp(t *testing.T) {
+	p := impatient()
+	p.ConsecutiveFailures = 9
+	w, store, b, _ := roughWorld(t, p)
+	permit := b.StillWaiting(b.Acquire())
+	w.now = w.now.Add(time.Minute)
+	store.refuse = forever
+	b.Done(permit, Outcome{Result: Failure})
+	if w.tally.Value(Failures) != 1 || w.tally.Value(Calls) != 1 || w.tally.Value(Streak) != 1 {
+		t.Errorf("%d failures, %d calls, %d in a row", w.tally.Value(Failures), w.tally.Value(Calls), w.tally.Value(Streak))
 	}
 }
 

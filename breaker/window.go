@@ -29,9 +29,11 @@ const (
 	snapshots = buckets + 1 // the boundaries of ten buckets: the bases of this bucket and of the ten before it
 )
 
-// A Snapshot is what the totals were when a bucket began.
+// A Snapshot is what the totals were when a bucket began, less the calls that have been brought forward since (rule 18).
 type Snapshot struct {
-	Bucket int64 // the bucket's number, time windows only: the time divided by the bucket's length
+	// Bucket is the bucket's number: the time divided by the bucket's length. In count windows it is the total of calls when the
+	// bucket began, whatever has been brought forward.
+	Bucket int64
 	Totals
 }
 
@@ -123,12 +125,35 @@ func (w *Window) moveTime(now Time, t Totals) {
 
 // moveCount drops by total, not by position, since a burst crosses several boundaries at once.
 func (w *Window) moveCount(t Totals) {
-	w.push(Snapshot{0, t})
 	i := 0
 	for i+1 < w.n && w.ring[i+1].Calls+uint64(w.Size) <= t.Calls {
 		i++
 	}
 	w.drop(i)
+	if w.n == snapshots {
+		w.merge(t)
+	}
+	w.push(Snapshot{0, t})
+}
+
+// merge makes one bucket of the two that have the fewest calls between them. Buckets shrink as calls are brought forward, and then
+// eleven snapshots look back over less than the window.
+func (w *Window) merge(t Totals) {
+	ends := func(i int) uint64 {
+		if i == w.n {
+			return t.Calls
+		}
+		return w.ring[i].Calls
+	}
+	least := 1
+	for i := 2; i < w.n; i++ {
+		if ends(i+1)-ends(i-1) < ends(least+1)-ends(least-1) {
+			least = i
+		}
+	}
+	copy(w.ring[least:], w.ring[least+1:w.n])
+	w.n--
+	w.ring[w.n] = Snapshot{}
 }
 
 // watch begins to watch a count window that has nothing bad in it. Since all its calls were good, the snapshots at the
@@ -151,7 +176,10 @@ func (w *Window) watch(t Totals) {
 }
 
 func (w *Window) push(s Snapshot) {
-	if w.n == snapshots {
+	if w.Kind == CountWindow {
+		s.Bucket = int64(s.Calls)
+	}
+	if w.n == snapshots { // of a record that no worker wrote
 		w.drop(1)
 	}
 	w.ring[w.n] = s
@@ -162,6 +190,27 @@ func (w *Window) drop(oldest int) {
 	copy(w.ring[:], w.ring[oldest:w.n])
 	clear(w.ring[w.n-oldest:])
 	w.n -= oldest
+}
+
+// bring moves a slow call into the newest bucket: from now on no snapshot has it. mark is when it was counted; in count windows,
+// how many calls there were before. It reports whether that changed anything.
+func (w *Window) bring(mark uint64) (changed bool) {
+	bucket := int64(mark) // a snapshot of a later one has the call
+	if w.Kind == TimeWindow {
+		bucket = w.number(Time(mark))
+	}
+	var last Totals
+	for i := range w.ring[:w.n] {
+		s := &w.ring[i]
+		if was := s.Totals; s.Bucket > bucket {
+			// Snapshots stay in order, also where one was taken just as the call was counted.
+			s.Calls = max(last.Calls, was.Calls-min(was.Calls, 1))
+			s.SlowCalls = max(last.SlowCalls, was.SlowCalls-min(was.SlowCalls, 1))
+			changed = changed || s.Totals != was
+		}
+		last = s.Totals
+	}
+	return changed
 }
 
 // count returns what happened in the window; see [Totals.since].
