@@ -22,10 +22,7 @@ type answer struct {
 	grpc       int
 	whole      bool          // it has come to its end
 	retryAfter time.Duration // the upstream's word on when to come back
-
-	// Where it is Envoy's at a deadline that the caller set: how long the upstream had at most.
-	deadline bool
-	had      time.Duration
+	details    string        // Envoy's, of its own replies
 }
 
 // onResponseHeaders reads the answer, and gives a trial its verdict where the headers say all, so that a long download does not hold
@@ -46,9 +43,8 @@ func onResponseHeaders(id, _, endOfStream uint32) uint32 {
 	a.origin = verdict.OriginOf(details)
 	if a.origin != verdict.Answered {
 		// Envoy's own replies are rare, and what they tell of the upstream is how long it had.
-		why := string(details) // which the next call of the host may overwrite
+		a.details = string(details) // which the next call of the host may overwrite
 		a.at = clock{}.Now()
-		a.had, a.deadline = s.deadlines.Ended(why, a.at.Sub(s.sentAt), a.at.Sub(s.began))
 	}
 	a.status = verdict.ParseStatus(bridge.Header(bridge.ResponseHeaders, ":status"))
 	a.grpc = -1

@@ -49,8 +49,9 @@ func (s *stream) ending() verdict.Ending {
 			e.Origin = verdict.Elsewhere // it was a filter after this one that kept the client waiting
 		}
 	}
-	if e.CallersDeadline = a.deadline; a.deadline {
-		e.Waited = min(e.Waited, a.had)
+	if e.Origin == verdict.Timeout || e.Origin == verdict.Outlived {
+		s.deadlines.GRPC = verdict.ParseGRPCTimeout(bridge.Header(bridge.RequestHeaders, "grpc-timeout"))
+		e.Waited, e.CallersDeadline = s.deadlines.Ended(a.details, e.Waited, end.Sub(s.began))
 	}
 	return e
 }

@@ -23,14 +23,11 @@ func (s *stream) start() {
 	}
 }
 
-// readDeadlines reads the deadlines that a caller has set. Envoy's router takes off the headers of all but one, so this is the only
-// place to read them.
+// readDeadlines reads the deadlines that a caller has set. Envoy's router takes off their headers, so this is the only place to read
+// them. It leaves grpc-timeout, which is read where such a deadline may have ended the request.
 func (s *stream) readDeadlines() {
 	s.deadlines.Request = verdict.ParseTimeout(bridge.Header(bridge.RequestHeaders, "x-envoy-upstream-rq-timeout-ms"))
 	s.deadlines.PerTry = verdict.ParseTimeout(bridge.Header(bridge.RequestHeaders, "x-envoy-upstream-rq-per-try-timeout-ms"))
-	if s.bodied {
-		s.deadlines.GRPC = verdict.ParseGRPCTimeout(bridge.Header(bridge.RequestHeaders, "grpc-timeout"))
-	}
 }
 
 //go:wasmexport proxy_on_request_body
@@ -57,7 +54,7 @@ func requestEnds(id uint32) {
 func (s *stream) requestEnds() {
 	s.sent = true
 	q := s.cluster.queue
-	if q == nil && s.marked == nil && s.deadlines == (verdict.Deadlines{}) {
+	if q == nil && s.marked == nil && !s.bodied && s.deadlines == (verdict.Deadlines{}) { // nothing will ask for it exactly
 		s.sentAt = clock{}.Coarse()
 		return
 	}

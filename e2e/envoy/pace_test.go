@@ -95,6 +95,12 @@ func paceRows() []paceRow {
 			ask: asksWithin(msHeader("x-envoy-upstream-rq-per-try-timeout-ms")), sees: "504", details: "upstream_per_try_timeout"},
 		{name: "grpc-timeout", short: 20 * time.Millisecond, route: grpcLimit, http2: true, ask: asksGRPCFor, sees: "grpc-status 4", details: "max_duration_timeout"},
 		// The older way, which Istio's proxies have.
+		{name: "grpc-timeout-no-body", short: 20 * time.Millisecond, route: grpcLimit, ask: asksWithin(func(r *http.Request, d time.Duration) {
+			r.Header.Set("grpc-timeout", fmt.Sprint(d.Milliseconds(), "m"))
+		}), sees: "504", details: "max_duration_timeout"},
+		{name: "signed-timeout-header", short: 20 * time.Millisecond, ask: asksWithin(func(r *http.Request, d time.Duration) {
+			r.Header.Set("x-envoy-upstream-rq-timeout-ms", fmt.Sprint("+", d.Milliseconds()))
+		}), sees: "504", details: "response_timeout"},
 		{name: "max-grpc-timeout", short: 20 * time.Millisecond, route: "max_grpc_timeout: 0s", http2: true, ask: asksGRPCFor, sees: "grpc-status 14", details: "response_timeout"},
 	} {
 		rows = append(rows,

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"bytes"
 	"math"
 	"time"
 )
@@ -32,9 +33,12 @@ func ParsePushback(value []byte) time.Duration {
 // ParseTimeout reads the headers in which a caller gives Envoy a timeout in milliseconds, such as
 // x-envoy-upstream-rq-timeout-ms; 0 if it says none.
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/router_filter#x-envoy-upstream-rq-timeout-ms
-func ParseTimeout(value []byte) time.Duration { return max(0, duration(value, time.Millisecond)) }
+func ParseTimeout(value []byte) time.Duration {
+	return max(0, duration(asEnvoyReads(value), time.Millisecond))
+}
 
-// ParseGRPCTimeout reads grpc-timeout, which is a number and a unit; 0 if it is not.
+// ParseGRPCTimeout reads grpc-timeout, which is a number and a unit; 0 if it is not. A deadline that has passed already, whose number
+// is 0, reads as the shortest there is.
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
 func ParseGRPCTimeout(value []byte) time.Duration {
 	if len(value) == 0 {
@@ -57,7 +61,16 @@ func ParseGRPCTimeout(value []byte) time.Duration {
 	default:
 		return 0
 	}
-	return max(0, duration(value[:len(value)-1], unit))
+	d := duration(asEnvoyReads(value[:len(value)-1]), unit)
+	if d == 0 {
+		return 1
+	}
+	return max(0, d)
+}
+
+// asEnvoyReads leaves out what Envoy does not mind around a number: blanks, and a sign before it.
+func asEnvoyReads(number []byte) []byte {
+	return bytes.TrimPrefix(bytes.TrimSpace(number), []byte("+"))
 }
 
 // duration reads a number of units; -1 if it is none, the longest duration if it is too long for one.

@@ -93,14 +93,16 @@ func TestParseGRPCTimeout(t *testing.T) {
 		"4S":                    4 * time.Second,
 		"5u":                    5 * time.Microsecond,
 		"6n":                    6,
-		"0S":                    0,
+		"0S":                    1, // it has passed already
+		"0n":                    1,
 		"00000020m":             20 * time.Millisecond,
 		"99999999H":             longest,
 		"99999999999999999999n": longest,
 		"-5S":                   0,
 		"1.5S":                  0,
 		"5s":                    0,
-		"5 S":                   0,
+		"5 S":                   5 * time.Second, // Envoy does not mind
+		" +5S":                  5 * time.Second,
 		"5mS":                   0,
 	} {
 		if got := verdict.ParseGRPCTimeout([]byte(value)); got != want {
