@@ -134,6 +134,7 @@ var plans = []*plan{
 		setup:   "0:asaa 1:a",
 		scripts: []string{"ee", "ef"},
 		gauge:   true,
+		long:    true,
 	},
 	{
 		name:    "calls that wait, then fail", // rule 18
@@ -141,6 +142,7 @@ var plans = []*plan{
 		setup:   "0:asa 1:a",
 		scripts: []string{"ef", "efa"},
 		gauge:   true,
+		long:    true,
 	},
 	{
 		name:    "a call waits while others fail", // rule 18
@@ -455,6 +457,11 @@ func TestSchedules(t *testing.T) {
 	for _, p := range plans {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() && p.long {
+				bounded := *p
+				bounded.bound = 2
+				p = &bounded
+			}
 			p.mustHold(t)
 		})
 	}

@@ -40,6 +40,7 @@ type plan struct {
 	stored bool // the breakers have a second store for the tally
 	gauge  bool // the order of writes to the gauges of the state, and of what still waits, matters
 	wiped  bool // the window is emptied on the way, so failures may be forgotten
+	long   bool // takes many seconds: -short bounds how often a worker may lose its turn
 
 	mutant func(*stage, Store, Tally) (Store, Tally) // breaks something
 	bound  int                                       // how often a worker that could go on may lose its turn; 0: no limit
