@@ -68,7 +68,7 @@ check: lint build ## Lint, and run all tests that need no Envoy, those of the co
 
 .PHONY: test
 test: build $(ENVOY) ## Run all tests, those on a real Envoy included
-	go test -timeout 10m ./...
+	go test -timeout 20m ./...
 
 .PHONY: test-browser
 test-browser: build $(ENVOY) ## Test the status page in Chromium, which has to be on PATH; draws build/status-*.png
