@@ -167,8 +167,8 @@ func (p *Policy) ramping(r *Record, now Time) bool {
 	return r.State == Closed && r.Trips > 0 && now < r.ClosedAt.Add(p.Ramp)
 }
 
-// judge says whether a closed breaker must open: in is what the window holds, waiting how many calls wait, failures how many there were in this epoch,
-// streak how many in a row. It is asked after a failure or slow call has been counted, and only then (rule 4): successes alone
+// judge says whether a closed breaker must open: in is what the window holds, waiting how many calls wait, failures how many
+// there were in this epoch, streak how many in a row. It is asked after a failure or slow call has been counted, and only then (rule 4): successes alone
 // never open a breaker, not even by filling up MinRequests.
 func (p *Policy) judge(in Totals, waiting, failures, streak uint64) (Transition, bool) {
 	found := Transition{Window: in, Streak: streak}

@@ -15,18 +15,25 @@ const (
 	attemptCount = "upstream\x00request_attempt_count"
 )
 
+// answered is how a stream has ended if its answer is all that matters of it.
+func (s *stream) answered() verdict.Ending {
+	a := &s.answer
+	e := verdict.Ending{Origin: a.origin, Status: a.status, GRPC: a.grpc, Sent: s.sent}
+	if s.sent {
+		e.Waited = max(0, a.at.Sub(s.sentAt))
+	}
+	return e
+}
+
 // ending puts together how a stream ended. What its answer was is known since that passed; the host is asked only where there
 // was none, or where it was cut off.
 func (s *stream) ending() verdict.Ending {
 	a := &s.answer
-	e := verdict.Ending{Origin: a.origin, Status: a.status, GRPC: a.grpc, Sent: s.sent}
+	e := s.answered()
 	switch {
 	case a.at == 0:
-		e.Origin, e.Status, e.GRPC = verdict.OriginOf(bridge.Property(codeDetails)), -1, -1
+		e = verdict.Ending{Origin: verdict.OriginOf(bridge.Property(codeDetails)), Status: -1, GRPC: -1, Sent: s.sent}
 	case a.origin == verdict.Answered:
-		if s.sent {
-			e.Waited = max(0, a.at.Sub(s.sentAt))
-		}
 		if e.Tunnel = a.status == 101; a.whole || e.Tunnel {
 			return e
 		}

@@ -9,7 +9,6 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
 	"envoy-circuit-breaker/breaker"
-	"envoy-circuit-breaker/filter/internal/bridge"
 )
 
 // A fallback's header is of no use where no route matches it: the request comes back to the cluster that refused it. That shows only
@@ -109,6 +108,3 @@ func (c *cluster) fellBack(to, details string) {
 			c.name, f.Header, f.Value, missing, tryRouteEvery)
 	}
 }
-
-// details are Envoy's of how the request ended.
-func details() string { return string(bridge.Property(codeDetails)) }

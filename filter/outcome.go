@@ -27,17 +27,14 @@ func onLog(id uint32) {
 
 // done gives the verdict on a stream that has ended.
 func done(s *stream) {
-	if s.told {
-		forget(s)
-		return
+	switch {
+	case s.told:
+	case s.marked != nil:
+		s.served(s.ending())
+	default:
+		s.judged(s.ending())
 	}
-	if e := s.ending(); s.marked != nil {
-		s.served(e)
-		forget(s)
-	} else {
-		s.judged(e)
-		forget(s)
-	}
+	forget(s)
 }
 
 // tell gives the verdict on a trial before its stream ends, once: nothing that comes of it can change that.
@@ -45,12 +42,7 @@ func (s *stream) tell() {
 	if s.told || s.marked != nil { // who serves a marked one is known at the end
 		return
 	}
-	a := &s.answer
-	e := verdict.Ending{Origin: a.origin, Status: a.status, GRPC: a.grpc, Sent: s.sent}
-	if s.sent {
-		e.Waited = max(0, a.at.Sub(s.sentAt))
-	}
-	s.judged(e)
+	s.judged(s.answered())
 	s.told = true
 	s.plugin.dropTrial(s)
 }
@@ -68,7 +60,7 @@ func (s *stream) judged(e verdict.Ending) {
 // is known by now. A fallback cluster that was asked and not used gets its permit back.
 func (s *stream) served(e verdict.Ending) {
 	name := string(bridge.Property(clusterName))
-	s.marked.fellBack(name, details())
+	s.marked.fellBack(name, string(bridge.Property(codeDetails)))
 	if s.permit.Admitted() {
 		outcome := breaker.Outcome{Result: breaker.Neutral}
 		if name == s.cluster.name {
