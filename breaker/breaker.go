@@ -117,7 +117,8 @@ type Permit struct {
 	basis basis
 	ticket
 
-	// RetryAfter is, for a request that was not admitted, the rest of the open time; 0 where it is not known.
+	// RetryAfter is, for a request that was not admitted, the rest of the open time: how long requests wait at most, should all
+	// probes fail. It is 0 where it is not known.
 	RetryAfter time.Duration
 }
 
@@ -228,7 +229,7 @@ func (b *Breaker) decide() Permit {
 			return Permit{kind: counted, ticket: ticket{epoch: v.epoch}}
 		case v.state == Open:
 			if now := b.clock.Now(); now < v.openUntil && now < v.until {
-				return b.permit(verdict{retryAfter: v.openUntil.Sub(now)}, Open, v.epoch)
+				return b.permit(verdict{retryAfter: v.retryAt.Sub(now)}, Open, v.epoch)
 			}
 		}
 	}

@@ -109,12 +109,20 @@ func (p *Policy) openUntil(r *Record) Time {
 	return r.OpenUntil
 }
 
+// retryAt is when an open breaker lets requests through at the latest: those that it has probes for wait as long as these fail.
+func (p *Policy) retryAt(r *Record) Time {
+	if p.ProbeInterval == 0 {
+		return p.openUntil(r)
+	}
+	return max(r.OpenUntil, r.OpenedAt.Add(p.OpenMaxDuration))
+}
+
 // verdict is what the machine says of a request.
 type verdict struct {
 	admitted   bool
 	lease      uint32        // the trial's serial, if it is one
 	ramp       bool          // not admitted because the ramp has not reached it
-	retryAfter time.Duration // when not admitted: the open time that is left; 0 where nobody knows
+	retryAfter time.Duration // when not admitted: how long requests still wait at most; 0 where nobody knows
 	expired    int           // leases that were taken back on the way
 	moved      *Transition
 }
@@ -125,8 +133,8 @@ func (p *Policy) admit(r *Record, now Time, rnd uint64) (verdict, effect) {
 	case Closed:
 		return verdict{admitted: p.admitShare(r, now) > share(rnd), ramp: true}, same
 	case Open:
-		if until := p.openUntil(r); now < until {
-			return verdict{retryAfter: until.Sub(now)}, same
+		if now < p.openUntil(r) {
+			return verdict{retryAfter: p.retryAt(r).Sub(now)}, same
 		}
 		// Rule 9: the first trial is part of the transition. One more CAS could fail and leave the state half-open for nobody.
 		moved := r.to(HalfOpen, OpenElapsed, now)
@@ -135,7 +143,7 @@ func (p *Policy) admit(r *Record, now Time, rnd uint64) (verdict, effect) {
 	expired := r.reclaim(now)
 	if most := uint32(p.HalfOpenMaxRequests); r.Expired >= most {
 		moved := p.trip(r, Transition{Reason: HalfOpenFailure, Expired: r.Expired}, 0, now, rnd)
-		return verdict{retryAfter: moved.OpenFor, expired: expired, moved: moved}, loud
+		return verdict{retryAfter: p.retryAt(r).Sub(now), expired: expired, moved: moved}, loud
 	} else if uint32(r.live)+r.Expired >= most {
 		return verdict{expired: expired}, quietIf(expired > 0)
 	}

@@ -186,10 +186,16 @@ func (l *ledger) ask(acquire func() Permit, worker int) Permit {
 	}
 	if known && !l.corrupt && (p.kind == refused || p.kind == shadowed) {
 		switch r := l.last; {
-		case r.State == Open && (l.now >= r.OpenUntil || p.RetryAfter > r.OpenUntil.Sub(l.now)),
-			// A probe keeps it open for longer without a ring of the bell.
-			r.State == Open && l.policy.ProbeInterval == 0 && p.RetryAfter != r.OpenUntil.Sub(l.now):
+		case r.State == Open && l.now >= r.OpenUntil:
 			l.t.Fatalf("refused by an open breaker at %d, until %d: %+v", l.now, r.OpenUntil, p)
+		case r.State == Open:
+			until := r.OpenUntil
+			if l.policy.ProbeInterval > 0 { // which may fail for as long as that
+				until = max(until, r.OpenedAt.Add(l.policy.OpenMaxDuration))
+			}
+			if p.RetryAfter != until.Sub(l.now) {
+				l.t.Fatalf("refused by an open breaker at %d, wait for it until %d: %+v", l.now, until, p)
+			}
 		case r.State == HalfOpen && live+expired < l.policy.HalfOpenMaxRequests:
 			l.t.Fatalf("refused by a half-open breaker with %d trials, and %d that have expired in a row", live, expired)
 		case r.State == Closed && !l.policy.ramping(&r, l.now):

@@ -12,6 +12,7 @@ type view struct {
 	state     State
 	epoch     uint64
 	openUntil Time
+	retryAt   Time
 	probeAt   Time
 	ramping   bool
 	stored    bool // Record.StoredTally
@@ -129,7 +130,8 @@ func (b *Breaker) resume(s *loaded, now Time) {
 func (b *Breaker) remember(r *Record, bell uint64, now Time) *view {
 	v := &view{
 		bell: bell, oldAt: now.Add(maxViewAge), until: now.Add(maxViewAge),
-		state: r.State, epoch: r.Epoch, openUntil: b.policy.openUntil(r), probeAt: r.ProbeAt, ramping: b.policy.ramping(r, now), stored: r.StoredTally,
+		state: r.State, epoch: r.Epoch, openUntil: b.policy.openUntil(r), retryAt: b.policy.retryAt(r), probeAt: r.ProbeAt,
+		ramping: b.policy.ramping(r, now), stored: r.StoredTally,
 	}
 	if r.State == Open && b.policy.ProbeInterval > 0 {
 		v.until = min(v.until, now.Add(b.policy.ProbeInterval)) // probes do not ring

@@ -91,7 +91,7 @@ func (c *cluster) renew() {
 
 // recordBefore reads the record that version 1 of the plugin has, by its key.
 func (c *cluster) recordBefore() []byte {
-	value, _ := bridge.SharedData([]byte("circuit_breaker/1\x00record\x00" + c.plugin.name + "\x00" + c.name))
+	value, _ := bridge.SharedData([]byte("circuit_breaker/1\x00record\x00" + c.plugin.nameBefore + "\x00" + c.name))
 	return value
 }
 

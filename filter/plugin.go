@@ -53,6 +53,7 @@ type plugin struct {
 	types.DefaultPluginContext
 	id         uint32
 	name       string
+	nameBefore string // what version 1 of the plugin is called
 	config     *config.Config
 	hash       uint64 // of its configuration
 	generation uint32 // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
@@ -106,7 +107,7 @@ func (p *plugin) start() error {
 	if p.config, err = config.Parse(text); err != nil {
 		return err
 	}
-	p.name = pluginName()
+	p.name, p.nameBefore = pluginName()
 	p.registry.plugin = p.name
 	p.born = clock{}.Now()
 	h := fnv.New64a()
@@ -123,16 +124,17 @@ func (p *plugin) start() error {
 }
 
 // pluginName is what a plugin is called in stats and keys. A vm_id that differs from its name is part of it: plugins of one name and
-// two vm_ids have two shared datas, but would have one set of stats.
-func pluginName() string {
-	name := string(bridge.Property("plugin_name"))
+// two vm_ids have two shared datas, but would have one set of stats. Version 1 had the name alone.
+func pluginName() (name, before string) {
+	name = string(bridge.Property("plugin_name"))
 	if name == "" {
 		name = "default"
 	}
+	before = name
 	if vm := string(bridge.Property("plugin_vm_id")); vm != "" && vm != name {
 		name += "@" + vm
 	}
-	return name
+	return name, before
 }
 
 // round counts how often the plugins of this virtual machine have ticked: once for all of them in a tick's period.

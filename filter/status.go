@@ -90,8 +90,15 @@ func (p *plugin) page(q statuspage.Query) []byte {
 		p.shown = map[string]*stats{}
 	}
 	now, page := clock{}.Now(), statuspage.BeginPage(p.pageBuffer, p.name, time.Now(), len(names))
-	for _, name := range names[first:last] {
-		if c, ok := p.status(name, now); ok {
+	for i, anew := first, 0; i < last; i++ {
+		if p.shown[names[i]] == nil {
+			if anew == maxAnew {
+				last = i
+				break
+			}
+			anew++
+		}
+		if c, ok := p.status(names[i], now); ok {
 			page.Add(&c)
 		}
 	}
@@ -103,8 +110,13 @@ func (p *plugin) page(q statuspage.Query) []byte {
 	return p.pageBuffer
 }
 
-// maxShown is about how many clusters the stats are kept of: those that are looked at again and again.
-const maxShown = 4 * statuspage.MaxLimit
+const (
+	// maxShown is about how many clusters the stats are kept of: those that are looked at again and again.
+	maxShown = 4 * statuspage.MaxLimit
+	// maxAnew is how many clusters of a page may be ones whose stats are not kept: Envoy takes its time to find them by their names,
+	// and this worker's requests wait. The page ends before the next one.
+	maxAnew = statuspage.MaxLimit / 2
+)
 
 // status reads the status of one cluster's breaker. It reports false if that cannot be read.
 func (p *plugin) status(cluster string, now breaker.Time) (c statuspage.Cluster, ok bool) {

@@ -102,8 +102,9 @@ func TestStatusManyClusters(t *testing.T) {
 				before, begin := w.Counts(), time.Now()
 				r := w.view(0, query)
 				took = append(took, time.Since(begin))
-				if calls := w.Counts().Sub(before).Total(); calls > 1000 {
-					t.Fatalf("view %d of %q: %d host calls, want few", len(took), query, calls)
+				cost := w.Counts().Sub(before)
+				if calls, stats := cost.Total(), cost.Calls["proxy_define_metric"]; calls > 500 || stats > 150 {
+					t.Fatalf("view %d of %q: %d host calls, %d of them to find a stat, want few", len(took), query, calls, stats)
 				}
 				var p statusPage
 				if err := json.Unmarshal([]byte(r.Body), &p); err != nil {

@@ -12,7 +12,13 @@ import (
 // A breaker that is open under version 1 of the plugin, which keeps its record under another key, stays open under this one, and is
 // tried when its time is over.
 func TestOpenUnderTheVersionBefore(t *testing.T) {
-	w := startWorkers(t, wasmhost.Options{})
+	for _, vm := range []string{"", "policy-2"} { // which version 1 has in no name
+		t.Run(vm, func(t *testing.T) { testOpenUnderTheVersionBefore(t, vm) })
+	}
+}
+
+func testOpenUnderTheVersionBefore(t *testing.T, vm string) {
+	w := startWorkers(t, wasmhost.Options{VMID: vm})
 	now := w.Now()
 	old := make([]byte, 449)
 	old[0], old[1] = 1, 1 // version, open
