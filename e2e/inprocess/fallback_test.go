@@ -108,3 +108,63 @@ func TestFallbackWithRoute(t *testing.T) {
 		t.Errorf("%d warnings", n)
 	}
 }
+
+// spare is the route of a request that payments does not take.
+func spare(h wasmhost.Headers) string {
+	if h.Get("x-spare") != "" {
+		return "spare"
+	}
+	return "payments"
+}
+
+// A fallback that does not say to which cluster it leads is measured all the same: the calls that it makes can be slow.
+func TestFallbackWithoutClusterIsMeasured(t *testing.T) {
+	w := startWorkers(t, wasmhost.Options{Workers: 1, Config: `{"min_requests": 5, "fallback": {"header": "x-spare"},
+		"clusters": [{"match": "payments", "mode": "force_open"}, {"match": "spare", "slow_call": {"duration": "1s"}}]}`})
+	w.advance(50 * ms) // between two ticks: the coarse clock is not good enough
+	for _, took := range []time.Duration{1040 * ms, 960 * ms} {
+		s := w.send(0, wasmhost.Req{Route: spare})
+		w.advance(took)
+		w.end(s.OK())
+	}
+	for stat, want := range map[breaker.Stat]uint64{breaker.Calls: 2, breaker.SlowCalls: 1} {
+		if n := w.Stat("circuit_breaker.breaker.cluster.spare." + stat.String()); n != want {
+			t.Errorf("spare: %v = %d, want %d", stat, n, want)
+		}
+	}
+}
+
+// A fallback that has no breaker, because max_breakers is reached, takes everything.
+func TestFallbackBeyondMaxBreakers(t *testing.T) {
+	w := startWorkers(t, wasmhost.Options{Config: `{"max_breakers": 1, "mode": "force_open", "fallback": {"header": "x-spare", "cluster": "spare"}}`})
+	for i := range 10 {
+		s := w.send(i%2, wasmhost.Req{Route: spare})
+		if !s.Continued() || s.Cluster() != "spare" {
+			t.Fatalf("request %d: went on %v, to %s", i, s.Continued(), s.Cluster())
+		}
+		w.end(s.OK())
+	}
+	w.wantStats(map[breaker.Stat]uint64{breaker.FellBack: 10, breaker.Rejected: 0})
+}
+
+// A request that cannot be sent to the fallback, because Envoy does not take the header, gives the fallback's permit back.
+func TestFallbackHeaderIsNotTaken(t *testing.T) {
+	w := startWorkers(t, wasmhost.Options{Workers: 1, Config: `{"fallback": {"header": "x-spare", "cluster": "spare"}, "clusters": [
+		{"match": "payments", "mode": "force_open"},
+		{"match": "spare", "min_requests": 1, "open": {"duration": "1s", "jitter": 0}, "half_open": {"max_requests": 1}}]}`})
+	w.to(0, "spare", 500)
+	w.advance(time.Second)
+	w.SetHook(func(_ int, call, _ string) wasmhost.Status {
+		if call == "proxy_replace_header_map_value" {
+			return wasmhost.BadArgument
+		}
+		return wasmhost.OK
+	})
+	if s := w.send(0, wasmhost.Req{Route: spare}); s.Continued() {
+		t.Error("went on without the header")
+	}
+	w.SetHook(nil)
+	if !w.to(0, "spare", 200) {
+		t.Error("the fallback's one trial is still taken")
+	}
+}

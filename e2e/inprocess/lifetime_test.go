@@ -1,6 +1,7 @@
 package inprocess_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -122,5 +123,28 @@ func TestVMID(t *testing.T) {
 				t.Errorf("the status page:\n%s", body)
 			}
 		})
+	}
+}
+
+// Two plugins of one name and different vm_id on one cluster, as Envoy Gateway makes of two policies, share nothing but Envoy's stats:
+// each counts its own calls, and opens by them.
+func TestTwoVMIDs(t *testing.T) {
+	const config = `{"min_requests": 20}`
+	a := startWorkers(t, wasmhost.Options{VMID: "policy-1", Config: config})
+	b := startWorkers(t, wasmhost.Options{VMID: "policy-2", Config: config, Beside: a.Host})
+	for i := range 20 {
+		for _, w := range []*workers{a, b} {
+			if !w.call(i%2, 500) {
+				t.Fatalf("rejected after %d calls of its own", i)
+			}
+		}
+	}
+	for i, w := range []*workers{a, b} {
+		if w.call(0, 200) || w.call(1, 200) {
+			t.Errorf("policy-%d admits after 20 failures", i+1)
+		}
+		if n := w.Stat(fmt.Sprintf("circuit_breaker.breaker@policy-%d.cluster.payments.calls", i+1)); n != 20 {
+			t.Errorf("policy-%d: %d calls, want 20", i+1, n)
+		}
 	}
 }

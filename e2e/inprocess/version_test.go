@@ -37,3 +37,28 @@ func testOpenUnderTheVersionBefore(t *testing.T, vm string) {
 		t.Error("not tried after its time")
 	}
 }
+
+// The other way round, version 1 is loaded beside this one, which has an open breaker: it keeps a record of its own, rings the bell that
+// they share and counts into the stats that they share. The breaker stays open, and is tried when its time is over.
+func TestOlderVersionBeside(t *testing.T) {
+	w := startWorkers(t, wasmhost.Options{Config: `{"min_requests": 5, "consecutive_failures": 5, "open": {"jitter": 0}}`})
+	for w.call(0, 500) {
+	}
+	const prefix = "circuit_breaker.breaker.cluster.payments."
+	closed := make([]byte, 449)
+	closed[0] = 1
+	binary.LittleEndian.PutUint32(closed[445:], crc32.ChecksumIEEE(closed[:445]))
+	for i := range 40 {
+		w.SharedData().Set("circuit_breaker/1\x00record\x00breaker\x00payments", closed)
+		w.AddToStat(prefix+"changes", 1)
+		w.AddToStat(prefix+"calls", 1)
+		if w.call(i%2, 200) {
+			t.Fatalf("admitted after %d calls of the older version", i+1)
+		}
+		w.advance(100 * time.Millisecond)
+	}
+	w.advance(time.Second)
+	if !w.call(1, 200) {
+		t.Error("not tried after its time")
+	}
+}

@@ -15,6 +15,10 @@ type Options struct {
 	VMID    string // plugin_vm_id
 	Config  string // the plugin's configuration
 
+	// Beside is a host of the same process with another vm_id: virtual machines and shared data are this one's own, the stats are
+	// those of both, and so a Stats of this one's own is ignored. nil is a process of its own.
+	Beside *Host
+
 	// Stats is Envoy's stats_matcher: it says which stats exist, by the names that the plugin gives them. Others are hidden:
 	// they read 0 whatever is added. nil lets all exist.
 	Stats func(name string) bool
@@ -33,7 +37,7 @@ type Host struct {
 	vms     []*VM
 	main    *Plugin
 	data    SharedData
-	stats   stats
+	stats   *stats
 	clock   atomic.Int64
 	hook    atomic.Pointer[Hook]
 
@@ -65,7 +69,10 @@ func New(program *Program, options Options) (*Host, error) {
 		program: program,
 		options: options,
 		data:    SharedData{entries: map[string]datum{}},
-		stats:   stats{exists: options.Stats, byName: map[statName]*stat{}},
+		stats:   &stats{exists: options.Stats, byName: map[statName]*stat{}},
+	}
+	if options.Beside != nil {
+		h.stats = options.Beside.stats
 	}
 	h.clock.Store(int64(options.Start))
 	h.SetClusters(options.Clusters...)

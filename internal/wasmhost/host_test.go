@@ -161,7 +161,20 @@ func TestStats(t *testing.T) {
 	h.ResetCounters()
 	equal(t, h.Stats(), map[string]uint64{"n": 0, "g": 7, "other": 0})
 	equal(t, h.Stat("g"), 7)
+	h.AddToStat("n", 2)
+	equal(t, h.Stat("n"), 2)
 	equal(t, panics(func() { h.Stat("gg") }), "wasmhost: no stat \"gg\"; there are:\ng\nhidden\nn\nother")
+}
+
+// Hosts beside each other are one process: they have one set of stats, and each its shared data.
+func TestBeside(t *testing.T) {
+	a := newHost(t, wasmhost.Options{VMID: "a"})
+	b := newHost(t, wasmhost.Options{VMID: "b", Beside: a})
+	check(t, a, 0, "define 0 n;inc 4 1", "define 0 4", "inc 0")
+	check(t, b, 0, "define 0 n;inc 4 1;metric 4", "define 0 4", "inc 0", "metric 0 2")
+	equal(t, a.Stat("n"), 2)
+	a.SharedData().Set("key", nil)
+	equal(t, len(b.SharedData().Keys()), 0)
 }
 
 func panics(do func()) (message any) {

@@ -64,12 +64,17 @@ func (s *stat) set(n uint64) {
 
 // Stat reads a stat by the name that the plugin gave it. It panics if no plugin has defined it: a misspelt name in a test
 // would read as 0 for ever.
-func (h *Host) Stat(name string) uint64 {
+func (h *Host) Stat(name string) uint64 { return h.find(name).value.Load() }
+
+// AddToStat adds to a counter or gauge from outside, as a hot restart does: the child's stats get the parent's. It panics like Stat.
+func (h *Host) AddToStat(name string, n uint64) { h.find(name).add(n) }
+
+func (h *Host) find(name string) *stat {
 	h.stats.mu.Lock()
 	defer h.stats.mu.Unlock()
 	for kind := range numMetricKinds {
 		if s := h.stats.byName[statName{kind, name}]; s != nil {
-			return s.value.Load()
+			return s
 		}
 	}
 	var names []string
