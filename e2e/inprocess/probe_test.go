@@ -2,6 +2,7 @@ package inprocess_test
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -84,4 +85,22 @@ func TestProbeIsTakenOut(t *testing.T) {
 		t.Error("the open time is over, and nobody tries")
 	}
 	w.wantStats(map[breaker.Stat]uint64{breaker.StateGauge: uint64(breaker.HalfOpen)})
+}
+
+// While probes fail, a reject says how long requests wait at most: that goes down evenly, whatever the probes do.
+func TestRetryAfterWhileProbing(t *testing.T) {
+	w := probeWorkers(t, 2, `"duration": "2s", "max_duration": "60s"`, `"interval": "1s"`)
+	opened := w.Now()
+	for i := range 590 {
+		w.advance(100 * ms)
+		w.answerProbes(500)
+		r := w.request(i % 2).Reply()
+		if r == nil {
+			t.Fatalf("admitted after %v", w.Now()-opened)
+		}
+		want := strconv.Itoa(int((60*time.Second - (w.Now() - opened) + time.Second - 1) / time.Second))
+		if got := r.Headers.Get("retry-after"); got != want {
+			t.Fatalf("after %v: retry-after %q, want %q", w.Now()-opened, got, want)
+		}
+	}
 }
