@@ -31,7 +31,7 @@ func onRequestHeaders(id, _, endOfStream uint32) uint32 {
 		forget(s)
 		return uint32(types.ActionPause)
 	}
-	if s.plugin.isMisplaced() {
+	if s.plugin.passes() || s.plugin.isMisplaced() {
 		forget(s)
 		return uint32(types.ActionContinue)
 	}

@@ -5,7 +5,6 @@ package main
 import (
 	"encoding/binary"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -23,13 +22,14 @@ import (
 
 // A generation is the place of one configuration in that order.
 type generation struct {
-	hash   uint64
-	number uint32
-	seen   breaker.Time // a plugin with it lived then
+	hash    uint64
+	number  uint32
+	seen    breaker.Time // a plugin with it lived then
+	invalid bool         // it does not hold: see keep.go
 }
 
 const (
-	generationSize = 8 + 4 + 8
+	generationSize = 8 + 4 + 8 + 1
 	// maxGenerations bounds the list. Beyond it, the oldest is not known any more.
 	maxGenerations = 16
 	// goneAfter is for how long no plugin with a configuration has been seen, when it counts as gone. Each that lives says so after
@@ -77,7 +77,7 @@ func (r *roll) answer() bool {
 func decodeGenerations(b []byte) (list generations) {
 	le := binary.LittleEndian
 	for ; len(b) >= generationSize; b = b[generationSize:] {
-		list = append(list, generation{le.Uint64(b), le.Uint32(b[8:]), breaker.Time(le.Uint64(b[12:]))})
+		list = append(list, generation{le.Uint64(b), le.Uint32(b[8:]), breaker.Time(le.Uint64(b[12:])), b[20] == 1})
 	}
 	return list
 }
@@ -87,7 +87,10 @@ func (list generations) encode() (b []byte) {
 	for _, g := range list[max(0, len(list)-maxGenerations):] {
 		b = le.AppendUint64(b, g.hash)
 		b = le.AppendUint32(b, g.number)
-		b = le.AppendUint64(b, uint64(g.seen))
+		b = append(le.AppendUint64(b, uint64(g.seen)), 0)
+		if g.invalid {
+			b[len(b)-1] = 1
+		}
 	}
 	return b
 }
@@ -103,7 +106,7 @@ func (list generations) find(hash uint64) int {
 }
 
 // renew makes a configuration the newest.
-func (list generations) renew(hash uint64, now breaker.Time) generations {
+func (list generations) renew(hash uint64, invalid bool, now breaker.Time) generations {
 	number := uint32(1)
 	if n := len(list); n > 0 {
 		number = list[n-1].number + 1
@@ -114,23 +117,44 @@ func (list generations) renew(hash uint64, now breaker.Time) generations {
 	for i := range list {
 		list[i].seen = now // its plugins may have had no reason to say that they live
 	}
-	return append(list, generation{hash, number, now})
+	return append(list, generation{hash, number, now, invalid})
+}
+
+// insert puts a configuration in its place.
+func (list generations) insert(g generation) generations {
+	list = append(list, g)
+	for i := len(list) - 1; i > 0 && list[i-1].number > g.number; i-- {
+		list[i-1], list[i] = list[i], list[i-1]
+	}
+	return list
+}
+
+// endInvalid reports whether the newest configuration does not hold.
+func (list generations) endInvalid() bool { return len(list) > 0 && list[len(list)-1].invalid }
+
+// good is how many configurations are left without the newest that do not hold.
+func (list generations) good() int {
+	n := len(list)
+	for n > 0 && list[n-1].invalid {
+		n--
+	}
+	return n
 }
 
 // rollStore is where the roll of a plugin's name is.
 func rollStore(plugin string) *sharedData { return &sharedData{kind: "generations", plugin: plugin} }
 
-// changeRoll replaces the roll of a plugin's name by what f makes of it, if f says that it has changed it.
-func changeRoll(plugin string, f func(*roll) bool) error {
+// changeRoll replaces the roll of a plugin's name by what f makes of it, if f says that it has changed it, and returns it.
+func changeRoll(plugin string, f func(*roll) bool) (roll, error) {
 	store := rollStore(plugin)
 	for range 1000 {
 		value, version := store.Load()
 		r := decodeRoll(value)
 		if !f(&r) || store.CompareAndSwap(r.encode(), version) {
-			return nil
+			return r, nil
 		}
 	}
-	return errors.New("shared data does not take the configuration's generation")
+	return roll{}, errors.New("shared data does not take the configuration's generation")
 }
 
 // takeGeneration finds the generation of the plugin's configuration, unless it has one. The first with it says so in the log.
@@ -138,25 +162,37 @@ func (p *plugin) takeGeneration() error {
 	if p.generation != 0 {
 		return nil
 	}
-	now, isNew := clock{}.Now(), false
-	err := changeRoll(p.name, func(r *roll) bool {
-		i, last := r.list.find(p.hash), len(r.list)-1
-		isNew = i < 0 || i < last && r.list[i].isGone(now) && !r.list[last].isGone(now)
-		if isNew {
-			r.list = r.list.renew(p.hash, now)
-			i = len(r.list) - 1
-		}
-		p.generation, p.watch.calls = r.list[i].number, r.calls
-		return r.answer() || isNew
-	})
+	isNew, err := p.takeTurn()
 	if err != nil {
-		p.generation = 0
 		return err
 	}
+	p.generation = p.turn
+	p.becomeLastGood()
 	if isNew {
 		proxywasm.LogInfof("configuration loaded: %s", p.config)
 	}
 	return nil
+}
+
+// takeTurn finds the turn of the plugin's configuration. It reports whether that is a new one.
+func (p *plugin) takeTurn() (isNew bool, err error) {
+	now := clock{}.Now()
+	r, err := changeRoll(p.name, func(r *roll) bool {
+		i, last := r.list.find(p.hash), len(r.list)-1
+		isNew = i < 0 || i < last && r.list[i].isGone(now) && !r.list[last].isGone(now)
+		if isNew {
+			r.list = r.list.renew(p.hash, p.invalid, now)
+			i = len(r.list) - 1
+		}
+		p.turn, p.watch.calls = r.list[i].number, r.calls
+		return r.answer() || isNew
+	})
+	if err != nil {
+		p.turn = 0
+		return false, err
+	}
+	p.showInvalid(r.list)
+	return isNew, nil
 }
 
 // isGone is not to be believed where all generations seem to be: then the whole process stood still.
@@ -171,25 +207,24 @@ type watch struct {
 	calls uint32       // the last call of the roll that it has heard
 }
 
-// keepGeneration says now and then that the plugin lives, and takes a new generation if all newer configurations are gone.
+// keepGeneration says now and then that the plugin lives, and takes a new turn if all newer configurations are gone.
 func (p *plugin) keepGeneration(now breaker.Time) {
 	w := &p.watch
 	w.still++
-	if w.wait--; w.wait > 0 || p.generation == 0 {
+	if w.wait--; w.wait > 0 || p.turn == 0 {
 		return
 	}
 	w.wait = lookEvery
-	number, calls, isBack := p.generation, w.calls, false
-	err := changeRoll(p.name, func(r *roll) bool {
-		number, calls, isBack = p.generation, r.calls, false
+	turn, calls, isBack := p.turn, w.calls, false
+	r, err := changeRoll(p.name, func(r *roll) bool {
+		turn, calls, isBack = p.turn, r.calls, false
 		changed := r.answer()
 		i, last := r.list.find(p.hash), len(r.list)-1
 		if i < 0 {
-			r.list = append(r.list, generation{p.hash, p.generation, now})
-			slices.SortFunc(r.list, func(a, b generation) int { return int(a.number) - int(b.number) })
+			r.list = r.list.insert(generation{p.hash, p.turn, now, p.invalid})
 			return true
 		}
-		number = r.list[i].number
+		turn = r.list[i].number
 		if last == 0 {
 			w.wait = lookSeldom
 			return changed
@@ -204,9 +239,12 @@ func (p *plugin) keepGeneration(now breaker.Time) {
 			w.heard, w.still = heard, 0
 		}
 		switch {
+		case i < last && w.still >= goneTicks && i == r.list.good()-1:
+			r.list = r.list[:i+1] // it has been in force all the time
+			return true
 		case i < last && w.still >= goneTicks:
-			r.list = r.list.renew(p.hash, now)
-			number, isBack = r.list[last].number, true
+			r.list = r.list.renew(p.hash, p.invalid, now)
+			turn, isBack = r.list[last].number, true
 			return true
 		case i == last && w.still >= 2*goneTicks:
 			r.list = r.list[last:]
@@ -221,17 +259,31 @@ func (p *plugin) keepGeneration(now breaker.Time) {
 	if err != nil {
 		return // the next look will do
 	}
-	if isBack {
+	if isBack && !p.invalid {
 		proxywasm.LogInfof("configuration is in force again, since all that were loaded after it are gone: %s", p.config)
 	}
-	if number != p.generation {
-		p.generation = number
-		for _, c := range p.clusters {
-			c.renew()
-		}
+	p.showInvalid(r.list)
+	if turn != p.turn {
+		p.renew(turn)
+	}
+	if p.invalid {
+		p.follow()
 	}
 	if calls != w.calls {
 		w.calls = calls
 		p.showAll()
+	}
+}
+
+// renew gives the plugin's configuration a new turn.
+func (p *plugin) renew(turn uint32) {
+	p.turn = turn
+	if p.invalid {
+		return // nothing goes by it
+	}
+	p.generation = turn
+	p.becomeLastGood()
+	for _, c := range p.clusters {
+		c.renew()
 	}
 }

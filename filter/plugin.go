@@ -5,8 +5,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -55,8 +55,10 @@ type plugin struct {
 	name       string
 	nameBefore string // what version 1 of the plugin is called
 	config     *config.Config
+	text       []byte // of its configuration; none where that does not hold
 	hash       uint64 // of its configuration
-	generation uint32 // orders it among the plugins of that name by when they were loaded; 0 if it has none yet
+	turn       uint32 // orders its configuration among those of that name by when they were loaded; 0 if it has none yet
+	generation uint32 // the turn of the configuration that its breakers go by; 0 if there is none
 	watch      watch
 	born       breaker.Time // when it was loaded
 	met        int          // how many places of the registry it has looked at
@@ -71,6 +73,13 @@ type plugin struct {
 	probed     []*cluster         // those that have a probe
 	queues     []*queue           // of requests that wait for an answer
 	trials     []*stream          // without a verdict
+
+	// Of a plugin whose own configuration does not hold: see keep.go.
+	invalid    bool
+	statusPath string // what its own configuration says
+	followed   uint32 // the turn of the last good configuration that it has looked at
+
+	invalidGauge uint32 // the id of the stat "config_invalid", 0 while it is not defined
 
 	// Of the status page.
 	listing      listing
@@ -90,7 +99,7 @@ const (
 	tick = 100 * time.Millisecond
 )
 
-// OnPluginStart refuses a bad configuration, with one line that says what is wrong.
+// OnPluginStart refuses a bad configuration, with one line that says what is wrong, unless that asks to keep the last good one.
 func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 	if err := p.start(); err != nil {
 		proxywasm.LogCriticalf("configuration refused: %v", err)
@@ -104,20 +113,25 @@ func (p *plugin) start() error {
 	if err != nil && !errors.Is(err, types.ErrorStatusNotFound) { // which is how an empty one reads
 		return fmt.Errorf("reading it: %w", err)
 	}
-	if p.config, err = config.Parse(text); err != nil {
-		return err
-	}
+	text = slices.Clone(text) // the next call of the host overwrites it
 	p.name, p.nameBefore = pluginName()
 	p.registry.plugin = p.name
 	p.born = clock{}.Now()
-	h := fnv.New64a()
-	h.Write(text)
-	p.hash = h.Sum64()
-	// A listener for the status page has no breakers of its own, as a rule, and then no place in that order: each worker
-	// that starts it beside another listener would move that one's place.
-	if p.config.StatusPath == "" {
-		if err := p.takeGeneration(); err != nil {
+	p.hash = hashOf(text)
+	if p.config, err = config.Parse(text); err != nil {
+		keep, statusPath := config.Invalid(text)
+		if !keep {
 			return err
+		}
+		p.startInvalid(err, statusPath)
+	} else {
+		p.text = text
+		// A listener for the status page has no breakers of its own, as a rule, and then no place in that order: each worker
+		// that starts it beside another listener would move that one's place.
+		if p.config.StatusPath == "" {
+			if err := p.takeGeneration(); err != nil {
+				return err
+			}
 		}
 	}
 	return proxywasm.SetTickPeriodMilliSeconds(uint32(tick.Milliseconds()))

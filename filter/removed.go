@@ -33,15 +33,15 @@ func (p *plugin) forgetRemoved() {
 		}
 	}
 	for _, gone := range removed {
-		if gone.showOthers() || len(gone.clusters) == 0 {
+		if gone.showOthers() || gone.turn == 0 {
 			continue
 		}
 		d := departed{plugin: gone, due: round + answerWithin}
-		if changeRoll(gone.name, func(r *roll) bool {
+		if _, err := changeRoll(gone.name, func(r *roll) bool {
 			r.calls++
 			d.call = r.calls
 			return true
-		}) == nil {
+		}); err == nil {
 			departures = append(departures, d)
 		}
 	}
@@ -54,7 +54,7 @@ func (p *plugin) forgetRemoved() {
 // showOthers lets the plugins of the same name in this virtual machine show their gauges again, and reports whether there are any.
 func (p *plugin) showOthers() (any bool) {
 	for _, other := range plugins {
-		if other.name == p.name && other.generation != 0 {
+		if other.name == p.name && other.turn != 0 {
 			other.showAll()
 			any = true
 		}
@@ -71,4 +71,9 @@ func (d *departed) conclude() {
 	for _, c := range d.clusters {
 		c.hide()
 	}
+	r, _ := changeRoll(d.name, func(r *roll) bool {
+		r.list = r.list[:r.list.good()]
+		return true
+	})
+	d.showInvalid(r.list)
 }

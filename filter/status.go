@@ -89,7 +89,9 @@ func (p *plugin) page(q statuspage.Query) []byte {
 	if p.shown == nil {
 		p.shown = map[string]*stats{}
 	}
-	now, page := clock{}.Now(), statuspage.BeginPage(p.pageBuffer, p.name, time.Now(), len(names))
+	value, _ := rollStore(p.name).Load()
+	invalid := decodeRoll(value).list.endInvalid()
+	now, page := clock{}.Now(), statuspage.BeginPage(p.pageBuffer, p.name, time.Now(), invalid, len(names))
 	for i, anew := first, 0; i < last; i++ {
 		if p.shown[names[i]] == nil {
 			if anew == maxAnew {

@@ -38,10 +38,14 @@ func Parse(configuration []byte) (*Config, error) {
 		o.fail("max_breakers", c.MaxBreakers, "from 1 to 1000000")
 	}
 	if page := o.object("status"); page != nil {
-		if !page.text("path", &c.StatusPath) || !strings.HasPrefix(c.StatusPath, "/") || strings.ContainsAny(c.StatusPath, "?#") {
+		if !page.text("path", &c.StatusPath) || !isPath(c.StatusPath) {
 			page.fail("path", page.keys["path"], `a path such as "/circuit-breakers"`)
 		}
 		page.end()
+	}
+	var invalid string // what to do where a configuration does not hold: see Invalid
+	if o.text("invalid_config", &invalid) && invalid != "refuse" && invalid != "keep" {
+		o.fail("invalid_config", invalid, `one of "refuse", "keep"`)
 	}
 	items, _ := o.list("clusters")
 	o.end()
@@ -54,6 +58,11 @@ func Parse(configuration []byte) (*Config, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// isPath reports whether the status page can be there.
+func isPath(path string) bool {
+	return strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "?#")
 }
 
 func readOverride(item any, path string, base Rules, err *error) Override {
@@ -70,7 +79,7 @@ func readOverride(item any, path string, base Rules, err *error) Override {
 		o.fail("match", keys["match"], `the name of a cluster, or a glob such as "payments*"`)
 	}
 	over.Rules.read(o)
-	for _, key := range []string{"max_breakers", "status", "clusters"} {
+	for _, key := range []string{"max_breakers", "status", "invalid_config", "clusters"} {
 		if v, given := keys[key]; given && *err == nil {
 			*err = fmt.Errorf("%s: %s is not allowed: must be at the top level only", join(path, key), show(v))
 		}

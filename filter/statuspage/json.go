@@ -14,10 +14,12 @@ type Page struct {
 	empty bool
 }
 
-// BeginPage begins the page of a plugin in a buffer. total is how many clusters there are on all pages.
-func BeginPage(b []byte, plugin string, at time.Time, total int) *Page {
+// BeginPage begins the page of a plugin in a buffer. configInvalid tells that the configuration which was loaded last does not hold;
+// total is how many clusters there are on all pages.
+func BeginPage(b []byte, plugin string, at time.Time, configInvalid bool, total int) *Page {
 	b = appendString(append(b[:0], `{"plugin":`...), plugin)
 	b = appendTime(append(b, `,"at":`...), at)
+	b = strconv.AppendBool(append(b, `,"config_invalid":`...), configInvalid)
 	b = strconv.AppendInt(append(b, `,"total":`...), int64(total), 10)
 	return &Page{append(b, `,"clusters":[`...), true}
 }

@@ -30,7 +30,7 @@ func TestPage(t *testing.T) {
 	p.Mode = breaker.Disabled
 	disabled, _ := ParsePolicy(EncodePolicy(&p, 7))
 
-	w := BeginPage(nil, `a&"b"`, now, 8192)
+	w := BeginPage(nil, `a&"b"`, now, true, 8192)
 	history := AddTransition(nil, 5, now.Add(-time.Minute), `closed -> open: <b>12/20</b> failed`)
 	for _, c := range []Cluster{
 		{Name: "a\"b\\c\n\x00\xff\u2028😀</script>", Policy: policy, Status: breaker.Status{Window: breaker.Totals{Calls: 1200, Failures: 400, SlowCalls: 30}}, Rejected: 1234567, Fallback: 6},
@@ -47,6 +47,7 @@ func TestPage(t *testing.T) {
 	var got struct {
 		Plugin   string
 		At       time.Time
+		Invalid  bool `json:"config_invalid"`
 		Total    int
 		Next     string
 		Clusters []object
@@ -54,7 +55,7 @@ func TestPage(t *testing.T) {
 	if err := json.Unmarshal(body, &got); err != nil || !utf8.Valid(body) {
 		t.Fatalf("%v in %s", err, body)
 	}
-	if got.Plugin != `a&"b"` || !got.At.Equal(now) || got.Total != 8192 || got.Next != "?after=disabled&limit=6" || len(got.Clusters) != 6 {
+	if got.Plugin != `a&"b"` || !got.At.Equal(now) || !got.Invalid || got.Total != 8192 || got.Next != "?after=disabled&limit=6" || len(got.Clusters) != 6 {
 		t.Errorf("%+v", got)
 	}
 	common := object{
@@ -88,7 +89,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("%v", requests)
 	}
 
-	if err := json.Unmarshal(BeginPage(body, "breaker", now, 0).End(""), &struct{ Next *string }{}); err != nil {
+	if err := json.Unmarshal(BeginPage(body, "breaker", now, false, 0).End(""), &struct{ Next *string }{}); err != nil {
 		t.Errorf("an empty page: %v", err)
 	}
 }
