@@ -23,10 +23,10 @@ func TestNoClusterInProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.end(s.End(wasmhost.DirectResponse))
-	if stats := w.Stats(); len(stats) != 0 {
-		t.Errorf("stats: %v", stats)
+	if stats := w.Stats(); len(stats) != 1 {
+		t.Errorf("stats: %v, want %s only", stats, invalidGauge)
 	}
-	if keys := w.SharedData().Keys(); len(keys) != 1 {
-		t.Errorf("shared data: %v, want the plugin's generation only", keys)
+	if keys := w.SharedData().Keys(); len(keys) != 2 {
+		t.Errorf("shared data: %v, want the plugin's generation and its configuration only", keys)
 	}
 }
