@@ -41,6 +41,7 @@ func TestParseEveryKey(t *testing.T) {
 		"probe": {"path": "/healthz", "method": "HEAD", "host": "pay.example", "headers": {"X-Probe": "1"}, "interval": "2s", "timeout": "250ms", "status": "204", "on_success": "close"},
 		"max_breakers": 10,
 		"status": {"path": "/circuit-breakers"},
+		"invalid_config": "keep",
 		"clusters": [
 			{"match": "payments", "failure_rate": 25, "open": {"duration": "3s"}},
 			{"match": "outbound|*|search.*", "mode": "disabled", "window": {"requests": 15}, "min_requests": 10}
@@ -162,8 +163,8 @@ func TestParseRefuses(t *testing.T) {
 		`{"fallback": []}`:              `fallback: [] is not allowed: must be an object, or null for off`,
 		`{"probe": {"path": "/"}, "clusters": [{"match": "a", "probe": {"path": "x"}}]}`:                                              `clusters[0].probe.path: "x" is not allowed`,
 		`{"fallback": {"header": "x-a"}, "clusters": [{"match": "a", "fallback": null}, {"match": "b", "fallback": {"header": ""}}]}`: `clusters[1].fallback.header: "" is not allowed`,
-		`{"prob": null}`: `prob: unknown key with value null: must be one of clusters, consecutive_failures, failure_on, failure_rate, fallback, half_open, max_breakers, min_requests, mode, open, probe, ramp`,
-		`{"probe": null, "fallback": null, "x": 1}`: `x: unknown key with value 1: must be one of clusters, consecutive_failures, failure_on, failure_rate, fallback, half_open, max_breakers, min_requests, mode, open, probe, ramp`,
+		`{"prob": null}`: `prob: unknown key with value null: must be one of clusters, consecutive_failures, failure_on, failure_rate, fallback, half_open, invalid_config, max_breakers, min_requests, mode, open, probe, ramp`,
+		`{"probe": null, "fallback": null, "x": 1}`: `x: unknown key with value 1: must be one of clusters, consecutive_failures, failure_on, failure_rate, fallback, half_open, invalid_config, max_breakers, min_requests, mode, open, probe, ramp`,
 		`[1]`: `[1] is not allowed: must be an object of keys`,
 	} {
 		_, err := Parse([]byte(text))
