@@ -141,10 +141,12 @@ func TestMetrics(t *testing.T) {
 		}
 	})
 
-	t.Run("breakers", func(t *testing.T) {
-		metrics := s["circuit_breaker_breakers"].GetMetric()
-		if len(metrics) != 1 || metrics[0].GetGauge().GetValue() != float64(len(clusters)) || len(metrics[0].GetLabel()) != 1 || metrics[0].GetLabel()[0].GetValue() != "breaker" {
-			t.Errorf("the places that are taken: %v, want %d of the plugin", metrics, len(clusters))
+	t.Run("of the plugin", func(t *testing.T) {
+		for name, want := range map[string]float64{"breakers": float64(len(clusters)), "config_invalid": 0} {
+			metrics := s["circuit_breaker_"+name].GetMetric()
+			if len(metrics) != 1 || metrics[0].GetGauge().GetValue() != want || len(metrics[0].GetLabel()) != 1 || metrics[0].GetLabel()[0].GetValue() != "breaker" {
+				t.Errorf("%s: %v, want one of the plugin, %g", name, metrics, want)
+			}
 		}
 	})
 

@@ -10,5 +10,5 @@ var HTML string
 
 // SecurityPolicy is the page's content-security-policy: nothing but its own style and script, told by their hashes, and requests to
 // where it is from.
-const SecurityPolicy = "default-src 'none'; style-src 'sha256-IoEtDPZXW9r3DnlLssCGMhS1DDdTVLC0c//kWMUuLL0='; script-src 'sha256-ThB7XHqd2DgHgEoFCjLct5B+YO51g77lnTY5v3Tbrn4='; " +
+const SecurityPolicy = "default-src 'none'; style-src 'sha256-3MueVLqeFB7sS+8RRNT4RSrQE7HQMgtZS1FMM/nH/k0='; script-src 'sha256-l/WcJvgmsHNTPQ5RuEZREurg+aXJLZ3ibyTOFNDKgOA='; " +
 	"connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
