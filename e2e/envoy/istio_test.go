@@ -213,6 +213,19 @@ func TestIstioGateway(t *testing.T) {
 	if b := e.BreakerOf(name, istio.Search); b[breaker.ShadowRejected] == 5 && b[breaker.Late] == 5 {
 		t.Errorf("the breakers are gone: %+v", b)
 	}
+
+	// As it is shipped, a mistake is no reason to refuse it, and the gauge tells of it.
+	filter.config = istio.Mistaken(t, files.Plugin)
+	filter.write(t, discovery)
+	plugin, _, _ := strings.Cut(name, "~")
+	want := fmt.Sprintf("circuit_breaker_config_invalid{plugin=%q} 1\n", plugin)
+	envoytest.Eventually(t, time.Minute, func() error {
+		if text := e.Admin(http.MethodGet, "/stats/prometheus?filter=config_invalid"); !strings.Contains(text, want) {
+			return fmt.Errorf("no %q in\n%s", want, text)
+		}
+		return nil
+	})
+	wantReject("/payments", `{"error": "payments are resting", "state": "open", "retry_after": %s}`)
 }
 
 // wantMetric looks for a stat with that value and these labels, among others, in what Prometheus scrapes.

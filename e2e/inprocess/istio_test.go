@@ -1,6 +1,7 @@
 package inprocess_test
 
 import (
+	"strings"
 	"testing"
 
 	"envoy-circuit-breaker/e2e/internal/istio"
@@ -26,5 +27,9 @@ func TestIstioInProcess(t *testing.T) {
 	retryAfter := s.Reply().Headers.Get("retry-after")
 	if want := `{"error": "payments are resting", "state": "open", "retry_after": ` + retryAfter + `}`; s.Reply().Body != want {
 		t.Errorf("the reject: %q, want %q", s.Reply().Body, want)
+	}
+	mistaken := w.add(name, istio.Mistaken(t, files.Plugin))
+	if s := w.send(1, wasmhost.Req{Plugin: mistaken, Cluster: istio.Payments}); s.Continued() || !strings.Contains(s.Reply().Body, "payments are resting") {
+		t.Error("a mistake in it does not leave it in force")
 	}
 }

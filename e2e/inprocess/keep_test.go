@@ -96,6 +96,7 @@ func TestKeep(t *testing.T) {
 	if w.through(good, 0, 200) {
 		t.Error("the breaker did not stay open")
 	}
+	w.wantPolicy(`"min_requests":5,`) // a kept one has no newer turn
 }
 
 // Without a good one all requests pass, and touch nothing; the status page is where the text has it. When a good one comes, that is

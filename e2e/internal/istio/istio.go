@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 	extensions "istio.io/client-go/pkg/apis/extensions/v1alpha1"
 	networking "istio.io/client-go/pkg/apis/networking/v1"
 	networkingv1alpha3 "istio.io/client-go/pkg/apis/networking/v1alpha3"
@@ -116,6 +117,14 @@ func PluginConfig(t testing.TB, p *extensions.WasmPlugin) string {
 		t.Fatal(err)
 	}
 	return string(config)
+}
+
+// Mistaken is the plugin's configuration as Envoy gets it after a mistake in one key.
+func Mistaken(t testing.TB, p *extensions.WasmPlugin) string {
+	t.Helper()
+	mistaken := p.DeepCopy()
+	mistaken.Spec.PluginConfig.Fields["failure_rate"] = structpb.NewStringValue("high")
+	return PluginConfig(t, mistaken)
 }
 
 // Clusters that the plugin of deploy/istio has a policy of their own for, and one that it has not.
