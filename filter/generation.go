@@ -226,7 +226,9 @@ func (p *plugin) keepGeneration(now breaker.Time) {
 		}
 		turn = r.list[i].number
 		if last == 0 {
-			w.wait = lookSeldom
+			if !p.invalid { // or it waits for a good one
+				w.wait = lookSeldom
+			}
 			return changed
 		}
 		heard := breaker.Time(0)

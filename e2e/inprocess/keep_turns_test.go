@@ -83,6 +83,9 @@ func TestInvalidTurns(t *testing.T) {
 			if n := w.logged("configuration loaded: other clusters: mode=enforce window=10s min_requests=") - w.logged("min_requests=20 "); n != test.newTurns {
 				t.Errorf("%d lines of good configurations, want %d", n, test.newTurns)
 			}
+			if n := w.logged("in force again"); n != 0 {
+				t.Errorf("%d lines say that a configuration is in force again, which none has ceased to be", n)
+			}
 			if test.minimum != "" {
 				w.wantPolicy(`"min_requests":` + test.minimum + ",")
 			}
