@@ -8,7 +8,8 @@ import (
 
 // Invalid tells what a configuration that [Parse] refuses asks for: whether the last good one is to stay in force, as
 // "invalid_config": "keep" says, and where the status page is; "" if it does not say, or nothing valid. It reads that wherever the
-// configuration is a JSON object or a Struct at all, whatever is wrong with the rest.
+// configuration is a JSON object or a Struct at all, whatever is wrong with the rest. (JSON that nests deeper than 10,000 levels is none
+// to encoding/json.)
 func Invalid(configuration []byte) (keep bool, statusPath string) {
 	var policy, path string
 	var top map[string]json.RawMessage
