@@ -24,6 +24,7 @@ func TestInvalidTurns(t *testing.T) {
 		"corrected":                             {"+a =0 +z =1 30s =1 +b =0 1s =0 30s =0", 1, "5", 2},
 		"corrected, while the wrong one drains": {"+a +z +b =0 again z =0 30s =0 again z again b again a =0", 1, "5", 2},
 		"taken back after a while":              {"+a +z -a 10s =1 +a =0 -z 10s =0", 1, "40", 2},
+		"taken back after some seconds":         {"+a +z -a 6s =1 +a =0 -z 10s =0", 1, "40", 2},
 		"taken back after a while, draining":    {"+a +z -a 10s =1 +a =0 again z 10s =0 again z =0", 1, "40", 2},
 		"taken back at once":                    {"+a +z -a 500ms +a =1 -z 8s =0 again a =0", 1, "40", 1},
 		"taken back, both drain":                {"+a +z 10s +a =1 10s -z 8s =0 -a 10s =0", 1, "40", 1},
