@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,12 +54,13 @@ func (s *dynamicShop) clusters() []envoy.Cluster {
 	return []envoy.Cluster{{Name: "payments", Address: s.payments.Address}, {Name: "catalog", Address: s.catalog.Address}}
 }
 
-// write has Envoy read all listeners.
+// write has Envoy read all listeners, in the order of their names: where a plugin starts first that is not refused, the code of all is
+// compiled once.
 func (s *dynamicShop) write() {
 	s.t.Helper()
 	all := envoy.Bootstrap{Clusters: s.clusters()}
-	for _, l := range s.listeners {
-		all.Listeners = append(all.Listeners, l)
+	for _, name := range slices.Sorted(maps.Keys(s.listeners)) {
+		all.Listeners = append(all.Listeners, s.listeners[name])
 	}
 	text, err := all.YAML()
 	if err != nil {
