@@ -15,7 +15,14 @@ GOBUILD := go build -trimpath -buildvcs=false
 N ?= 10
 RUN ?= .
 FUZZTIME ?= 60s
-IMAGE ?= envoy-circuit-breaker:dev
+
+# What the plugin's image says of itself: its version, the commit it was built from, the URL of its source.
+VERSION ?= dev
+REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
+SOURCE ?=
+
+# Modules of their own: what they bring along shall not be in go.mod.
+MODULES := cmd/image
 
 .PHONY: help
 help: ## List the targets
@@ -65,10 +72,12 @@ bench-parts: build $(ENVOY)
 .PHONY: check
 check: lint build ## Lint, and run all tests that need no Envoy, those of the core shortened: a minute on two cores
 	go test -short -timeout 5m $$(go list ./... | grep -v '/e2e/envoy$$')
+	go test -C cmd/image -timeout 5m ./...
 
 .PHONY: test
 test: build $(ENVOY) ## Run all tests, those on a real Envoy included
 	go test -timeout 20m ./...
+	@set -ex; for module in $(MODULES); do go test -C $$module -timeout 10m ./...; done
 
 .PHONY: test-browser
 test-browser: build $(ENVOY) ## Test the status page in Chromium, which has to be on PATH; draws build/status-*.png
@@ -95,11 +104,26 @@ lint: ## Check formatting, and vet for the host and for the plugin's target
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	go vet -tags browser ./e2e/envoy
+	@set -ex; for module in $(MODULES); do go vet -C $$module ./...; done
 	GOOS=wasip1 GOARCH=wasm go vet -tags allocs ./breaker/... ./filter/...
 
 .PHONY: image
-image: ## Build the OCI image that has plugin.wasm at its root
-	docker build --tag $(IMAGE) .
+image: build build/image ## Build the OCI image that has plugin.wasm at its root: build/image.tar
+	@$(IMAGEBUILD)
+
+.PHONY: push
+push: destination build build/image ## Push the image: make push VERSION=1.0.0 IMAGE=registry.example.com/envoy-circuit-breaker:1.0.0
+	@$(IMAGEBUILD) -push "$(IMAGE)"
+
+.PHONY: destination
+destination:
+	@test -n "$(IMAGE)" || { echo "Where to? make push IMAGE=registry.example.com/envoy-circuit-breaker:1.0.0"; exit 1; }
+
+IMAGEBUILD = build/image -version "$(VERSION)" -revision "$(REVISION)" -source "$(SOURCE)"
+
+.PHONY: build/image
+build/image:
+	@cd cmd/image && $(GOBUILD) -o $(CURDIR)/build/image .
 
 .PHONY: clean
 clean: ## Remove everything built and fetched
