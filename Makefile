@@ -22,7 +22,7 @@ REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/d
 SOURCE ?=
 
 # Modules of their own: what they bring along shall not be in go.mod.
-MODULES := cmd/image
+MODULES := cmd/image e2e/gateway
 
 .PHONY: help
 help: ## List the targets
@@ -83,6 +83,18 @@ test: build $(ENVOY) ## Run all tests, those on a real Envoy included
 test-browser: build $(ENVOY) ## Test the status page in Chromium, which has to be on PATH; draws build/status-*.png
 	go test -tags browser -timeout 15m -run '^TestBrowser' ./e2e/envoy
 
+.PHONY: test-gateway
+test-gateway: build build/image build/envoy-gateway $(ENVOY) ## Test with a real Envoy Gateway (Linux, as root); its first build takes 6 minutes of one core
+	@go test -C e2e/gateway -tags gateway -c -o $(CURDIR)/build/gateway.test .
+	@unshare --net ip link set lo up || { echo "Envoy Gateway's ports are fixed, so this needs a network namespace of its own:" \
+		"run it as root, on Linux, with util-linux (unshare) and iproute2 (ip)"; exit 1; }
+	@cd e2e/gateway && exec unshare --net sh -c 'ip link set lo up && exec $(CURDIR)/build/gateway.test -test.v -test.timeout 20m'
+
+# Go's cache knows whether there is anything to do.
+.PHONY: build/envoy-gateway
+build/envoy-gateway:
+	@cd e2e/gateway && $(GOBUILD) -ldflags="-s -w" -o $(CURDIR)/build/envoy-gateway github.com/envoyproxy/gateway/cmd/envoy-gateway
+
 .PHONY: test-repeat
 test-repeat: build $(ENVOY) ## Run end-to-end tests many times: make test-repeat N=10 RUN=TestX
 	go test -timeout 60m -count $(N) -run '$(RUN)' ./e2e/...
@@ -104,7 +116,7 @@ lint: ## Check formatting, and vet for the host and for the plugin's target
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	go vet -tags browser ./e2e/envoy
-	@set -ex; for module in $(MODULES); do go vet -C $$module ./...; done
+	@set -ex; for module in $(MODULES); do go vet -C $$module -tags gateway ./...; done
 	GOOS=wasip1 GOARCH=wasm go vet -tags allocs ./breaker/... ./filter/...
 
 .PHONY: image

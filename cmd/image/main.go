@@ -6,6 +6,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -60,22 +61,14 @@ func run(ctx context.Context, stdout io.Writer, plugin, archive, destination str
 	return nil
 }
 
-// writeFile leaves no half-written file behind.
 func writeFile(file string, image v1.Image, version string) error {
 	tag, err := name.NewTag(repository + ":" + version)
 	if err != nil {
 		return fmt.Errorf("version %q is no tag of an image: %w", version, err)
 	}
-	f, err := os.Create(file)
-	if err != nil {
+	var archive bytes.Buffer
+	if err := writeArchive(&archive, image, tag); err != nil {
 		return err
 	}
-	err = writeArchive(f, image, tag)
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		os.Remove(file)
-	}
-	return err
+	return os.WriteFile(file, archive.Bytes(), 0o644)
 }
