@@ -185,6 +185,7 @@ func TestNames(t *testing.T) {
 	snippet(t, "fallback.yaml", 0, &overrides)
 	header := d.payments.Spec.Rules[0].Matches[0].Headers[0]
 	if removed := d.headers.Spec.Headers.EarlyRequestHeaders.Remove; len(overrides) != 1 || header.Value != "true" ||
+		overrides[0].Match != "httproute/shop/payments/rule/1" || overrides[0].Fallback.Cluster != "httproute/shop/payments/rule/0" ||
 		string(header.Name) != overrides[0].Fallback.Header || !slices.Equal(removed, []string{string(header.Name)}) {
 		t.Errorf("the fallback's header: the plugin sets %+v, the route matches %+v, of clients' is removed %q", overrides, header, removed)
 	}
