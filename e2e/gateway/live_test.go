@@ -39,6 +39,7 @@ func TestEnvoyGateway(t *testing.T) {
 	t.Run("fallback", g.fallback)
 	t.Run("status page", g.statusPage)
 	t.Run("wrong configuration", g.wrongConfiguration)
+	t.Run("start with a wrong configuration", g.startWrong)
 }
 
 // shape pins what e2e/envoy/gateway_test.go takes for what Envoy Gateway makes of the policy, and the plugin's place.
@@ -74,7 +75,7 @@ func (g *shop) httpFilters(t *testing.T) (filters []object) {
 			} `json:"dynamic_listeners"`
 		} `json:"configs"`
 	}
-	if err := json.Unmarshal([]byte(g.admin("/config_dump?resource=&mask=")), &dump); err != nil {
+	if err := json.Unmarshal([]byte(g.admin("/config_dump")), &dump); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range dump.Configs {
@@ -100,13 +101,7 @@ func (g *shop) tripAndRecover(t *testing.T) {
 	if reject.status != 503 || reject.body != want || reject.header.Get("content-type") != "application/json" {
 		t.Errorf("the reject: %+v, want %s", reject, want)
 	}
-	metrics := g.admin("/stats/prometheus?filter=wasmcustom.circuit_breaker")
-	if label := fmt.Sprintf(`circuit_breaker_rejected{plugin="%s",cluster="%s"}`, plugin, rule); !strings.Contains(metrics, label) {
-		// Envoy sorts the labels as it likes.
-		if label = fmt.Sprintf(`circuit_breaker_rejected{cluster="%s",plugin="%s"}`, rule, plugin); !strings.Contains(metrics, label) {
-			t.Errorf("no %s in\n%s", label, metrics)
-		}
-	}
+	g.wantMetric(t, "circuit_breaker_rejected", fmt.Sprintf("plugin=%q", plugin), fmt.Sprintf("cluster=%q", rule))
 	if a := get(t, public, "/catalog"); a.status != 200 {
 		t.Errorf("another route: %+v", a)
 	}
@@ -134,7 +129,6 @@ func (g *shop) liveChange(t *testing.T) {
 	config := g.config()
 	snippet(t, "status.yaml", 0, &config) // adds a key
 	config["open"] = object{"duration": "10m", "max_duration": "10m"}
-	config["ramp"] = "0s"
 	g.apply(g.policy)
 	g.await("the page", func() error { return get(t, status, "/circuit-breakers").want(200, "") })
 	t.Logf("in force after %s; %d requests meanwhile", time.Since(start).Round(100*time.Millisecond), sent())
@@ -151,8 +145,11 @@ func (g *shop) liveChange(t *testing.T) {
 
 // fallback applies what fallback.yaml says, with the breaker open.
 func (g *shop) fallback(t *testing.T) {
-	if a := get(t, public, "/payments", "x-circuit-breaker-fallback", "true"); a.want(200, "payments") != nil {
-		t.Errorf("a client chose the fallback itself: %+v", a)
+	g.await("the end of the ramp", func() error {
+		return get(t, public, "/payments", "x-circuit-breaker-fallback", "true").want(200, "payments")
+	})
+	if n := g.backup.requests.Load(); n != 0 {
+		t.Errorf("%d clients chose the fallback themselves", n)
 	}
 	g.payments.status.Store(500)
 	g.awaitReject(t)
@@ -194,6 +191,16 @@ func (g *shop) statusPage(t *testing.T) {
 	if a := getFrom(t, "127.0.0.2", public, "/"); a.status != 200 {
 		t.Errorf("what is not the page, from elsewhere: %+v", a)
 	}
+
+	// A route is exempted by a policy that is nearer, and has no plugin.
+	if a := get(t, public, "/circuit-breakers"); a.status != 200 || a.body == "catalog" {
+		t.Errorf("the page, by a public route, from this machine: %+v", a)
+	}
+	g.apply(object{
+		"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "EnvoyExtensionPolicy", "metadata": object{"name": "exempt", "namespace": "shop"},
+		"spec": object{"targetRefs": []any{object{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "home"}}},
+	})
+	g.await("the exemption", func() error { return get(t, public, "/circuit-breakers").want(200, "catalog") })
 }
 
 // wrongConfiguration makes a mistake. The good configuration stays in force; a change of the listener goes through all the same,
@@ -204,11 +211,13 @@ func (g *shop) wrongConfiguration(t *testing.T) {
 	config["failure_rates"] = 25
 	g.apply(g.policy)
 	g.await("the log", func() error {
-		if !strings.Contains(g.log.String(), "failure_rates") {
+		if text := g.log.String(); !strings.Contains(text, "configuration refused, and the last good one stays in force") ||
+			!strings.Contains(text, "failure_rates") {
 			return errors.New("it does not tell of the mistake")
 		}
 		return nil
 	})
+	g.wantMetric(t, "circuit_breaker_config_invalid", fmt.Sprintf("plugin=%q", plugin), "} 1")
 	if a := get(t, public, "/payments"); a.want(200, "backup") != nil {
 		t.Errorf("the breaker has forgotten what it was: %+v", a)
 	}
@@ -231,4 +240,29 @@ func (g *shop) wrongConfiguration(t *testing.T) {
 	g.apply(g.policy)
 	g.await("the correction", func() error { return get(t, public, "/payments").want(503, "") })
 	t.Logf("%d requests meanwhile", sent())
+}
+
+// startWrong starts a proxy with a mistake: all passes until it is put right. Backends are merged here, so each has one breaker.
+func (g *shop) startWrong(t *testing.T) {
+	const backend = "backend/shop/payments/0/http"
+	g.stop()
+	g.payments.status.Store(500)
+	proxy := clone(t, g.resources["EnvoyProxy envoy-gateway-system/circuit-breaker"])
+	at(proxy, "spec")["mergeBackends"] = object{}
+	config := g.config()
+	config["failure_rates"] = 25
+	config["clusters"] = []any{object{"match": backend, "min_requests": 10}}
+	g.apply(proxy, g.policy)
+	g.start()
+	g.await("a proxy", func() error { return get(t, public, "/payments").want(500, "payments") })
+	for range 30 {
+		if err := get(t, public, "/payments").want(500, "payments"); err != nil {
+			t.Errorf("without any configuration that holds: %v", err)
+		}
+	}
+
+	delete(config, "failure_rates")
+	g.apply(g.policy)
+	g.awaitReject(t)
+	g.wantMetric(t, "circuit_breaker_rejected", fmt.Sprintf("cluster=%q", backend))
 }

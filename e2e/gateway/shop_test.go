@@ -136,9 +136,25 @@ func (g *shop) sendMeanwhile(t *testing.T) (stop func() int) {
 	return func() int { close(quit); <-ended; return n }
 }
 
+// wantMetric looks for a stat in what Prometheus scrapes, whose line has all these parts.
+func (g *shop) wantMetric(t *testing.T, name string, parts ...string) {
+	t.Helper()
+	text := g.admin("/stats/prometheus?filter=wasmcustom.circuit_breaker")
+lines:
+	for line := range strings.Lines(text) {
+		for _, part := range append(parts, name+"{") {
+			if !strings.Contains(line, part) {
+				continue lines
+			}
+		}
+		return
+	}
+	t.Errorf("no %s with %q in\n%s", name, parts, text)
+}
+
+// admin asks Envoy itself.
 func (g *shop) admin(path string) string {
-	a := get(g.t, admin, path)
-	return a.body
+	return get(g.t, admin, path).body
 }
 
 // pushImage pushes the plugin's image to a registry as README.md says, and returns its URL for the policy.

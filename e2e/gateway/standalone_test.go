@@ -39,6 +39,7 @@ type standalone struct {
 	home      string
 	resources map[string]object // by kind and name
 	log       output
+	stop      func()
 }
 
 // output is what control plane and Envoy write.
@@ -67,6 +68,11 @@ func newStandalone(t *testing.T) *standalone {
 			len(interfaces), err)
 	}
 	s := &standalone{t: t, home: t.TempDir(), resources: map[string]object{}}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the log of Envoy Gateway and Envoy:\n%s", s.log.String())
+		}
+	})
 	envoy := os.Getenv("ENVOY")
 	if _, err := os.Stat(envoy); err != nil {
 		t.Fatalf("ENVOY names no Envoy: run it by make test-gateway, which fetches one (%v)", err)
@@ -90,7 +96,7 @@ func newStandalone(t *testing.T) *standalone {
 // envoyVersion is where Envoy Gateway looks for the Envoy that the tests run.
 const envoyVersion = "1.40.0"
 
-// start runs Envoy Gateway until the test ends. Its log is shown if the test has failed.
+// start runs Envoy Gateway until stop or the end of the test.
 func (s *standalone) start() {
 	t := s.t
 	t.Helper()
@@ -119,18 +125,16 @@ func (s *standalone) start() {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Wait() }()
-	t.Cleanup(func() {
+	s.stop = sync.OnceFunc(func() {
 		server.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("Envoy Gateway does not stop")
 		}
 		syscall.Kill(-server.Process.Pid, syscall.SIGKILL) // and whatever it has left
-		if t.Failed() {
-			t.Logf("the log:\n%s", s.log.String())
-		}
 	})
+	t.Cleanup(s.stop)
 }
 
 // apply puts resources where Envoy Gateway looks for them, as kubectl would: one of the same kind and name is replaced.
