@@ -15,7 +15,14 @@ GOBUILD := go build -trimpath -buildvcs=false
 N ?= 10
 RUN ?= .
 FUZZTIME ?= 60s
-IMAGE ?= envoy-circuit-breaker:dev
+
+# What the plugin's image says of itself: its version, the commit it was built from, the URL of its source.
+VERSION ?= dev
+REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
+SOURCE ?=
+
+# Modules of their own: what they bring along shall not be in go.mod.
+MODULES := cmd/image e2e/gateway
 
 .PHONY: help
 help: ## List the targets
@@ -65,14 +72,28 @@ bench-parts: build $(ENVOY)
 .PHONY: check
 check: lint build ## Lint, and run all tests that need no Envoy, those of the core shortened: a minute on two cores
 	go test -short -timeout 5m $$(go list ./... | grep -v '/e2e/envoy$$')
+	go test -C cmd/image -timeout 5m ./...
 
 .PHONY: test
 test: build $(ENVOY) ## Run all tests, those on a real Envoy included
 	go test -timeout 20m ./...
+	@set -ex; for module in $(MODULES); do go test -C $$module -timeout 10m ./...; done
 
 .PHONY: test-browser
 test-browser: build $(ENVOY) ## Test the status page in Chromium, which has to be on PATH; draws build/status-*.png
 	go test -tags browser -timeout 15m -run '^TestBrowser' ./e2e/envoy
+
+.PHONY: test-gateway
+test-gateway: build build/image build/envoy-gateway $(ENVOY) ## Test with a real Envoy Gateway (Linux, as root); its first build takes 6 minutes of one core
+	@go test -C e2e/gateway -tags gateway -c -o $(CURDIR)/build/gateway.test .
+	@unshare --net ip link set lo up || { echo "Envoy Gateway's ports are fixed, so this needs a network namespace of its own:" \
+		"run it as root, on Linux, with util-linux (unshare) and iproute2 (ip)"; exit 1; }
+	@cd e2e/gateway && exec unshare --net sh -c 'ip link set lo up && exec $(CURDIR)/build/gateway.test -test.v -test.timeout 20m'
+
+# Go's cache knows whether there is anything to do.
+.PHONY: build/envoy-gateway
+build/envoy-gateway:
+	@cd e2e/gateway && $(GOBUILD) -ldflags="-s -w" -o $(CURDIR)/build/envoy-gateway github.com/envoyproxy/gateway/cmd/envoy-gateway
 
 .PHONY: test-repeat
 test-repeat: build $(ENVOY) ## Run end-to-end tests many times: make test-repeat N=10 RUN=TestX
@@ -95,11 +116,26 @@ lint: ## Check formatting, and vet for the host and for the plugin's target
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	go vet -tags browser ./e2e/envoy
+	@set -ex; for module in $(MODULES); do go vet -C $$module -tags gateway ./...; done
 	GOOS=wasip1 GOARCH=wasm go vet -tags allocs ./breaker/... ./filter/...
 
 .PHONY: image
-image: ## Build the OCI image that has plugin.wasm at its root
-	docker build --tag $(IMAGE) .
+image: build build/image ## Build the OCI image that has plugin.wasm at its root: build/image.tar
+	@$(IMAGEBUILD)
+
+.PHONY: push
+push: destination build build/image ## Push the image: make push VERSION=1.0.0 IMAGE=registry.example.com/envoy-circuit-breaker:1.0.0
+	@$(IMAGEBUILD) -push "$(IMAGE)"
+
+.PHONY: destination
+destination:
+	@test -n "$(IMAGE)" || { echo "Where to? make push IMAGE=registry.example.com/envoy-circuit-breaker:1.0.0"; exit 1; }
+
+IMAGEBUILD = build/image -version "$(VERSION)" -revision "$(REVISION)" -source "$(SOURCE)"
+
+.PHONY: build/image
+build/image:
+	@cd cmd/image && $(GOBUILD) -o $(CURDIR)/build/image .
 
 .PHONY: clean
 clean: ## Remove everything built and fetched
