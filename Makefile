@@ -15,6 +15,7 @@ GOBUILD := go build -trimpath -buildvcs=false
 N ?= 10
 RUN ?= .
 FUZZTIME ?= 60s
+SOAK ?= 30m
 IMAGE ?= envoy-circuit-breaker:dev
 
 .PHONY: help
@@ -70,6 +71,19 @@ check: lint build ## Lint, and run all tests that need no Envoy, those of the co
 test: build $(ENVOY) ## Run all tests, those on a real Envoy included
 	go test -timeout 20m ./...
 
+.PHONY: test-faults
+test-faults: build faults-parts $(ENVOY) ## Break everything under load and count what clients see, in 10 minutes; writes build/faults.md
+	go test -tags faults -count 1 -parallel 3 -timeout 20m ./e2e/faults $(FAULTS)
+
+.PHONY: soak
+soak: build $(ENVOY) ## An outage every 15 seconds for SOAK (30m); memory, permits and sums hold
+	go test -tags soak -count 1 -timeout 0 -v -run '^TestSoak$$' ./e2e/faults -soak $(SOAK)
+
+.PHONY: faults-parts
+faults-parts:
+	@$(PLUGINBUILD) -tags faulty -o build/plugin-faulty.wasm ./filter
+	@$(PLUGINBUILD) -o build/plugin-foreign.wasm ./filter/internal/foreignplugin
+
 .PHONY: test-browser
 test-browser: build $(ENVOY) ## Test the status page in Chromium, which has to be on PATH; draws build/status-*.png
 	go test -tags browser -timeout 15m -run '^TestBrowser' ./e2e/envoy
@@ -95,7 +109,9 @@ lint: ## Check formatting, and vet for the host and for the plugin's target
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	go vet -tags browser ./e2e/envoy
-	GOOS=wasip1 GOARCH=wasm go vet -tags allocs ./breaker/... ./filter/...
+	go vet -tags faults ./e2e/faults
+	go vet -tags soak ./e2e/faults
+	GOOS=wasip1 GOARCH=wasm go vet -tags allocs,faulty ./breaker/... ./filter/...
 
 .PHONY: image
 image: ## Build the OCI image that has plugin.wasm at its root
