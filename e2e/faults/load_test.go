@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,18 @@ type view struct {
 // Lost is how many requests were answered neither by the upstream nor by the breaker.
 func (v view) Lost() int { return v.Envoy + v.None }
 
+// plus adds up what clients of two loads saw.
+func (v view) plus(o view) view {
+	statuses := map[int]int{}
+	for _, seen := range []map[int]int{v.Statuses, o.Statuses} {
+		for status, n := range seen {
+			statuses[status] += n
+		}
+	}
+	return view{v.Requests + o.Requests, v.Upstream + o.Upstream, v.Breaker + o.Breaker, v.Envoy + o.Envoy, v.None + o.None, v.Wrong + o.Wrong,
+		statuses, max(v.Slowest, o.Slowest)}
+}
+
 func (v view) String() string {
 	return fmt.Sprintf("%d requests: %d answered by the upstream, %d rejected (%d wrongly), %d answered by Envoy itself, %d not answered; by status %v; the slowest took %v",
 		v.Requests, v.Upstream, v.Breaker, v.Wrong, v.Envoy, v.None, v.Statuses, v.Slowest.Round(time.Millisecond))
@@ -47,7 +60,6 @@ const (
 // reached the upstream.
 type load struct {
 	t       testing.TB
-	request func() *http.Request
 	client  *http.Client
 	stop    chan struct{}
 	clients sync.WaitGroup
@@ -55,18 +67,22 @@ type load struct {
 
 	mu        sync.Mutex
 	seen      view
-	next      int
-	reached   map[int]int // how often each request has reached the upstream
 	mayReject bool
 	reasons   int // how often mayReject has become true
 }
+
+// Requests of all loads, by their numbers.
+var (
+	lastID  atomic.Int64
+	reached sync.Map // how often each request in flight has reached an upstream: *atomic.Int64
+)
 
 // loadTimeout is how long a client waits: longer than any fault lasts.
 const loadTimeout = 3 * time.Minute
 
 // newLoad makes a load without clients. Upstreams that it reaches have to serve with [load.upstream].
 func newLoad(t testing.TB) *load {
-	l := &load{t: t, stop: make(chan struct{}), reached: map[int]int{}, seen: view{Statuses: map[int]int{}}}
+	l := &load{t: t, stop: make(chan struct{}), seen: view{Statuses: map[int]int{}}}
 	l.client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: loadTimeout}
 	t.Cleanup(func() { l.end() })
 	return l
@@ -106,10 +122,12 @@ func (l *load) get(url string, header ...string) envoytest.Answer {
 // do sends one request and accounts for it.
 func (l *load) do(request *http.Request) envoytest.Answer {
 	l.mu.Lock()
-	l.next++
-	id, mayReject, reasons := l.next, l.mayReject, l.reasons
+	mayReject, reasons := l.mayReject, l.reasons
 	l.mu.Unlock()
-	request.Header.Set(idHeader, strconv.Itoa(id))
+	id, arrivals := strconv.FormatInt(lastID.Add(1), 10), new(atomic.Int64)
+	reached.Store(id, arrivals)
+	defer reached.Delete(id)
+	request.Header.Set(idHeader, id)
 	began := time.Now()
 	a := l.send(request)
 	took := time.Since(began)
@@ -124,16 +142,16 @@ func (l *load) do(request *http.Request) envoytest.Answer {
 		v.None++
 	case by != "":
 		v.Upstream++
-		if by != strconv.Itoa(id) {
-			l.t.Errorf("request %d got the answer to %s", id, by)
+		if by != id {
+			l.t.Errorf("request %s got the answer to %s", id, by)
 		}
 	case a.Header.Get("x-circuit-breaker") != "":
 		v.Breaker++
 		if !mayReject && reasons == l.reasons {
 			v.Wrong++
 		}
-		if n := l.reached[id]; n != 0 {
-			l.t.Errorf("request %d was rejected, and reached the upstream %d times", id, n)
+		if n := arrivals.Load(); n != 0 {
+			l.t.Errorf("request %s was rejected, and reached the upstream %d times", id, n)
 		}
 	default:
 		v.Envoy++
@@ -154,14 +172,15 @@ func (l *load) send(request *http.Request) envoytest.Answer {
 	return envoytest.Answer{Status: response.StatusCode, Header: response.Header, Body: string(body), Err: err}
 }
 
-// upstream makes a handler account for the requests that reach it. Answers carry the request's number.
-func (l *load) upstream(handler http.HandlerFunc) http.HandlerFunc {
+// upstream makes a handler account for the requests of any load that reach it. Answers carry the request's number.
+func (*load) upstream(handler http.HandlerFunc) http.HandlerFunc { return accounted(handler) }
+
+// accounted is that, for upstreams of several loads.
+func accounted(handler http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		number := r.Header.Get(idHeader)
-		if id, err := strconv.Atoi(number); err == nil {
-			l.mu.Lock()
-			l.reached[id]++
-			l.mu.Unlock()
+		if arrivals, known := reached.Load(number); known {
+			arrivals.(*atomic.Int64).Add(1)
 		}
 		w.Header().Set(answeredHeader, number)
 		handler(w, r)
@@ -183,12 +202,7 @@ func (l *load) reason(has bool) {
 func (l *load) sofar() view {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	v := l.seen
-	v.Statuses = map[int]int{}
-	for status, n := range l.seen.Statuses {
-		v.Statuses[status] = n
-	}
-	return v
+	return l.seen.plus(view{}) // a copy
 }
 
 // await waits until the clients have seen so many requests more.

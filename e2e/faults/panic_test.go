@@ -83,7 +83,7 @@ func TestPanic(t *testing.T) {
 				time.Sleep(5 * time.Millisecond)
 			}
 			seen := l.end()
-			note := fmt.Sprintf("503 for later ones on that worker until Envoy restarts")
+			note := "503 for later ones on that worker until Envoy restarts"
 			switch policy {
 			case "FAIL_OPEN":
 				note = "the worker goes on without a breaker"
@@ -154,26 +154,26 @@ func TestPanicWithPermits(t *testing.T) {
 	upstream, l := envoytest.NewUpstream(t), newLoad(t)
 	upstream.Handle(l.upstream(envoytest.Status(500)))
 	e := startFaulty(t, upstream, "FAIL_RELOAD", fmt.Sprintf(`{"min_requests": 5, "open": {"duration": "200ms", "jitter": 0},
-		"half_open": {"max_requests": 2, "success_threshold": 2, "permit_timeout": %q}}`, permit))
+		"half_open": {"max_requests": 1, "success_threshold": 2, "permit_timeout": %q}}`, permit))
 	url := e.URL("/payments")
 	l.reason(true)
 	for range 5 {
 		l.get(url)
 	}
-	release := make(chan struct{})
 	upstream.Reset()
+	release, trial := make(chan struct{}), make(chan struct{})
 	upstream.Handle(l.upstream(envoytest.Hang(release)))
-	trials := make(chan struct{})
-	go func() {
-		defer close(trials)
-		l.get(url)
+	go func() { // the first that is not rejected is the trial, and hangs
+		defer close(trial)
+		for l.get(url).Header.Get("x-circuit-breaker") != "" {
+			time.Sleep(10 * time.Millisecond)
+		}
 	}()
 	envoytest.Eventually(t, 20*time.Second, func() error {
-		if upstream.InFlight() > 0 {
-			return nil
+		if upstream.InFlight() == 0 {
+			return errors.New("no trial")
 		}
-		go l.get(url)
-		return errors.New("no trial")
+		return nil
 	})
 	granted := time.Now()
 	upstream.Handle(l.upstream(envoytest.Status(200)))
@@ -181,7 +181,7 @@ func TestPanicWithPermits(t *testing.T) {
 		t.Errorf("the request that crashes the plugin got %+v", a)
 	}
 	close(release)
-	<-trials
+	<-trial
 	awaitHealthy(t, l, url)
 	took := time.Since(granted)
 	awaitState(t, e, "payments", breaker.Closed)
@@ -191,11 +191,11 @@ func TestPanicWithPermits(t *testing.T) {
 	}
 	seen := l.end()
 	b := e.Breaker("payments")
-	if seen.Wrong != 0 {
-		t.Errorf("%v", seen)
+	if seen.Wrong != 0 || b[breaker.PermitsExpired] == 0 {
+		t.Errorf("%v; %v", seen, b)
 	}
-	report(t, row{"Envoy", "the plugin crashes with permits in its hands", seen, 1,
-		fmt.Sprintf("closed %.1f s after they were given out, `permit_timeout` 2s; %d expired", took.Seconds(), b[breaker.PermitsExpired])})
+	report(t, row{"Envoy", "the plugin crashes with a permit in its hands", seen, 1,
+		fmt.Sprintf("closed %.1f s after it was given out, `permit_timeout` 2s; %d expired", took.Seconds(), b[breaker.PermitsExpired])})
 }
 
 // awaitHealthy waits until ten requests in a row are answered by the upstream.

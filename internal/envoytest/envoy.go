@@ -103,6 +103,17 @@ func (e *Envoy) Stop() {
 	}
 }
 
+// AwaitEnd waits until Envoy has ended by itself, as the parent of a hot restart does.
+func (e *Envoy) AwaitEnd(timeout time.Duration) {
+	e.t.Helper()
+	select {
+	case <-e.Done():
+		e.stopped = true
+	case <-time.After(timeout):
+		e.t.Fatalf("envoy has not ended within %v", timeout)
+	}
+}
+
 // Address returns the host:port of the listener with the given name.
 func (e *Envoy) Address(listener string) string {
 	e.t.Helper()
