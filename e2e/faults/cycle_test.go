@@ -33,8 +33,8 @@ func asTold(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// byHeader routes each request to the cluster that it names.
-var byHeader = []envoy.Route{{Prefix: "/", Action: "cluster_header: " + clusterHeader}}
+// byHeader routes each request to the cluster that it names, and waits for longer than any fault lasts.
+var byHeader = []envoy.Route{{Prefix: "/", Action: "cluster_header: " + clusterHeader + "\ntimeout: 180s"}}
 
 // A patient is a cluster whose breaker is to open and to close again.
 type patient struct {

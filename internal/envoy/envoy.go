@@ -19,8 +19,8 @@ import (
 	"envoy-circuit-breaker/internal/process"
 )
 
-// startTimeout is how long Envoy may take to serve, with several plugins to compile on a slow machine.
-const startTimeout = 2 * time.Minute
+// startTimeout is how long Envoy may take to serve, with several plugins to compile on a slow and busy machine.
+const startTimeout = 5 * time.Minute
 
 // Options are what an Envoy is started with.
 type Options struct {
