@@ -52,7 +52,7 @@ func (c *wallClock) set(off time.Duration) {
 }
 
 // awaitDate waits until Envoy's answers are dated so far from the true time.
-func awaitDate(t *testing.T, p *patient, off time.Duration) {
+func awaitDate(t *testing.T, p *customer, off time.Duration) {
 	t.Helper()
 	envoytest.Eventually(t, 20*time.Second, func() error {
 		a := p.good()
@@ -78,7 +78,7 @@ func TestWallClock(t *testing.T) {
 		Listeners: []envoy.Listener{{Routes: byHeader, Plugin: &envoy.Plugin{Config: fmt.Sprintf(
 			`{"min_requests": 10, "open": {"duration": %q, "multiplier": 1, "jitter": 0}}`, openFor)}}},
 	}})
-	healthy, sick := newPatient(t, e, "healthy"), newPatient(t, e, "sick", failHeader, "1")
+	healthy, sick := newCustomer(t, e, "healthy"), newCustomer(t, e, "sick", failHeader, "1")
 	healthy.keepAsking(2)
 	jumps := []time.Duration{time.Hour, -time.Hour, 0}
 	var longest time.Duration

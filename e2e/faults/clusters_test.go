@@ -38,7 +38,7 @@ func TestTenThousandClusters(t *testing.T) {
 		},
 	})
 	started, without := time.Since(start), residentKB(t, e.PID)/1024
-	healthy := newPatient(t, e, "")
+	healthy := newCustomer(t, e, "")
 	// round sends a request to each of the clusters.
 	round := func() {
 		next := make(chan int)
@@ -59,20 +59,20 @@ func TestTenThousandClusters(t *testing.T) {
 		workers.Wait()
 	}
 	round()
-	sick := newPatient(t, e, sickOne, failHeader, "1")
+	sick := newCustomer(t, e, sickOne, failHeader, "1")
 	sick.reason(true)
-	for i := range patientTrip {
+	for i := range tripAt {
 		if a := sick.sick(); a.Status != 500 {
 			t.Errorf("failure %d: %+v", i+1, a)
 		}
 	}
 	if a := sick.good(); a.Header.Get("x-circuit-breaker") != "open" {
-		t.Errorf("after %d failures: %+v", patientTrip, a)
+		t.Errorf("after %d failures: %+v", tripAt, a)
 	}
 	round()
 	with := residentKB(t, e.PID) / 1024
 	h, s := healthy.end(), sick.end()
-	if h.Upstream != h.Requests || s.Upstream != patientTrip {
+	if h.Upstream != h.Requests || s.Upstream != tripAt {
 		t.Errorf("healthy: %v\nsick: %v", h, s)
 	}
 

@@ -36,25 +36,25 @@ func asTold(w http.ResponseWriter, r *http.Request) {
 // byHeader routes each request to the cluster that it names, and waits for longer than any fault lasts.
 var byHeader = []envoy.Route{{Prefix: "/", Action: "cluster_header: " + clusterHeader + "\ntimeout: 180s"}}
 
-// A patient is a cluster whose breaker is to open and to close again.
-type patient struct {
+// A customer asks for one cluster, whose breaker is to open and to close again.
+type customer struct {
 	*load
 	url, cluster string
 	bad          []string // headers of a request that goes wrong
 }
 
-func newPatient(t *testing.T, e *envoytest.Envoy, cluster string, bad ...string) *patient {
-	return &patient{newLoad(t), e.URL("/"), cluster, bad}
+func newCustomer(t *testing.T, e *envoytest.Envoy, cluster string, bad ...string) *customer {
+	return &customer{newLoad(t), e.URL("/"), cluster, bad}
 }
 
-func (p *patient) good() envoytest.Answer { return p.get(p.url, clusterHeader, p.cluster) }
+func (p *customer) good() envoytest.Answer { return p.get(p.url, clusterHeader, p.cluster) }
 
-func (p *patient) sick() envoytest.Answer {
+func (p *customer) sick() envoytest.Answer {
 	return p.get(p.url, append([]string{clusterHeader, p.cluster}, p.bad...)...)
 }
 
 // keepAsking sends good requests until the load ends, by so many clients.
-func (p *patient) keepAsking(clients int) {
+func (p *customer) keepAsking(clients int) {
 	for range clients {
 		p.clients.Go(func() {
 			ticks := time.NewTicker(10 * time.Millisecond)
@@ -72,7 +72,7 @@ func (p *patient) keepAsking(clients int) {
 }
 
 // cycle lets the breaker open, which must take exactly so many bad requests, and close again.
-func (p *patient) cycle(trip int) error {
+func (p *customer) cycle(trip int) error {
 	p.reason(true)
 	for i := range trip {
 		if a := p.sick(); a.Header.Get(answeredHeader) == "" {

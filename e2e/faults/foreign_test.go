@@ -87,8 +87,8 @@ func TestForeignPlugin(t *testing.T) {
 			{Name: "status", Plugin: &envoy.Plugin{Config: `{"status": {"path": "/status"}}`}},
 		},
 	})
-	healthy, sick := newPatient(t, e, "healthy"), newPatient(t, e, "sick", failHeader, "1")
-	if err := sick.cycle(patientTrip); err != nil {
+	healthy, sick := newCustomer(t, e, "healthy"), newCustomer(t, e, "sick", failHeader, "1")
+	if err := sick.cycle(tripAt); err != nil {
 		t.Fatal(err)
 	}
 	for range 10 {
@@ -116,7 +116,7 @@ func TestForeignPlugin(t *testing.T) {
 
 	// What it wrote last may be an open record or a streak of anything.
 	envoytest.Eventually(t, 60*time.Second, func() error {
-		for _, p := range []*patient{sick, healthy} {
+		for _, p := range []*customer{sick, healthy} {
 			if a := p.good(); a.Status != 200 {
 				return fmt.Errorf("%s: %+v", p.cluster, a)
 			}
@@ -127,7 +127,7 @@ func TestForeignPlugin(t *testing.T) {
 		return nil
 	})
 	time.Sleep(time.Second) // views of broken records are over
-	if err := sick.cycle(patientTrip); err != nil {
+	if err := sick.cycle(tripAt); err != nil {
 		t.Error(err)
 	}
 	for range 20 {

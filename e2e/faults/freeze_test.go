@@ -28,9 +28,9 @@ func TestFreeze(t *testing.T) {
 			{Name: "status", Plugin: &envoy.Plugin{Config: `{"status": {"path": "/status"}}`}},
 		},
 	})
-	healthy, open := newPatient(t, e, "healthy"), newPatient(t, e, "open", failHeader, "1")
+	healthy, open := newCustomer(t, e, "healthy"), newCustomer(t, e, "open", failHeader, "1")
 	open.reason(true)
-	for range patientTrip {
+	for range tripAt {
 		open.sick()
 	}
 	healthy.keepAsking(4)
@@ -46,7 +46,7 @@ func TestFreeze(t *testing.T) {
 	healthy.await(1000) // and some seconds of ticks
 	time.Sleep(3 * time.Second)
 	h, o := healthy.end(), open.end()
-	if h.Upstream != h.Requests || o.Upstream != patientTrip {
+	if h.Upstream != h.Requests || o.Upstream != tripAt {
 		t.Errorf("healthy: %v\nopen: %v", h, o)
 	}
 	if s, err := readStatus(e); err != nil || s.Total != 2 || e.Breaker("open").State() != breaker.Open || e.Breaker("healthy").State() != breaker.Closed {

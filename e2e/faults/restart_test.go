@@ -47,9 +47,9 @@ func TestHotRestart(t *testing.T) {
 	}))
 
 	parent := envoytest.StartWith(t, options)
-	healthy := newPatient(t, parent, "healthy")
+	healthy := newCustomer(t, parent, "healthy")
 	healthy.keepAsking(2)
-	open, halfOpen := newPatient(t, parent, "open", failHeader, "1"), newPatient(t, parent, "half-open", failHeader, "1")
+	open, halfOpen := newCustomer(t, parent, "open", failHeader, "1"), newCustomer(t, parent, "half-open", failHeader, "1")
 	open.reason(true)
 	halfOpen.reason(true)
 	for range minRequests {
@@ -65,7 +65,7 @@ func TestHotRestart(t *testing.T) {
 		}
 	}()
 	awaitState(t, parent, "half-open", breaker.HalfOpen)
-	streaky := newPatient(t, parent, "streak", failHeader, "1")
+	streaky := newCustomer(t, parent, "streak", failHeader, "1")
 	for range streak - 1 {
 		streaky.sick()
 	}

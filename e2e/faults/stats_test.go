@@ -14,7 +14,7 @@ import (
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
-const patientTrip = 10
+const tripAt = 10
 
 // conditions are what a breaker can trip by: each takes ten bad requests.
 var conditions = []struct {
@@ -93,14 +93,14 @@ func TestStatsMatchers(t *testing.T) {
 				Listeners: []envoy.Listener{{Plugin: &envoy.Plugin{Config: config}, Routes: byHeader}},
 				Extra:     "stats_config:\n  stats_matcher:" + envoy.Indent(4, test.matcher),
 			})
-			var patients sync.WaitGroup
+			var customers sync.WaitGroup
 			var mu sync.Mutex
 			var seen view
 			for i, cluster := range test.clusters {
 				c := conditions[i*len(conditions)/len(test.clusters)]
-				p := newPatient(t, e, cluster.Name, c.bad...)
-				patients.Go(func() {
-					if err := p.cycle(patientTrip); err != nil {
+				p := newCustomer(t, e, cluster.Name, c.bad...)
+				customers.Go(func() {
+					if err := p.cycle(tripAt); err != nil {
 						t.Error(err)
 					}
 					mu.Lock()
@@ -108,12 +108,12 @@ func TestStatsMatchers(t *testing.T) {
 					seen = seen.plus(p.end())
 				})
 			}
-			patients.Wait()
+			customers.Wait()
 			if seen.Lost() != 0 || seen.Wrong != 0 {
 				t.Errorf("%v", seen)
 			}
 			report(t, row{"Envoy", test.fault, seen, len(test.clusters),
-				fmt.Sprintf("%d breakers open at the %dth bad request and recover", len(test.clusters), patientTrip)})
+				fmt.Sprintf("%d breakers open at the %dth bad request and recover", len(test.clusters), tripAt)})
 		})
 	}
 }
@@ -134,8 +134,8 @@ func TestResetCounters(t *testing.T) {
 		Listeners: []envoy.Listener{{Routes: byHeader, Plugin: &envoy.Plugin{Config: `{"min_requests": 20, "open": {"duration": "1h", "max_duration": "1h"},
 			"clusters": [{"match": "failing-*", "failure_rate": 0, "consecutive_failures": 20}]}`}}},
 	})
-	healthy, open := newPatient(t, e, "healthy"), newPatient(t, e, "open", failHeader, "1")
-	failing := []*patient{newPatient(t, e, "failing", failHeader, "1"), newPatient(t, e, "failing-in-a-row", failHeader, "1")}
+	healthy, open := newCustomer(t, e, "healthy"), newCustomer(t, e, "open", failHeader, "1")
+	failing := []*customer{newCustomer(t, e, "failing", failHeader, "1"), newCustomer(t, e, "failing-in-a-row", failHeader, "1")}
 	open.reason(true)
 	for open.sick().Header.Get("x-circuit-breaker") == "" {
 	}
