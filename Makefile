@@ -39,7 +39,8 @@ demo: build $(ENVOY) ## Show an outage, without and with the breaker, in 40 seco
 	@exec build/demo -envoy $(ENVOY)
 
 .PHONY: docs
-docs: demo bench test-browser ## Make the README's pictures anew: docs/demo.svg, docs/bench.svg, docs/status.png
+docs: demo bench test-browser ## Make pictures and tables anew: docs/demo.svg, docs/bench.svg, docs/status.png, docs/faults.md
+	$(MAKE) test-faults FAULTS=-update
 	@mkdir -p docs
 	cp build/demo.svg build/bench.svg docs
 	cp build/status-wide-light.png docs/status.png
