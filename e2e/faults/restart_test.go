@@ -3,7 +3,6 @@
 package faults_test
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,6 +14,9 @@ import (
 	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 )
+
+// epochHeader is that of the answers of the new process.
+const epochHeader = "x-epoch"
 
 // A hot restart loses no request. All breakers of the new process begin closed, and what the old one has counted opens none of them.
 func TestHotRestart(t *testing.T) {
@@ -35,7 +37,7 @@ func TestHotRestart(t *testing.T) {
 				{"match": "streak", "failure_rate": 0, "consecutive_failures": %d}]}`, minRequests, streak)}}},
 		},
 		Restart: &envoy.Restart{BaseID: os.Getpid()},
-		Flags:   []string{"--drain-time-s", "1", "--parent-shutdown-time-s", "4"},
+		Flags:   []string{"--drain-time-s", "1", "--parent-shutdown-time-s", "12"},
 	}
 	release := make(chan struct{})
 	upstream.Handle(accounted(func(w http.ResponseWriter, r *http.Request) {
@@ -75,29 +77,20 @@ func TestHotRestart(t *testing.T) {
 
 	before := healthy.sofar()
 	options.Restart.Epoch = 1
+	options.Bootstrap.Listeners[0].Routes = []envoy.Route{{Prefix: "/", Action: byHeader[0].Action,
+		Extra: "response_headers_to_add: [{ header: { key: " + epochHeader + ", value: \"1\" } }]"}}
 	child := envoytest.StartWith(t, options)
-	// The old process accepts connections for as long as it drains, and knows nothing of the new one's breakers.
-	envoytest.Eventually(t, 30*time.Second, func() error {
-		if n := child.Stat("listener_manager.total_listeners_active"); n != 1 {
-			return fmt.Errorf("%d listeners", n)
-		}
-		if child.Breaker("healthy").Sum() == 0 {
-			return errors.New("no request has come to the new process yet")
+	envoytest.Eventually(t, 30*time.Second, func() error { // the old process gets no new connections any more
+		for range 20 {
+			if a := healthy.good(); a.Header.Get(epochHeader) != "1" {
+				return fmt.Errorf("answered by the old process: %+v", a)
+			}
 		}
 		return nil
 	})
-	close(release)
-	<-trial
-	parent.AwaitEnd(60 * time.Second)
 
-	// Half-open there, closed here: all requests pass.
-	halfOpen.reason(false)
-	for range 50 {
-		if a := halfOpen.good(); a.Status != http.StatusOK {
-			t.Errorf("half-open: %+v", a)
-		}
-	}
-	// Six of seven there, none here. The gauge shows what is left of the parent's.
+	// While the old process lives, what it counts and its gauges are added to the new one's.
+	// Six of seven there, none here.
 	failures := 0
 	for streaky.sick().Header.Get(answeredHeader) != "" {
 		failures++
@@ -118,6 +111,16 @@ func TestHotRestart(t *testing.T) {
 			t.Fatalf("%d failures do not open the breaker: %v", reached, child.Breaker("open"))
 		}
 	}
+	// Half-open there, closed here: all requests pass.
+	halfOpen.reason(false)
+	for range 50 {
+		if a := halfOpen.good(); a.Status != http.StatusOK {
+			t.Errorf("half-open: %+v", a)
+		}
+	}
+	close(release)
+	<-trial
+	parent.AwaitEnd(60 * time.Second)
 	healthy.await(100)
 	h := healthy.end()
 	if h.Upstream != h.Requests {
@@ -132,7 +135,7 @@ func TestHotRestart(t *testing.T) {
 		note string
 	}{
 		{"healthy", h, fmt.Sprintf("%d requests from the restart on", h.Requests-before.Requests)},
-		{"open", open.end(), fmt.Sprintf("begins closed; %d requests reach the sick upstream until it is open again (`min_requests` %d)", reached, minRequests)},
+		{"open", open.end(), fmt.Sprintf("begins closed; %d requests reach the sick upstream until it is open again, `min_requests` %d", reached, minRequests)},
 		{"half-open, one trial in flight", halfOpen.end(), "begins closed"},
 		{"6 failures in a row of 7", streaky.end(), fmt.Sprintf("begins anew: the %dth failure in the new process opens it", failures)},
 	} {
