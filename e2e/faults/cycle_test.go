@@ -55,20 +55,7 @@ func (p *customer) sick() envoytest.Answer {
 
 // keepAsking sends good requests until the load ends, by so many clients.
 func (p *customer) keepAsking(clients int) {
-	for range clients {
-		p.clients.Go(func() {
-			ticks := time.NewTicker(10 * time.Millisecond)
-			defer ticks.Stop()
-			for {
-				select {
-				case <-p.stop:
-					return
-				case <-ticks.C:
-					p.good()
-				}
-			}
-		})
-	}
+	p.repeat(clients, 10*time.Millisecond, func() { p.good() })
 }
 
 // cycle lets the breaker open, which must take exactly so many bad requests, and close again.

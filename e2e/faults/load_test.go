@@ -90,6 +90,11 @@ func newLoad(t testing.TB) *load {
 
 // start lets so many clients ask for a URL, each with a pause between its requests, until the load ends.
 func (l *load) start(clients int, pause time.Duration, url string) {
+	l.repeat(clients, pause, func() { l.get(url) })
+}
+
+// repeat is start with any request.
+func (l *load) repeat(clients int, pause time.Duration, ask func()) {
 	for range clients {
 		l.clients.Go(func() {
 			ticks := time.NewTicker(pause)
@@ -99,7 +104,7 @@ func (l *load) start(clients int, pause time.Duration, url string) {
 				case <-l.stop:
 					return
 				case <-ticks.C:
-					l.get(url)
+					ask()
 				}
 			}
 		})
