@@ -35,7 +35,6 @@ type plugin struct {
 	keys   []string
 	old    map[string][]byte // the first value seen of each
 	random *rand.Rand
-	done   bool
 	count  uint32 // the id of the counter of values written
 }
 
@@ -73,12 +72,18 @@ func (p *plugin) OnTick() {
 
 // bad returns a value that the key should not have.
 func (p *plugin) bad(value, old []byte) []byte {
-	switch p.random.IntN(4) {
+	switch p.random.IntN(5) {
 	case 0:
 		return nil
 	case 1:
 		return old
-	case 2: // as long as a good one
+	case 2: // all but right
+		value = append([]byte{}, value...)
+		if len(value) > 0 {
+			value[p.random.IntN(len(value))] ^= byte(1 + p.random.IntN(255))
+		}
+		return value
+	case 3: // as long as a good one
 		value = append([]byte{}, value...)
 		for i := range value {
 			value[i] = byte(p.random.Uint32())
