@@ -15,6 +15,7 @@ GOBUILD := go build -trimpath -buildvcs=false
 N ?= 10
 RUN ?= .
 FUZZTIME ?= 60s
+SOAK ?= 30m
 
 # What the plugin's image says of itself: its version, the commit it was built from, the URL of its source.
 VERSION ?= dev
@@ -45,7 +46,8 @@ demo: build $(ENVOY) ## Show an outage, without and with the breaker, in 40 seco
 	@exec build/demo -envoy $(ENVOY)
 
 .PHONY: docs
-docs: demo bench test-browser ## Make the README's pictures anew: docs/demo.svg, docs/bench.svg, docs/status.png
+docs: demo bench test-browser ## Make pictures and tables anew: docs/demo.svg, docs/bench.svg, docs/status.png, docs/faults.md
+	$(MAKE) test-faults FAULTS=-update
 	@mkdir -p docs
 	cp build/demo.svg build/bench.svg docs
 	cp build/status-wide-light.png docs/status.png
@@ -78,6 +80,19 @@ check: lint build ## Lint, and run all tests that need no Envoy, those of the co
 test: build $(ENVOY) ## Run all tests, those on a real Envoy included
 	go test -timeout 20m ./...
 	@set -ex; for module in $(MODULES); do go test -C $$module -timeout 10m ./...; done
+
+.PHONY: test-faults
+test-faults: build faults-parts $(ENVOY) ## Break everything under load and count what clients see, in 10 minutes; writes build/faults.md
+	go test -tags faults -count 1 -parallel 3 -timeout 20m ./e2e/faults $(FAULTS)
+
+.PHONY: soak
+soak: build $(ENVOY) ## An outage every 15 seconds for SOAK (30m); memory, permits and sums hold
+	go test -tags soak -count 1 -timeout 0 -v -run '^TestSoak$$' ./e2e/faults -soak $(SOAK)
+
+.PHONY: faults-parts
+faults-parts:
+	@$(PLUGINBUILD) -tags faulty -o build/plugin-faulty.wasm ./filter
+	@$(PLUGINBUILD) -o build/plugin-foreign.wasm ./filter/internal/foreignplugin
 
 .PHONY: test-browser
 test-browser: build $(ENVOY) ## Test the status page in Chromium, which has to be on PATH; draws build/status-*.png
@@ -117,7 +132,9 @@ lint: ## Check formatting, and vet for the host and for the plugin's target
 	go vet ./...
 	go vet -tags browser ./e2e/envoy
 	@set -ex; for module in $(MODULES); do go vet -C $$module -tags gateway ./...; done
-	GOOS=wasip1 GOARCH=wasm go vet -tags allocs ./breaker/... ./filter/...
+	go vet -tags faults ./e2e/faults
+	go vet -tags soak ./e2e/faults
+	GOOS=wasip1 GOARCH=wasm go vet -tags allocs,faulty ./breaker/... ./filter/...
 
 .PHONY: image
 image: build build/image ## Build the OCI image that has plugin.wasm at its root: build/image.tar

@@ -603,6 +603,51 @@ func TestSetBackIsNotHidden(t *testing.T) {
 	}
 }
 
+// Counters that are set back all the time, before any window is whole, do not keep a breaker from opening: the tally moves to the store.
+// Set back once in a while, they stay where they are.
+// Rule 14.
+func TestSetBackAgainAndAgain(t *testing.T) {
+	setBack := func(w *world) {
+		for _, s := range []Stat{Calls, Failures, SlowCalls, Successes, Changes} {
+			w.tally.Set(s, 0)
+		}
+	}
+	streak, calls := touchy(), touchy()
+	streak.FailureRate, streak.ConsecutiveFailures = 0, 20
+	calls.WindowDuration, calls.WindowRequests, calls.MinRequests = 0, 20, 20
+	rate := touchy()
+	rate.MinRequests = 20
+	for name, p := range map[string]Policy{"rate": rate, "streak": streak, "calls": calls} {
+		w := newWorld(t)
+		a, b := w.worker(p), w.worker(p)
+		failures := 0
+		b.Done(b.Acquire(), Outcome{})
+		for ; w.record().State == Closed && failures < 100; failures++ {
+			setBack(w)
+			w.now = w.now.Add(20 * time.Millisecond)
+			a.Done(a.Acquire(), Outcome{Result: Failure})
+			a, b = b, a
+		}
+		if failures > 25 {
+			t.Errorf("%s: %d failures, state %v", name, failures, w.record().State)
+		}
+
+		w = newWorld(t)
+		b = w.worker(p)
+		for range 3 {
+			for range 30 {
+				b.Done(b.Acquire(), Outcome{})
+				w.now = w.now.Add(time.Second)
+			}
+			setBack(w)
+		}
+		b.Done(b.Acquire(), Outcome{})
+		if w.record().StoredTally {
+			t.Errorf("%s: the tally is in the store after it was set back every 30 s", name)
+		}
+	}
+}
+
 // A bell that comes back to life after it was silent is trusted again.
 // Rule 1.
 func TestBellSpeaksAgain(t *testing.T) {

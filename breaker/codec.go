@@ -29,6 +29,7 @@ const RecordVersion = 2
 const (
 	flagStoredTally = 1 << iota
 	flagWatched
+	flagSetBack
 )
 
 // ErrCorrupt is wrapped by the errors of [Record.UnmarshalBinary].
@@ -44,6 +45,9 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 	}
 	if r.Window.Watched {
 		flags |= flagWatched
+	}
+	if r.SetBack {
+		flags |= flagSetBack
 	}
 	switch r.State {
 	case Closed:
@@ -105,7 +109,7 @@ func (r *Record) UnmarshalBinary(b []byte) error {
 	rd := reader{body[1:]}
 	d := Record{State: State(rd.byte())}
 	flags, entries := rd.byte(), int(rd.byte())
-	d.StoredTally, d.Window.Watched = flags&flagStoredTally != 0, flags&flagWatched != 0
+	d.StoredTally, d.Window.Watched, d.SetBack = flags&flagStoredTally != 0, flags&flagWatched != 0, flags&flagSetBack != 0
 	d.Epoch = rd.uint64()
 	d.Owner.Policy = rd.uint64()
 	d.Owner.Generation = rd.uint32()
@@ -123,7 +127,7 @@ func (r *Record) UnmarshalBinary(b []byte) error {
 	d.Expired = rd.uint32()
 	d.Serial = rd.uint32()
 
-	valid := flags < flagWatched<<1 && d.Window.Kind <= CountWindow && d.Window.Size > 0
+	valid := flags < flagSetBack<<1 && d.Window.Kind <= CountWindow && d.Window.Size > 0
 	switch {
 	case !valid:
 	case d.State == Closed && entries >= 1 && entries <= snapshots:

@@ -66,6 +66,7 @@ func (r *Record) beginWindow(w Window, now Time, t Totals) {
 	r.Window = w
 	r.Window.begin(now, t)
 	r.EpochFailures = t.Failures
+	r.SetBack = false
 }
 
 // unownedFor is how long the owner of a record must have been silent before any policy may take it over.

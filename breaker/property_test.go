@@ -550,7 +550,7 @@ func TestRecordEncoding(t *testing.T) {
 		r := Record{
 			State: rapid.SampledFrom([]State{Closed, Open, HalfOpen}).Draw(t, "state"),
 			Epoch: u64.Draw(t, "epoch"), Owner: Owner{u64.Draw(t, "policy"), u32.Draw(t, "generation")},
-			OwnedAt: anyTime.Draw(t, "owned at"), StoredTally: rapid.Bool().Draw(t, "stored tally"),
+			OwnedAt: anyTime.Draw(t, "owned at"), StoredTally: rapid.Bool().Draw(t, "stored tally"), SetBack: rapid.Bool().Draw(t, "set back"),
 			Trips: u32.Draw(t, "trips"), OpenedAt: anyTime.Draw(t, "opened at"), OpenUntil: anyTime.Draw(t, "open until"), DueAt: anyTime.Draw(t, "due at"),
 			ClosedAt: anyTime.Draw(t, "closed at"), EpochFailures: u64.Draw(t, "epoch failures"),
 			Successes: u32.Draw(t, "successes"), Expired: u32.Draw(t, "expired"), Serial: u32.Draw(t, "serial"),

@@ -63,8 +63,10 @@ type Record struct {
 	Owner   Owner
 	OwnedAt Time // when the owner last wrote the record
 
-	// StoredTally is set when counters are hidden and the tally lives in a store instead (rule 14).
+	// StoredTally is set when counters do not count, and the tally lives in a store instead (rule 14).
 	StoredTally bool
+	// SetBack is set when the window began afresh because counters were set back (rule 14).
+	SetBack bool
 
 	Trips     uint32 // trips in a row, 0 after a long enough closed time
 	OpenedAt  Time

@@ -512,7 +512,7 @@ func (s *stage) wrote(is []byte) {
 	switch {
 	case !known:
 		t.lossy = false
-	case now.StoredTally && !old.StoredTally && len(s.hidden) == 0:
+	case now.StoredTally && !old.StoredTally && !old.SetBack && len(s.hidden) == 0:
 		s.fail("took counters that count for such that do not")
 	case now.Epoch == old.Epoch:
 		if now.State != old.State {

@@ -116,11 +116,22 @@ func (b *Breaker) resume(s *loaded, now Time) {
 		}
 		return
 	}
-	if s.State != Closed {
+	if s.State != Closed || s.StoredTally {
 		return
 	}
 	next := s.Record
+	again := s.SetBack && s.Window.isYoung(now)
+	if again && b.counts != nil { // such a window would never fill
+		_, version := b.counts.store.Load()
+		if _, unchanged := b.store.Load(); unchanged != s.version {
+			return
+		}
+		if b.counts.begin(Totals{}, 0, version) {
+			next.StoredTally, t = true, Totals{}
+		}
+	}
 	next.beginWindow(next.Window, now, t)
+	next.SetBack = true
 	if b.write(&next, s.version) {
 		b.tally.Add(Changes) // once more: others may have read the old window under the first ring
 	}

@@ -106,6 +106,15 @@ func (w *Window) move(now Time, t Totals, bad bool) {
 	}
 }
 
+// isYoung reports whether the window has not looked back over its whole length yet. A count window without anything bad in it has all
+// that matters.
+func (w *Window) isYoung(now Time) bool {
+	if w.Kind == TimeWindow {
+		return w.number(now)-w.ring[0].Bucket < buckets
+	}
+	return w.Watched && w.newest().Calls-w.base().Calls < uint64(w.Size-w.bucket())
+}
+
 // clean reports whether nothing bad was counted since the window's base.
 func (w *Window) clean(t Totals) bool {
 	return t.Failures == w.base().Failures && t.SlowCalls == w.base().SlowCalls

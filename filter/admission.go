@@ -26,6 +26,7 @@ func onRequestHeaders(id, _, endOfStream uint32) uint32 {
 	if s == nil {
 		return uint32(types.ActionContinue)
 	}
+	injectFault()
 	s.bodied = endOfStream == 0
 	if s.plugin.config.StatusPath != "" && s.plugin.answerStatus() {
 		forget(s)

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	hardware "envoy-circuit-breaker/internal/machine"
 )
 
 // A machine is what the benchmark runs on.
@@ -24,7 +26,7 @@ type machine struct {
 }
 
 func inspect(envoy string) (*machine, error) {
-	m := &machine{golang: strings.TrimPrefix(runtime.Version(), "go"), cpu: cpuModel()}
+	m := &machine{golang: strings.TrimPrefix(runtime.Version(), "go"), cpu: hardware.CPU()}
 	if err := unix.SchedGetaffinity(0, &m.cores); err != nil {
 		return nil, err
 	}
@@ -74,19 +76,6 @@ func (m *machine) allCores() string {
 		}
 	}
 	return strings.Join(list, ",")
-}
-
-func cpuModel() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOARCH
-	}
-	for line := range strings.Lines(string(text)) {
-		if name, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOARCH // on Arm, Linux does not say
 }
 
 // leaveEnvoyAlone keeps this process to the load's core.

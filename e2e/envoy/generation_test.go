@@ -48,9 +48,9 @@ func TestConfigurationRollback(t *testing.T) {
 	s.trip(5)
 	s.awaitGauges("open", 0, 1)
 	push := func(config string) {
-		taken, _ := s.updates()
-		live.push(config)
-		s.awaitUpdates(taken + 1)
+		taken, _ := s.Updates()
+		live.Push(config)
+		s.AwaitUpdates(taken + 1)
 	}
 	push(`{"mode": "disabled"}`)
 	s.awaitGauges("disabled", 3, 0)
@@ -62,16 +62,14 @@ func TestConfigurationRollback(t *testing.T) {
 
 	// Another virtual machine, as another version of the plugin has: no request has come to it.
 	before, madeBefore := s.machines()
-	taken, _ := s.updates()
-	filter := yamlToJSON(t, envoy.Plugin{Config: enforce}.TypedConfig())
-	const vmConfig = `"vm_config":{`
+	taken, _ := s.Updates()
+	filter := envoy.Plugin{Config: enforce}.TypedConfig()
+	const vmConfig = "  vm_config:\n"
 	if !strings.Contains(filter, vmConfig) {
 		t.Fatalf("no %s in %s", vmConfig, filter)
 	}
-	filter = strings.Replace(filter, vmConfig, vmConfig+`"configuration":{"@type":"type.googleapis.com/google.protobuf.StringValue","value":"2"},`, 1)
-	moveIntoPlace(t, live.file, fmt.Sprintf(`{"version_info": "next", "resources": [{"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
-		"name": "live", "typed_config": %s}]}`, filter))
-	s.awaitUpdates(taken + 1)
+	live.PushFilter(strings.Replace(filter, vmConfig, vmConfig+`    configuration: { "@type": type.googleapis.com/google.protobuf.StringValue, value: "2" }`+"\n", 1))
+	s.AwaitUpdates(taken + 1)
 	envoytest.Eventually(t, 60*time.Second, func() error {
 		if now, made := s.machines(); made == madeBefore || now != before {
 			return fmt.Errorf("%d virtual machines of %d ever made, want %d again", now, made, before)

@@ -72,7 +72,7 @@ func (f wasmFilter) write(t *testing.T, file string) {
 			},
 		}},
 	}}})
-	moveIntoPlace(t, file, text)
+	envoytest.MoveIntoPlace(t, file, text)
 }
 
 func (f wasmFilter) resource() string { return "extensions.istio.io/" + f.name }

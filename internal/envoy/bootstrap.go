@@ -31,6 +31,7 @@ type Cluster struct {
 // A Listener is one listening port of Envoy.
 type Listener struct {
 	Name              string  // empty means "main"
+	Port              uint16  // 0 means one that Envoy chooses
 	Plugin            *Plugin // nil leaves the circuit breaker out
 	FiltersBefore     string  // raw: list items, HTTP filters before the plugin
 	FiltersAfter      string  // raw: list items, HTTP filters between the plugin and the router
@@ -55,6 +56,8 @@ type Plugin struct {
 	Config    string // the configuration as JSON text, sent as a StringValue
 	RawConfig string // raw: the configuration as any other message, "@type" included; used when Config is empty
 	VMID      string
+
+	FailurePolicy string // what Envoy does when it has crashed; empty means FAIL_RELOAD
 }
 
 // Filter returns the plugin as raw YAML: one item of a list of HTTP filters.
@@ -69,6 +72,9 @@ func (p Plugin) TypedConfig() string {
 	}
 	if p.File == "" {
 		p.File = PluginFile
+	}
+	if p.FailurePolicy == "" {
+		p.FailurePolicy = "FAIL_RELOAD"
 	}
 	text, err := render(pluginTemplate, p)
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 	"envoy-circuit-breaker/internal/process"
 )
 
-// startTimeout is how long Envoy may take to serve, with several plugins to compile on a slow machine.
-const startTimeout = 2 * time.Minute
+// startTimeout is how long Envoy may take to serve, with several plugins to compile on a slow and busy machine.
+const startTimeout = 5 * time.Minute
 
 // Options are what an Envoy is started with.
 type Options struct {
@@ -32,9 +32,19 @@ type Options struct {
 	Cores   string   // that it may run on, as taskset(1) lists them; "" is all
 	Folder  string   // where it runs, which relative paths in its configuration start from; "" is this process's own
 	Flags   []string // more of Envoy's flags, such as log levels
+	Env     []string // more of its environment, as KEY=value
+
+	Restart *Restart // nil switches hot restart off, so that Envoys run side by side
 
 	// Stdout and Stderr get Envoy's output if both are set. Otherwise it is kept, for Log.
 	Stdout, Stderr io.Writer
+}
+
+// A Restart is an Envoy's place in a row of hot restarts: each one takes over the listeners of the one before, which then ends. For that
+// their ports have to be given.
+type Restart struct {
+	BaseID int // the same for all of the row, and only for them
+	Epoch  int // 0 is the first
 }
 
 // An Envoy is a running one. All methods may be called from several goroutines.
@@ -100,14 +110,21 @@ func (e *Envoy) launch(o Options, addressFile string) error {
 	}
 	command := []string{o.Binary, "--config-path", configFile, "--concurrency", strconv.Itoa(o.Workers),
 		"--admin-address-path", addressFile,
-		"--file-flush-interval-msec", "50", // or the access log would lag by up to 10 s
-		"--disable-hot-restart"} // which would keep Envoys from running side by side
+		"--file-flush-interval-msec", "50"} // or the access log would lag by up to 10 s
+	if o.Restart != nil {
+		command = append(command, "--base-id", strconv.Itoa(o.Restart.BaseID), "--restart-epoch", strconv.Itoa(o.Restart.Epoch))
+	} else {
+		command = append(command, "--disable-hot-restart")
+	}
 	command = append(command, o.Flags...)
 	if o.Cores != "" {
 		command = append([]string{"taskset", "--cpu-list", o.Cores}, command...)
 	}
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir = o.Folder
+	if o.Env != nil {
+		cmd.Env = append(os.Environ(), o.Env...)
+	}
 	cmd.Stdout, cmd.Stderr = &e.log, &e.log
 	if o.Stdout != nil && o.Stderr != nil {
 		cmd.Stdout, cmd.Stderr = relay{o.Stdout}, relay{o.Stderr}

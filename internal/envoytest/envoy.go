@@ -36,7 +36,13 @@ func Start(t testing.TB, bootstrap envoy.Bootstrap) *Envoy {
 // StartWorkers is Start with so many workers.
 func StartWorkers(t testing.TB, workers int, bootstrap envoy.Bootstrap) *Envoy {
 	t.Helper()
-	e, err := start(t, workers, bootstrap)
+	return StartWith(t, envoy.Options{Workers: workers, Bootstrap: bootstrap})
+}
+
+// StartWith is Start with more options. Binary and Folder need not be given.
+func StartWith(t testing.TB, options envoy.Options) *Envoy {
+	t.Helper()
+	e, err := start(t, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +58,7 @@ func StartWorkers(t testing.TB, workers int, bootstrap envoy.Bootstrap) *Envoy {
 // StartExpectFailure starts an Envoy that is to refuse its configuration and exit, and returns its log.
 func StartExpectFailure(t testing.TB, bootstrap envoy.Bootstrap) string {
 	t.Helper()
-	e, err := start(t, 2, bootstrap)
+	e, err := start(t, envoy.Options{Workers: 2, Bootstrap: bootstrap})
 	if err == nil {
 		e.Stop()
 		t.Fatalf("envoy accepted the configuration; its log:\n%s", e.Log())
@@ -65,7 +71,7 @@ func StartExpectFailure(t testing.TB, bootstrap envoy.Bootstrap) string {
 }
 
 // start starts the Envoy that make names.
-func start(t testing.TB, workers int, bootstrap envoy.Bootstrap) (*Envoy, error) {
+func start(t testing.TB, options envoy.Options) (*Envoy, error) {
 	t.Helper()
 	binary := os.Getenv("ENVOY")
 	if binary == "" {
@@ -78,12 +84,11 @@ func start(t testing.TB, workers int, bootstrap envoy.Bootstrap) (*Envoy, error)
 	if _, err := os.Stat(filepath.Join(root, envoy.PluginFile)); err != nil {
 		t.Fatalf("%v: run the tests with make test, which builds it", err)
 	}
-	bootstrap.AccessLog = filepath.Join(t.TempDir(), "access.log")
-	e, err := envoy.Start(t.Context(), envoy.Options{
-		Binary: binary, Bootstrap: bootstrap, Workers: workers, Folder: root,
-		Flags: []string{"--component-log-level", "main:warning"}, // or its log starts with a hundred lines of what is built in
-	})
-	return &Envoy{Envoy: e, t: t, accessLog: bootstrap.AccessLog}, err
+	options.Binary, options.Folder = binary, root
+	options.Bootstrap.AccessLog = filepath.Join(t.TempDir(), "access.log")
+	options.Flags = append(options.Flags, "--component-log-level", "main:warning") // or its log starts with a hundred lines of what is built in
+	e, err := envoy.Start(t.Context(), options)
+	return &Envoy{Envoy: e, t: t, accessLog: options.Bootstrap.AccessLog}, err
 }
 
 // Stop stops Envoy and waits until its process has ended. A second call does nothing.
@@ -95,6 +100,17 @@ func (e *Envoy) Stop() {
 	e.stopped = true
 	if err := e.Envoy.Stop(); err != nil {
 		e.t.Error(err)
+	}
+}
+
+// AwaitEnd waits until Envoy has ended by itself, as the parent of a hot restart does.
+func (e *Envoy) AwaitEnd(timeout time.Duration) {
+	e.t.Helper()
+	select {
+	case <-e.Done():
+		e.stopped = true
+	case <-time.After(timeout):
+		e.t.Fatalf("envoy has not ended within %v", timeout)
 	}
 }
 
