@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -86,44 +87,49 @@ func (p *patient) serve(conn net.Conn) {
 	}
 }
 
-// fall begins the fault.
-func (p *patient) fall() {
+// fall begins the fault, while no requests are in flight.
+func (p *patient) fall(t testing.TB) {
+	t.Helper()
+	p.leave(t)
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.failing = true
-	p.mu.Unlock()
 	if p.fault.killed {
 		p.listener.Close()
-		p.closeAll()
-		return
 	}
-	p.leave()
 }
 
-// rise ends the fault.
+// rise ends the fault, while no requests are in flight.
 func (p *patient) rise(t testing.TB) {
 	t.Helper()
+	if p.fault.opens {
+		p.closeAll()
+	}
+	p.leave(t)
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.failing = false
-	p.mu.Unlock()
 	if p.fault.killed {
 		envoytest.Eventually(t, patience, p.listen)
 	}
-	if p.fault.opens {
-		p.closeAll()
-		return
-	}
-	p.leave()
 }
 
-// leave lets connections of HTTP/2 end with the streams on them. Those of HTTP/1 have one request each.
-func (p *patient) leave() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, h := range p.conns {
-		if h != nil {
-			h.goAway(everyStream, http2NoError)
+// leave waits until there are no connections. Those of HTTP/2 are told to end; those of HTTP/1 have one request each.
+func (p *patient) leave(t testing.TB) {
+	t.Helper()
+	envoytest.Eventually(t, patience, func() error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, h := range p.conns {
+			if h != nil {
+				h.goAway(everyStream, http2NoError)
+			}
 		}
-	}
+		if n := len(p.conns); n > 0 {
+			return fmt.Errorf("%s: %d connections are left", p.fault.name, n)
+		}
+		return nil
+	})
 }
 
 func (p *patient) closeAll() {

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +68,16 @@ func TestUpstreamFaults(t *testing.T) {
 			clients.Go(func() { c.load(e, stop) })
 		}
 	}
+	enter := func(phase int) {
+		t.Helper()
+		for _, c := range cases { // first, so that all wait at the same time for what is in flight
+			c.turn.Lock()
+			defer c.turn.Unlock()
+		}
+		for _, c := range cases {
+			c.enter(t, phase, c == neighbour)
+		}
+	}
 	all := func(what string, done func(*upstreamCase, envoy.BreakerStats) bool) {
 		t.Helper()
 		envoytest.Eventually(t, patience, func() error {
@@ -84,28 +93,16 @@ func TestUpstreamFaults(t *testing.T) {
 	}
 
 	all("well", func(c *upstreamCase, _ envoy.BreakerStats) bool { return c.ended() >= 10 })
-	for _, c := range cases {
-		c.enter(during)
-		if c != neighbour {
-			c.patient.fall()
-		}
-	}
+	enter(during)
 	all("settled", func(c *upstreamCase, b envoy.BreakerStats) bool {
 		if c.opens {
 			return b[breaker.Opened] >= 2 // a trial has failed as well
 		}
 		return c.ended() >= 20
 	})
-	for _, c := range cases {
-		if c != neighbour {
-			c.enter(between)
-			c.patient.rise(t)
-		}
-	}
+	enter(between)
 	all("closed", func(_ *upstreamCase, b envoy.BreakerStats) bool { return b.State() == breaker.Closed })
-	for _, c := range cases {
-		c.enter(after)
-	}
+	enter(after)
 	all("well again", func(c *upstreamCase, _ envoy.BreakerStats) bool { return c.ended() >= 10 })
 	end()
 	trials := statusOf(t, e)
@@ -114,7 +111,7 @@ func TestUpstreamFaults(t *testing.T) {
 	}
 }
 
-// The times of a case, by which what its clients see is told apart.
+// The times of a case.
 const (
 	before = iota
 	during
@@ -127,21 +124,28 @@ type upstreamCase struct {
 	fault
 	name    string
 	patient *patient
-	phase   atomic.Int32
+
+	turn  sync.RWMutex // held by a request, so that each belongs to one phase
+	phase int
 
 	mu     sync.Mutex
 	view   view
 	faults int            // of its requests
-	inThis int            // requests that have begun and ended in the present phase
+	inThis int            // requests of the present phase
 	saw    map[string]int // during the fault
 	odd    []string       // what is wrong by itself
 }
 
-func (c *upstreamCase) enter(phase int32) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.phase.Store(phase)
-	c.inThis = 0
+// enter begins a phase, while no requests are in flight.
+func (c *upstreamCase) enter(t *testing.T, phase int, isNeighbour bool) {
+	c.phase, c.inThis = phase, 0
+	switch {
+	case isNeighbour:
+	case phase == during:
+		c.patient.fall(t)
+	case phase == between:
+		c.patient.rise(t)
+	}
 }
 
 func (c *upstreamCase) ended() int {
@@ -166,54 +170,52 @@ func (c *upstreamCase) load(e *envoytest.Envoy, stop chan struct{}) {
 			return
 		case <-ticks.C:
 		}
-		phase := c.phase.Load()
-		client := c.client
-		if client == nil || phase != during {
-			client = &visit{}
-		}
-		path := "/" + c.name + "/"
-		if phase == during && slices.Contains(c.sees, "504") {
-			path += "hang"
-		}
-		saw := client.ask(e.URL(path))
-		c.account(phase, saw)
+		c.visit(e)
 	}
 }
 
-func (c *upstreamCase) account(phase int32, saw string) {
+func (c *upstreamCase) visit(e *envoytest.Envoy) {
+	c.turn.RLock()
+	defer c.turn.RUnlock()
+	client, path := &visit{}, "/"+c.name+"/"
+	if c.phase == during {
+		if c.client != nil {
+			client = c.client
+		}
+		if slices.Contains(c.sees, "504") {
+			path += "hang"
+		}
+	}
+	saw := client.ask(e.URL(path))
+
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.inThis++
 	c.view.Requests++
-	switch same := phase == c.phase.Load(); {
+	switch {
 	case saw == "rejected":
 		c.view.Breaker++
-		if !c.opens || same && (phase == before || phase == after) {
+		if !c.opens || c.phase == before || c.phase == after {
 			c.view.Wrong++
 		}
+		return
 	case strings.HasPrefix(saw, "lost"):
 		c.view.None++
 		c.odd = append(c.odd, saw)
-	case same && (phase == before || phase == after):
-		c.view.Upstream++
-		if saw != "200" {
-			c.odd = append(c.odd, fmt.Sprintf("%s while the upstream was well", saw))
-		}
-	case same && phase == during:
+		return
+	case c.phase == during:
 		c.saw[saw]++
+		c.faults++
 		if !slices.Contains(c.sees, saw) {
 			c.odd = append(c.odd, saw)
 		}
-		fallthrough
-	default:
-		if saw == "200" || !c.opens {
-			c.view.Upstream++
-		} else {
-			c.view.Envoy++
-		}
-		c.faults++
+	case saw != "200" && c.phase != between:
+		c.odd = append(c.odd, saw+" of an upstream that was well")
 	}
-	if phase == c.phase.Load() {
-		c.inThis++
+	if c.opens && saw != "200" {
+		c.view.Envoy++
+	} else {
+		c.view.Upstream++
 	}
 }
 
