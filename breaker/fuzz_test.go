@@ -358,3 +358,34 @@ func openMax(policies []Policy) (d time.Duration) {
 	}
 	return d
 }
+
+// FuzzStored reads arbitrary bytes as what hidden stats are kept in, and as a streak: what is neither reads as nothing, and what is
+// written is read again.
+func FuzzStored(f *testing.F) {
+	f.Add(make([]byte, storedTallySize))
+	f.Add(make([]byte, streakSize))
+	f.Add([]byte("anything"))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		var store MemoryStore
+		store.CompareAndSwap(value, 0)
+		tally := storedTally{&store}
+		totals, good := tally.read()
+		if len(value) != storedTallySize && (totals != Totals{} || good != 0) {
+			t.Errorf("%x reads as %+v, %d", value, totals, good)
+		}
+		tally.add(addition{call: true, failure: true})
+		want := totals
+		want.Calls++
+		want.Failures++
+		if got, now := tally.read(); got != want || now != good {
+			t.Errorf("%x and a failure reads as %+v, %d, want %+v, %d", value, got, now, want, good)
+		}
+		s := decodeStreak(value)
+		if len(value) != streakSize && s != (streak{}) {
+			t.Errorf("%x reads as %+v", value, s)
+		}
+		if again := decodeStreak(s.append(nil)); again != s {
+			t.Errorf("%+v reads again as %+v", s, again)
+		}
+	})
+}

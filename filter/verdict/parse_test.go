@@ -113,7 +113,7 @@ func TestParseGRPCTimeout(t *testing.T) {
 
 // FuzzParse holds the parsers of headers, which anybody may have written, against arithmetic without limits.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"", "0", "14", "120", "-1", "0000000020", "9223372037", "99999999999999999999", "300m", "99999999H", "5s", "Tue, 24 Nov 2026 10:00:30 GMT"} {
+	for _, seed := range []string{"", "0", "14", "120", "-1", "0000000020", "9223372037", "99999999999999999999", "300m", "99999999H", "0S", " +2", "5s", "Tue, 24 Nov 2026 10:00:30 GMT"} {
 		f.Add([]byte(seed))
 	}
 	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
@@ -133,7 +133,7 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("status %q: %d, want -1", text, got)
 		}
 		check("pushback", verdict.ParsePushback(text), exact(text, time.Millisecond))
-		check("timeout", verdict.ParseTimeout(text), exact(text, time.Millisecond))
+		check("timeout", verdict.ParseTimeout(text), exact(asEnvoyReads(text), time.Millisecond))
 		if _, ok := integer(text); ok {
 			check("retry-after", verdict.ParseRetryAfter(text, now), exact(text, time.Second))
 		} else if got := verdict.ParseRetryAfter(text, now); got < 0 {
@@ -141,13 +141,26 @@ func FuzzParse(f *testing.F) {
 		}
 		want := time.Duration(0)
 		if last := len(text) - 1; last >= 0 && units[text[last]] > 0 {
-			want = exact(text[:last], units[text[last]])
+			number := asEnvoyReads(text[:last])
+			want = exact(number, units[text[last]])
+			if _, ok := integer(number); ok && want == 0 {
+				want = 1 // the deadline has passed
+			}
 		}
 		check("grpc-timeout", verdict.ParseGRPCTimeout(text), want)
 		if !bytes.Equal(text, given) {
 			t.Errorf("%q was changed to %q", given, text)
 		}
 	})
+}
+
+// asEnvoyReads leaves out the blanks around a number and a plus before it.
+func asEnvoyReads(text []byte) []byte {
+	text = bytes.TrimSpace(text)
+	if len(text) > 0 && text[0] == '+' {
+		text = text[1:]
+	}
+	return text
 }
 
 // integer reads a number that consists of digits only.
