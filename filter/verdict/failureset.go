@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -56,6 +57,47 @@ func (s *FailureSet) Add(name string) bool {
 		}
 	}
 	return s.codes.Add(name)
+}
+
+// Names are the names that failure_on may list, without codes and ranges.
+func Names() []string {
+	names := []string{"5xx", "gateway-error"}
+	for name := range originNames {
+		names = append(names, name)
+	}
+	slices.Sort(names) // a map has no order of its own
+	return append(names, grpcNames[1:]...)
+}
+
+// String lists the set as failure_on does, in an order of its own.
+func (s *FailureSet) String() string {
+	var names []string
+	for code := 100; code < 600; code++ {
+		first := code
+		for s.codes.Has(code) {
+			code++
+		}
+		switch last := code - 1; {
+		case last < first:
+		case first == 500 && last == 599:
+			names = append(names, "5xx")
+		case last == first:
+			names = append(names, strconv.Itoa(first))
+		default:
+			names = append(names, strconv.Itoa(first)+"-"+strconv.Itoa(last))
+		}
+	}
+	for o := range Overflow + 1 {
+		if s.hasOrigin(o) {
+			names = append(names, o.String())
+		}
+	}
+	for status, name := range grpcNames {
+		if s.hasGRPC(status) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ",")
 }
 
 // AnyGRPC reports whether a gRPC status is in the set at all: if none is, a verdict needs no gRPC status of an answer.

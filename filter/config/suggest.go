@@ -1,0 +1,77 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// keysWithin are the keys of objects, each under its own: a key that stands at a wrong place is shown the right one.
+var keysWithin = map[string][]string{
+	"window":    {"duration", "requests"},
+	"slow_call": {"duration", "rate"},
+	"open":      {"duration", "multiplier", "max_duration", "jitter", "honor_retry_after"},
+	"half_open": {"max_requests", "success_threshold", "permit_timeout"},
+	"probe":     {"path", "method", "host", "headers", "interval", "timeout", "status", "on_success"},
+	"reject":    {"status", "body", "content_type", "headers", "retry_after", "overloaded"},
+	"fallback":  {"header", "value", "cluster"},
+	"status":    {"path"},
+	"clusters":  {"match"},
+}
+
+// elsewhere returns the paths at which there is a key of that name.
+func elsewhere(key string) (paths []string) {
+	for object, keys := range keysWithin {
+		if slices.Contains(keys, key) {
+			paths = append(paths, object+"."+key)
+		}
+	}
+	slices.Sort(paths) // the same text for the same configuration
+	return paths
+}
+
+// nearest returns the name that somebody who wrote word most likely meant; empty if none is near.
+func nearest(word string, names []string) (best string) {
+	if word == "" || len(word) > 40 {
+		return ""
+	}
+	least := (len(word)+1)/3 + 1
+	for _, name := range names {
+		if d := distance(plain(word), plain(name)); d < least {
+			least, best = d, name
+		}
+	}
+	return best
+}
+
+// plain leaves out what people mix up in names.
+func plain(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || r == ' ' {
+			return -1
+		}
+		return r
+	}, strings.ToLower(name))
+}
+
+// distance is how many letters have to be changed, added, left out or swapped with the next to make b of a.
+func distance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			changed := last[j-1]
+			if a[i-1] != b[j-1] {
+				changed++
+			}
+			row[j] = min(changed, last[j]+1, row[j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

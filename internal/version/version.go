@@ -1,0 +1,5 @@
+// Package version knows which version this is.
+package version
+
+// Version is what `make VERSION=…` was given: the same in the plugin, in breakerctl and in the image's labels.
+var Version = "dev"
