@@ -44,8 +44,27 @@ func Parse(configuration []byte) (*Config, error) {
 func Read(tree map[string]any) (*Config, error) { return read(tree, nil) }
 
 func read(root map[string]any, wrong Errors) (*Config, error) {
-	c := &Config{Rules: defaultRules(), MaxBreakers: 4096}
+	c := newConfig()
 	o := &object{keys: root, report: &report{errors: wrong}}
+	c.take(o)
+	if len(o.report.errors) > 0 {
+		return nil, o.report.errors
+	}
+	c.warnAtTop(o)
+	c.warnings = o.report.warnings
+	return c, nil
+}
+
+// Keys are the keys that there are at the top level.
+func Keys() []string {
+	o := &object{report: &report{}}
+	newConfig().take(o)
+	return o.known
+}
+
+func newConfig() *Config { return &Config{Rules: defaultRules(), MaxBreakers: 4096} }
+
+func (c *Config) take(o *object) {
 	inherited := c.Rules.read(o, nil)
 	if o.integer("max_breakers", &c.MaxBreakers) && (c.MaxBreakers < 1 || c.MaxBreakers > 1_000_000) {
 		o.fail("max_breakers", c.MaxBreakers, "from 1 to 1000000")
@@ -61,12 +80,6 @@ func read(root map[string]any, wrong Errors) (*Config, error) {
 		c.Overrides[i] = readOverride(item, index("clusters", i), &c.Rules, inherited, o.report)
 		c.matches.add(c.Overrides[i].Match, i)
 	}
-	if len(o.report.errors) > 0 {
-		return nil, o.report.errors
-	}
-	c.warnAtTop(o)
-	c.warnings = o.report.warnings
-	return c, nil
 }
 
 func isPath(path string) bool {

@@ -19,6 +19,11 @@ func (e *Error) Error() string {
 	return e.Path + ": " + e.Text
 }
 
+// Twice is the error of a key that is given once more, with a value: one of the two would be ignored.
+func Twice(path string, value any) *Error {
+	return &Error{Path: path, Text: show(value) + " is not allowed: the key is given twice"}
+}
+
 // under puts a key or an index before the path. Only on the way out an error gets its path, so that values without one need none.
 func (e *Error) under(step string) {
 	if e.Path != "" && e.Path[0] != '[' {

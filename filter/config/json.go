@@ -86,7 +86,7 @@ func (r *jsonReader) value(depth int) (any, error) {
 		case r.keep:
 			key := unquote(quoted)
 			if _, again := object[key]; again {
-				r.twice = append(r.twice, &Error{Path: cut(key), Text: show(v) + " is not allowed: the key is given twice"})
+				r.twice = append(r.twice, Twice(cut(key), v))
 			}
 			object[key] = v
 		}

@@ -72,20 +72,8 @@ func Names() []string {
 // String lists the set as failure_on does, in an order of its own.
 func (s *FailureSet) String() string {
 	var names []string
-	for code := 100; code < 600; code++ {
-		first := code
-		for s.codes.Has(code) {
-			code++
-		}
-		switch last := code - 1; {
-		case last < first:
-		case first == 500 && last == 599:
-			names = append(names, "5xx")
-		case last == first:
-			names = append(names, strconv.Itoa(first))
-		default:
-			names = append(names, strconv.Itoa(first)+"-"+strconv.Itoa(last))
-		}
+	if s.codes != (CodeSet{}) {
+		names = append(names, s.codes.String())
 	}
 	for o := range Overflow + 1 {
 		if s.hasOrigin(o) {
@@ -140,4 +128,25 @@ func (s *CodeSet) add(first, last int) bool {
 // Has reports whether the set has a code; -1, for no status at all, is in none.
 func (s *CodeSet) Has(code int) bool {
 	return code >= 0 && code < 600 && s[code/64]&(1<<(code%64)) != 0
+}
+
+// String lists the codes, as ranges where they follow each other. All that a server may fail with is "5xx".
+func (s *CodeSet) String() string {
+	var names []string
+	for code := 100; code < 600; code++ {
+		first := code
+		for s.Has(code) {
+			code++
+		}
+		switch last := code - 1; {
+		case last < first:
+		case first == 500 && last == 599:
+			names = append(names, "5xx")
+		case last == first:
+			names = append(names, strconv.Itoa(first))
+		default:
+			names = append(names, strconv.Itoa(first)+"-"+strconv.Itoa(last))
+		}
+	}
+	return strings.Join(names, ",")
 }
