@@ -43,9 +43,7 @@ func setUpExplain(flags *flag.FlagSet) func(*program) int {
 				fmt.Fprintln(p.out, plugin.Place())
 			}
 			for _, name := range p.arguments {
-				if err := plugin.Explain(p.out, name); err != nil {
-					return p.fail(err)
-				}
+				plugin.Explain(p.out, name)
 			}
 			if *clusters != "" {
 				plugin.Unmatched(p.out, names)

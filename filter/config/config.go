@@ -44,7 +44,7 @@ func Parse(configuration []byte) (*Config, error) {
 func Read(tree map[string]any) (*Config, error) { return read(tree, nil) }
 
 func read(root map[string]any, wrong Errors) (*Config, error) {
-	c := newConfig()
+	c := &Config{Rules: defaultRules(), MaxBreakers: 4096}
 	o := &object{keys: root, report: &report{errors: wrong}}
 	c.take(o)
 	if len(o.report.errors) > 0 {
@@ -55,14 +55,8 @@ func read(root map[string]any, wrong Errors) (*Config, error) {
 	return c, nil
 }
 
-// Keys are the keys that there are at the top level.
-func Keys() []string {
-	o := &object{report: &report{}}
-	newConfig().take(o)
-	return o.known
-}
-
-func newConfig() *Config { return &Config{Rules: defaultRules(), MaxBreakers: 4096} }
+// Keys are the keys that there are at the top level, or within the object of that name there.
+func Keys(object string) []string { return keysWithin[object] }
 
 func (c *Config) take(o *object) {
 	inherited := c.Rules.read(o, nil)

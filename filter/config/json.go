@@ -169,19 +169,16 @@ func notJSON(text []byte, err error) error {
 	before := text[:at]
 	line, column := 1+bytes.Count(before, []byte("\n")), len(before)-1-bytes.LastIndexByte(before, '\n')
 	advice := ""
-	if at > 0 && at < len(text) || !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
-		wrong := text[at-1]
-		rest := bytes.TrimSpace(before[:at-1])
-		switch {
-		case !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")):
-			advice = "; for YAML use google.protobuf.Struct in place of StringValue"
-		case (wrong == '}' || wrong == ']') && bytes.HasSuffix(rest, []byte(",")):
-			advice = "; leave out the comma before it"
-		case wrong == '#' || wrong == '/':
-			advice = "; JSON has no comments"
-		case wrong == '\'':
-			advice = `; strings are in double quotes`
-		}
+	switch start, broken := bytes.TrimSpace(text), text[max(0, at-1)]; {
+	case start[0] != '{' && start[0] != '[':
+		advice = "; for YAML use google.protobuf.Struct in place of StringValue"
+	case (broken == '}' || broken == ']') && bytes.HasSuffix(bytes.TrimSpace(text[:at-1]), []byte(",")):
+		advice = "; leave out the comma before it"
+	case at == len(text): // where it ends too soon
+	case broken == '#' || broken == '/':
+		advice = "; JSON has no comments"
+	case broken == '\'':
+		advice = "; strings are in double quotes"
 	}
 	return &Error{Text: fmt.Sprintf("not valid JSON: line %d, column %d: %v%s", line, column, err, advice), Line: line}
 }

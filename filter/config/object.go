@@ -60,13 +60,22 @@ func (o *object) end() {
 
 // meant returns what somebody may have meant by an unknown key.
 func (o *object) meant(key string) []string {
-	if name := nearest(key, o.known); name != "" {
+	if name := nearest(key, o.known, 1); name != "" {
+		return []string{name}
+	}
+	if paths := elsewhere(key); len(paths) > 0 {
+		if o.path != "" && len(paths) == 1 && paths[0] == key {
+			paths[0] += ", which is no part of " + o.path[strings.LastIndexByte(o.path, '.')+1:]
+		}
+		return paths
+	}
+	if name := nearest(key, o.known, slips(key)); name != "" {
 		return []string{name}
 	}
 	if o.missing != "" {
 		return []string{o.missing}
 	}
-	return elsewhere(key)
+	return nil
 }
 
 func (o *object) text(key string, to *string) bool {

@@ -132,7 +132,7 @@ func (r *Rules) readFailureOn(o *object) {
 		allowed := verdict.FailureNames
 		if code, is := v.(float64); is && r.FailureOn.Add(show(code)) {
 			allowed = `in quotes: "` + show(code) + `"`
-		} else if meant := nearest(strings.TrimLeft(name, "0123456789"), verdict.Names()); meant != "" {
+		} else if meant := nearest(name, verdict.Names(), slips(name)); meant != "" && name[0] > '9' { // "4xx" is no slip
 			allowed = "a name of a failure: did you mean " + show(meant) + "?"
 		}
 		o.fail(index("failure_on", i), v, allowed)

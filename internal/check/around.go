@@ -22,9 +22,10 @@ func (p *Plugin) lookAround() {
 			filters[p.chain.at+1].get("name").string()))
 	}
 	routes, rules := p.routes(), p.rules()
+	told := map[string]bool{}
 	for _, r := range routes {
 		for _, cluster := range r.clusters {
-			p.lookAtTimeout(r, cluster, rules[p.Config.Match(cluster)+1])
+			p.lookAtTimeout(r, cluster, rules[p.Config.Match(cluster)+1], told)
 		}
 	}
 	for _, s := range rules {
@@ -69,12 +70,8 @@ func (s *scope) given(key string) string {
 	return ""
 }
 
-// warn says something once: routes may be many.
 func (p *Plugin) warn(path, format string, args ...any) {
-	f := Finding{p.file.Name, p.line(path), true, path + ": " + fmt.Sprintf(format, args...)}
-	if !slices.Contains(p.file.Findings, f) {
-		p.file.Findings = append(p.file.Findings, f)
-	}
+	p.file.add(p.line(path), true, path+": "+fmt.Sprintf(format, args...))
 }
 
 // lookAtProbes warns where the host that a probe has by default is no host's name.
@@ -170,8 +167,8 @@ func findRoutes(n *node, name string) *node {
 	return nil
 }
 
-// lookAtTimeout compares a route's timeout with what the rules of a cluster wait for.
-func (p *Plugin) lookAtTimeout(r route, cluster string, s scope) {
+// lookAtTimeout compares a route's timeout with what the rules of a cluster wait for. Of many routes the first is told.
+func (p *Plugin) lookAtTimeout(r route, cluster string, s scope, told map[string]bool) {
 	if r.timeout <= 0 {
 		return
 	}
@@ -179,11 +176,14 @@ func (p *Plugin) lookAtTimeout(r route, cluster string, s scope) {
 	if !r.given {
 		timeout += " by default"
 	}
-	if slow := s.Policy.SlowCallDuration; slow >= r.timeout {
-		p.warn(s.given("slow_call.duration"), "%v is not less than %s: no call is ever slow", slow, timeout)
+	slow, path := s.Policy.SlowCallDuration, s.given("slow_call.duration")
+	if slow >= r.timeout && !told[path] {
+		told[path] = true
+		p.warn(path, "%v is not less than %s: no call is ever slow", slow, timeout)
 	}
-	path := s.given("half_open.permit_timeout")
-	if permit := s.Policy.HalfOpenPermitTimeout; path != "" && permit < r.timeout {
+	permit, path := s.Policy.HalfOpenPermitTimeout, s.given("half_open.permit_timeout")
+	if path != "" && permit < r.timeout && !told[path] {
+		told[path] = true
 		p.warn(path, "%v is less than %s: a trial gives its place up while it may still be answered", permit, timeout)
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/filter/reply"
 )
@@ -42,7 +42,13 @@ var rows = []row{
 	{"probe.path", probe(func(r *config.Rules) any { return r.Probe.Path })},
 	{"probe.method", probe(func(r *config.Rules) any { return r.Probe.Method })},
 	{"probe.host", probe(func(r *config.Rules) any { return strconv.Quote(r.Probe.Host) })},
-	{"probe.headers", probe(func(r *config.Rules) any { return shownIf(len(r.Probe.Headers) > 0, r.Probe.Headers) })},
+	{"probe.headers", probe(func(r *config.Rules) any {
+		var headers []string
+		for _, h := range r.Probe.Headers {
+			headers = append(headers, h[0]+": "+h[1])
+		}
+		return shownIf(len(headers) > 0, strings.Join(headers, ", "))
+	})},
 	{"probe.interval", probe(func(r *config.Rules) any { return r.Policy.ProbeInterval })},
 	{"probe.timeout", probe(func(r *config.Rules) any { return r.Policy.ProbeTimeout })},
 	{"probe.status", probe(func(r *config.Rules) any { return r.Probe.Good.String() })},
@@ -100,17 +106,15 @@ func fallback(value func(*config.Rules) any) func(*config.Rules) any {
 func text(t reply.Template) string { return t.Expand("{cluster}", "{retry_after}", "{state}") }
 
 // Explain writes which rules a cluster has, and from where each of them is.
-func (p *Plugin) Explain(w io.Writer, cluster string) error {
+func (p *Plugin) Explain(w io.Writer, cluster string) {
 	at := p.Config.Match(cluster)
 	s := p.rules()[at+1]
 	fmt.Fprintf(w, "%s: %s\n", cluster, p.where(at))
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
 		if v := row.value(s.Rules); v != nil {
-			fmt.Fprintf(table, "  %s\t%v\t%s\n", row.key, v, p.source(s, row.key))
+			fmt.Fprintf(w, "  %-27s  %-20v  %s\n", row.key, v, p.source(s, row.key))
 		}
 	}
-	return table.Flush()
 }
 
 // where tells which override it is; -1 is none.
@@ -133,10 +137,10 @@ func (p *Plugin) source(s scope, key string) string {
 		return fmt.Sprintf("%s, %s:%d", strings.TrimSuffix(s.path, "."), p.file.Name, p.line(path))
 	case path != "":
 		return fmt.Sprintf("top level, %s:%d", p.file.Name, p.line(path))
-	case key == "min_requests" && s.given("window.requests") != "":
-		return "default, at most window.requests"
-	case key == "open.max_duration" && s.given("open.duration") != "":
-		return "default, at least open.duration"
+	case key == "min_requests" && s.Policy.MinRequests != breaker.DefaultPolicy().MinRequests:
+		return "default, lowered to window.requests"
+	case key == "open.max_duration" && s.Policy.OpenMaxDuration != breaker.DefaultPolicy().OpenMaxDuration:
+		return "default, raised to open.duration"
 	}
 	return "default"
 }

@@ -84,7 +84,7 @@ func (f *File) find(text []byte) {
 	for _, document := range documents {
 		known := len(f.Plugins) + len(f.others)
 		f.walk(document, nil)
-		if len(f.Plugins)+len(f.others) == known && document.kind == object && !isEnvelope(document) {
+		if len(f.Plugins)+len(f.others) == known && isBare(document) {
 			f.addObject(document, &Plugin{Line: document.line})
 		}
 	}
@@ -92,6 +92,11 @@ func (f *File) find(text []byte) {
 	if errors.As(err, &syntax) {
 		f.add(syntax.line, false, syntax.text)
 	}
+}
+
+// isBare reports whether a YAML document is a configuration by itself: it has one of the breaker's keys, or what was meant as one.
+func isBare(document *node) bool {
+	return !isEnvelope(document) && slices.ContainsFunc(document.fields, func(f field) bool { return config.NearestKey(f.key) != "" })
 }
 
 // isEnvelope reports whether a document has a key that tells that it is something else than a configuration by itself.
@@ -166,7 +171,7 @@ func isOurs(value *node, text string, names ...*node) bool {
 			return true
 		}
 	}
-	for _, key := range config.Keys() {
+	for _, key := range config.Keys("") {
 		if strings.Contains(key, "_") && (value.get(key) != nil || strings.Contains(text, key)) {
 			return true
 		}

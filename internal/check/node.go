@@ -188,20 +188,39 @@ func readYAML(text []byte) (documents []*node, err error) {
 
 // notYAML says where a text is no YAML. A tab is what people do not see.
 func notYAML(text []byte, err error) error {
-	for i, line := range bytes.Split(text, []byte("\n")) {
-		indent := line[:len(line)-len(bytes.TrimLeft(line, " \t"))]
-		if bytes.ContainsRune(indent, '\t') && len(indent) < len(line) {
-			return &syntaxError{i + 1, "not valid YAML: a tab at the beginning of the line: YAML is indented by spaces"}
-		}
-	}
-	e := &syntaxError{1, "not valid " + strings.Replace(err.Error(), "yaml", "YAML", 1)}
-	if _, after, ok := strings.Cut(e.text, "line "); ok {
+	said := strings.TrimPrefix(err.Error(), "yaml: ")
+	line := 1
+	if after, ok := strings.CutPrefix(said, "line "); ok {
 		number, rest, _ := strings.Cut(after, ": ")
 		if n, err := strconv.Atoi(number); err == nil {
-			e.line, e.text = n, "not valid YAML: "+rest
+			line, said = n, rest
 		}
 	}
-	return e
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	line = min(brokenLine(lines, line), len(lines))
+	content := bytes.TrimLeft(lines[line-1], " \t")
+	if indent := lines[line-1][:len(lines[line-1])-len(content)]; bytes.ContainsRune(indent, '\t') {
+		said = "a tab at the beginning of the line: YAML is indented by spaces"
+	}
+	return &syntaxError{line, "not valid YAML: " + said}
+}
+
+// brokenLine returns the line with which a text becomes broken. The parser tells where the part began that it could not finish,
+// which is that line or one before it.
+func brokenLine(lines [][]byte, began int) int {
+	const most = 200 // lines that may belong together
+	good := max(0, began-2)
+	for n := good + 1; n < len(lines) && n-good <= most; n++ {
+		decoder := yaml.NewDecoder(bytes.NewReader(bytes.Join(lines[:n], nil)))
+		var err error
+		for err == nil {
+			err = decoder.Decode(&yaml.Node{})
+		}
+		if err == io.EOF {
+			good = n
+		}
+	}
+	return good + 1
 }
 
 // A yamlReader bounds what aliases make of a small text.
