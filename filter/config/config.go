@@ -55,9 +55,6 @@ func read(root map[string]any, wrong Errors) (*Config, error) {
 	return c, nil
 }
 
-// Keys are the keys that there are at the top level, or within the object of that name there.
-func Keys(object string) []string { return keysWithin[object] }
-
 func (c *Config) take(o *object) {
 	inherited := c.Rules.read(o, nil)
 	if o.integer("max_breakers", &c.MaxBreakers) && (c.MaxBreakers < 1 || c.MaxBreakers > 1_000_000) {

@@ -55,36 +55,42 @@ func TestManyErrors(t *testing.T) {
 	}
 }
 
-// Suggestions know the keys that there are.
-func TestKeysWithin(t *testing.T) {
-	for object, keys := range keysWithin {
-		text := fmt.Sprintf(`{%q: {"?": 1}}`, object)
-		switch object {
-		case "":
-			text = `{"?": 1}`
-		case "probe", "status": // which must have something
-			text = fmt.Sprintf(`{%q: {"?": 1, "path": "/"}}`, object)
-		case "fallback":
-			text = `{"fallback": {"?": 1, "header": "x"}}`
-		case "clusters[]":
-			text = `{"clusters": [{"?": 1, "match": "a"}]}`
-		}
+// Suggestions know the keys that there are, all of them and no others.
+func TestKeys(t *testing.T) {
+	listed := func(text string) []string {
+		t.Helper()
 		_, err := Parse([]byte(text))
-		_, listed, _ := strings.Cut(err.Error(), `?: unknown key with value 1: must be one of `)
-		listed, _, _ = strings.Cut(listed, ";")
-		want := slices.Sorted(slices.Values(keys))
-		if object == "clusters[]" {
-			var own []string
-			for _, key := range strings.Split(listed, ", ") {
-				if !slices.Contains(keysWithin[""], key) {
-					own = append(own, key)
-				}
-			}
-			listed = strings.Join(own, ", ")
+		_, list, ok := strings.Cut(err.Error(), `?: unknown key with value 1: must be one of `)
+		if !ok {
+			t.Fatalf("%s: %v", text, err)
 		}
-		if listed != strings.Join(want, ", ") {
-			t.Errorf("%q has %s, and there are %v", object, listed, want)
+		list, _, _ = strings.Cut(list, ";")
+		return strings.Split(list, ", ")
+	}
+	check := func(object string, got []string) {
+		t.Helper()
+		want := Keys(object)
+		slices.Sort(want)
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("%q has %v, and Keys %v", object, got, want)
 		}
+	}
+	check("", listed(`{"?": 1}`))
+	for object, besides := range map[string]string{
+		"window": "", "slow_call": "", "open": "", "half_open": "", "reject": "", "probe": `, "path": "/"`, "status": `, "path": "/"`,
+		"fallback": `, "header": "x"`,
+	} {
+		check(object, listed(fmt.Sprintf(`{%q: {"?": 1%s}}`, object, besides)))
+	}
+	topLevel := append(Keys(""), "match")
+	over := listed(`{"clusters": [{"?": 1, "match": "a"}]}`)
+	for _, key := range over {
+		if !slices.Contains(topLevel, key) {
+			t.Errorf("an override has %s", key)
+		}
+	}
+	if len(over) != len(topLevel)-3 { // max_breakers, status, clusters
+		t.Errorf("an override has %v", over)
 	}
 }
 
@@ -93,7 +99,7 @@ func TestNearest(t *testing.T) {
 		{"failure_rat", "failure_rate"}, {"falure_rate", "failure_rate"}, {"failuer_rate", "failure_rate"}, {"Failure-Rate", "failure_rate"},
 		{"faliureRate", "failure_rate"}, {"rampp", "ramp"}, {"prob", "probe"}, {"x", ""}, {"", ""}, {"retries", ""}, {strings.Repeat("mode", 20), ""},
 	} {
-		if got := nearest(c.word, keysWithin[""], slips(c.word)); got != c.want {
+		if got := nearest(c.word, Keys(""), slips(c.word)); got != c.want {
 			t.Errorf("%q: got %q, want %q", c.word, got, c.want)
 		}
 	}

@@ -1,34 +1,40 @@
 package config
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
-// keysWithin are the keys of objects, each under its own, and those of the top level: a key that stands at a wrong place is shown the
-// right one.
-var keysWithin = map[string][]string{
-	"": {"clusters", "consecutive_failures", "failure_on", "failure_rate", "fallback", "half_open", "max_breakers", "min_requests",
-		"mode", "open", "probe", "ramp", "reject", "slow_call", "status", "window"},
-	"window":     {"duration", "requests"},
-	"slow_call":  {"duration", "rate"},
-	"open":       {"duration", "multiplier", "max_duration", "jitter", "honor_retry_after"},
-	"half_open":  {"max_requests", "success_threshold", "permit_timeout"},
-	"probe":      {"path", "method", "host", "headers", "interval", "timeout", "status", "on_success"},
-	"reject":     {"status", "body", "content_type", "headers", "retry_after", "overloaded"},
-	"fallback":   {"header", "value", "cluster"},
-	"status":     {"path"},
-	"clusters[]": {"match"},
+// allKeys are the keys that there are, each with the object in which it stands: one that stands at a wrong place is shown the right
+// one. It is a text, for its size.
+const allKeys = "mode failure_on min_requests failure_rate consecutive_failures ramp max_breakers " +
+	"window window.duration window.requests slow_call slow_call.duration slow_call.rate " +
+	"open open.duration open.multiplier open.max_duration open.jitter open.honor_retry_after " +
+	"half_open half_open.max_requests half_open.success_threshold half_open.permit_timeout " +
+	"probe probe.path probe.method probe.host probe.headers probe.interval probe.timeout probe.status probe.on_success " +
+	"reject reject.status reject.body reject.content_type reject.headers reject.retry_after reject.overloaded " +
+	"fallback fallback.header fallback.value fallback.cluster status status.path clusters clusters[].match"
+
+// Keys are the keys that there are at the top level, or within the object of that name there.
+func Keys(object string) (keys []string) {
+	for _, path := range strings.Fields(allKeys) {
+		if within, key := split(path); within == object {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// split parts a path into an object and its key.
+func split(path string) (object, key string) {
+	i := strings.IndexByte(path, '.')
+	return path[:max(0, i)], path[i+1:]
 }
 
 // elsewhere returns the paths at which there is a key of that name.
-func elsewhere(key string) (paths []string) {
-	for object, keys := range keysWithin {
-		if slices.Contains(keys, key) {
-			paths = append(paths, join(object, key))
+func elsewhere(name string) (paths []string) {
+	for _, path := range strings.Fields(allKeys) {
+		if _, key := split(path); key == name {
+			paths = append(paths, path)
 		}
 	}
-	slices.Sort(paths) // the same text for the same configuration
 	return paths
 }
 
@@ -46,7 +52,7 @@ func nearest(word string, names []string, most int) (best string) {
 }
 
 // NearestKey returns the key of the top level that somebody most likely meant; empty if none is near.
-func NearestKey(word string) string { return nearest(word, keysWithin[""], slips(word)) }
+func NearestKey(word string) string { return nearest(word, Keys(""), slips(word)) }
 
 // slips is how many are likely in a word.
 func slips(word string) int { return (len(word) + 1) / 3 }
