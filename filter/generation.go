@@ -157,7 +157,7 @@ func (p *plugin) takeGeneration() error {
 	if isNew {
 		proxywasm.LogInfof("configuration loaded: version=%s; %s", version.Version, p.config)
 		if warnings := p.config.Warnings(); len(warnings) > 0 {
-			proxywasm.LogWarnf("configuration loaded, but: %v", warnings)
+			proxywasm.LogWarnf("configuration is valid, but: %v", warnings)
 		}
 	}
 	return nil
