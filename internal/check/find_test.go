@@ -13,8 +13,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Nothing is said about what is shipped, and what there has a configuration is found.
-func TestShipped(t *testing.T) {
+// shipped returns the files that are for people to use, and the blocks of documentation, by name.
+func shipped(t *testing.T) map[string]string {
+	t.Helper()
 	texts := map[string]string{}
 	for _, pattern := range []string{"../../*.yaml", "../../examples/*", "../../deploy/*/*.yaml"} {
 		files, err := filepath.Glob(pattern)
@@ -37,8 +38,13 @@ func TestShipped(t *testing.T) {
 			}
 		}
 	}
+	return texts
+}
+
+// Nothing is said about what is shipped, and what there has a configuration is found.
+func TestShipped(t *testing.T) {
 	found := 0
-	for name, text := range texts {
+	for name, text := range shipped(t) {
 		f := Read(name, []byte(text))
 		found += len(f.Plugins)
 		for _, finding := range f.Findings {
