@@ -58,3 +58,11 @@ func TestRun(t *testing.T) {
 		}
 	}
 }
+
+// A filter that only shows the status page has no breakers to explain.
+func TestExplainLeavesOutTheStatusPage(t *testing.T) {
+	var out, errs strings.Builder
+	if exit := run([]string{"explain", "-config", "../../envoy.yaml", "catalog"}, nil, &out, &errs); exit != 0 || strings.Count(out.String(), ", plugin ") != 1 {
+		t.Errorf("exits with %d\n%s%s", exit, &out, &errs)
+	}
+}

@@ -25,6 +25,7 @@ func TestAllErrors(t *testing.T) {
 		`{"window": {"duration": "0s"}, "clusters": [{"match": "a"}]}`:                                            {"window"},
 		`{"open": {"duration": "3m", "max_duration": "1m"}, "clusters": [{"match": "a", "open": {"jitter": 2}}]}`: {"open.max_duration", "clusters[0].open.jitter"},
 		`{"open": {"max_duration": "1m"}, "clusters": [{"match": "a", "open": {"duration": "3m"}}]}`:              {"clusters[0].open.max_duration"},
+		`{"clusters": [{"match": "a", "max_breakers": 1}]}`:                                                       {"clusters[0].max_breakers"},
 		`{"mode": "on", "clusters": [{"match": "a"}]}`:                                                            {"mode"},
 		`{"ramp": "1s", "ramp": "2s", "clusters": [{"match": "a", "match": "b"}, {"match": "c", "x": {"y": 1, "y": 2}}]}`: {
 			"ramp", "clusters[0].match", "clusters[1].x.y", "clusters[1].x"},

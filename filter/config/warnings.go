@@ -16,7 +16,6 @@ func (c *Config) Warnings() Errors {
 		if first := before.find(over.Match); first >= 0 {
 			shadowed.warn(index("clusters", i)+".match", "%s never counts: clusters[%d] (%s) matches it before",
 				show(over.Match), first, show(c.Overrides[first].Match))
-			continue
 		}
 		before.add(over.Match, i)
 	}

@@ -129,9 +129,6 @@ func (p *Plugin) where(override int) string {
 // source tells where a key has its value from.
 func (p *Plugin) source(s scope, key string) string {
 	path := s.given(key)
-	if strings.HasPrefix(key, "window.") {
-		path = s.given("window") // which is replaced whole
-	}
 	switch {
 	case path != "" && s.path != "" && strings.HasPrefix(path, s.path):
 		return fmt.Sprintf("%s, %s:%d", strings.TrimSuffix(s.path, "."), p.file.Name, p.line(path))

@@ -64,7 +64,6 @@ func Read(name string, text []byte) *File {
 }
 
 func (f *File) find(text []byte) {
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	isJSON := bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) || bytes.HasPrefix(bytes.TrimSpace(text), []byte("["))
 	if ext := filepath.Ext(f.Name); isJSON && ext != ".yaml" && ext != ".yml" {
 		document, err := readJSON(text)

@@ -97,7 +97,6 @@ func TestFinds(t *testing.T) {
 		"by itself":           {"a.json", `{}`, []string{""}},
 		"by itself, in YAML":  {"a.yaml", "failure_rate: 5", []string{""}},
 		"from standard input": {"stdin", `{"failure_rate": 5}`, []string{""}},
-		"with a mark at the beginning, as some editors write it": {"a.json", "\ufeff{\"failure_rate\": 5}", []string{""}},
 		"by an alias": {"a.yaml", "x: &c {min_requests: 5}\nlist:\n- typed_config: {" + wasm +
 			", config: {name: a, configuration: {'@type': a/google.protobuf.Struct, value: *c}}}", []string{"a"}},
 	} {

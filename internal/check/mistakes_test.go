@@ -131,6 +131,9 @@ func TestMistakes(t *testing.T) {
 				t.Errorf("%s\nwarns: %s", c.text, f)
 			}
 		}
+		if len(file.Plugins) == 1 && file.Plugins[0].Config != nil {
+			t.Errorf("%s\nhas a configuration all the same", c.text)
+		}
 		same := len(got) == len(c.want)
 		for i := 0; same && i < len(got); i++ {
 			same = strings.HasPrefix(got[i], c.want[i])
