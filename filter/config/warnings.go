@@ -7,7 +7,8 @@ import (
 	"envoy-circuit-breaker/breaker"
 )
 
-// Warnings are about what is valid, and surely not meant, as far as the configuration alone shows it.
+// Warnings are about what is valid, and surely not meant, as far as the configuration alone shows it. To find them takes as long as
+// 5,000 globs take to be compared with each other, half a second in the plugin: so one worker does it, once.
 func (c *Config) Warnings() Errors {
 	var shadowed report
 	var before matcher
