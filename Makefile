@@ -12,8 +12,9 @@ export ENVOY
 # Without version control stamps, a checkout, an archive and the image build the same bytes.
 GOBUILD := go build -trimpath -buildvcs=false
 
-# What the plugin, breakerctl and the image say of themselves. It is given, not found out, for the same reason.
+# What the plugin, breakerctl and the image say of themselves: the version, and but for the plugin the commit that they are built from.
 VERSION ?= dev
+REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
 STAMP := -X envoy-circuit-breaker/internal/version.Version=$(VERSION)
 
 N ?= 10
@@ -33,7 +34,7 @@ build: ## Build the plugin: build/plugin.wasm
 
 .PHONY: breakerctl
 breakerctl: ## Build the operator's tool: build/breakerctl
-	CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w $(STAMP)" -o build/breakerctl ./cmd/breakerctl
+	CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w $(STAMP) -X envoy-circuit-breaker/internal/version.Revision=$(REVISION)" -o build/breakerctl ./cmd/breakerctl
 
 .PHONY: run
 run: build $(ENVOY) ## Run Envoy with the plugin and two demo upstreams until Ctrl-C

@@ -45,3 +45,12 @@ func TestNoClusterInProcess(t *testing.T) {
 		t.Errorf("shared data: %v, want the plugin's generation only", keys)
 	}
 }
+
+// A policy says which override it is from.
+func TestPolicyTellsItsOverride(t *testing.T) {
+	for config, want := range map[string]string{`{"clusters": [{"match": "*"}]}`: `{"match":"*","mode":`, `{}`: `{"match":null,"mode":`} {
+		w := startWorkers(t, wasmhost.Options{Workers: 2, Config: config})
+		w.warm()
+		w.wantPolicy(want)
+	}
+}
