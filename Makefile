@@ -12,6 +12,11 @@ export ENVOY
 # Without version control stamps, a checkout, an archive and the image build the same bytes.
 GOBUILD := go build -trimpath -buildvcs=false
 
+# What the plugin, breakerctl and the image say of themselves: the version, and but for the plugin the commit that they are built from.
+VERSION ?= dev
+REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
+STAMP := -X envoy-circuit-breaker/internal/version.Version=$(VERSION)
+
 N ?= 10
 RUN ?= .
 FUZZTIME ?= 60s
@@ -29,11 +34,15 @@ MODULES := cmd/image e2e/gateway
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-PLUGINBUILD := GOOS=wasip1 GOARCH=wasm $(GOBUILD) -ldflags="-s -w" -buildmode=c-shared
+PLUGINBUILD := GOOS=wasip1 GOARCH=wasm $(GOBUILD) -ldflags="-s -w $(STAMP)" -buildmode=c-shared
 
 .PHONY: build
 build: ## Build the plugin: build/plugin.wasm
 	$(PLUGINBUILD) -o build/plugin.wasm ./filter
+
+.PHONY: breakerctl
+breakerctl: ## Build the operator's tool: build/breakerctl
+	CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w $(STAMP) -X envoy-circuit-breaker/internal/version.Revision=$(REVISION)" -o build/breakerctl ./cmd/breakerctl
 
 .PHONY: run
 run: build $(ENVOY) ## Run Envoy with the plugin and two demo upstreams until Ctrl-C

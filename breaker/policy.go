@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math"
@@ -116,16 +117,17 @@ func (e *PolicyError) Error() string {
 	return fmt.Sprintf("%s: %s is not allowed: must be %s", e.Field, e.Value, e.Allowed)
 }
 
-// Validate returns a [*PolicyError] for the first field that is out of range.
+// Validate returns a [*PolicyError] for each field that is out of range, joined by [errors.Join].
 func (p *Policy) Validate() error {
+	var checks []error
 	if int(p.Mode) >= len(Modes) {
-		return &PolicyError{"mode", p.Mode.String(), `one of "enforce", "shadow", "force_open", "disabled"`}
+		checks = append(checks, &PolicyError{"mode", p.Mode.String(), `one of "enforce", "shadow", "force_open", "disabled"`})
 	}
 	if (p.WindowDuration != 0) == (p.WindowRequests != 0) {
-		return &PolicyError{"window", fmt.Sprintf("duration %v with requests %d", p.WindowDuration, p.WindowRequests),
-			"either a duration (1s to 1h0m0s) or requests (10 to 100000)"}
+		checks = append(checks, &PolicyError{"window", fmt.Sprintf("duration %v with requests %d", p.WindowDuration, p.WindowRequests),
+			"either a duration (1s to 1h0m0s) or requests (10 to 100000)"})
 	}
-	checks := []error{
+	checks = append(checks,
 		inRange("window.duration", p.WindowDuration, time.Second, time.Hour, p.WindowDuration == 0),
 		inRange("window.requests", p.WindowRequests, 10, 100_000, p.WindowRequests == 0),
 		inRange("min_requests", p.MinRequests, 1, 1_000_000, false),
@@ -143,17 +145,12 @@ func (p *Policy) Validate() error {
 		inRange("ramp", p.Ramp, 0, time.Hour, false),
 		inRange("probe.interval", p.ProbeInterval, 100*time.Millisecond, time.Hour, p.ProbeInterval == 0),
 		inRange("probe.timeout", p.ProbeTimeout, 10*time.Millisecond, time.Minute, false),
-	}
-	for _, err := range checks {
-		if err != nil {
-			return err
-		}
-	}
+	)
 	if p.WindowRequests != 0 && p.MinRequests > p.WindowRequests {
-		return &PolicyError{"min_requests", strconv.Itoa(p.MinRequests),
-			fmt.Sprintf("at most window.requests (%d), or no rate would ever be judged", p.WindowRequests)}
+		checks = append(checks, &PolicyError{"min_requests", strconv.Itoa(p.MinRequests),
+			fmt.Sprintf("at most window.requests (%d), or no rate would ever be judged", p.WindowRequests)})
 	}
-	return nil
+	return errors.Join(checks...)
 }
 
 // String tells the policy in one line.

@@ -10,6 +10,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/version"
 )
 
 // Configurations of one plugin's name are in an order, by when they were loaded: their generations. One value in shared data has
@@ -169,7 +170,10 @@ func (p *plugin) takeGeneration() error {
 	p.generation = p.turn
 	p.becomeLastGood()
 	if isNew {
-		proxywasm.LogInfof("configuration loaded: %s", p.config)
+		proxywasm.LogInfof("configuration loaded: version=%s; %s", version.Version, p.config)
+		if warnings := p.config.Warnings(); len(warnings) > 0 {
+			proxywasm.LogWarnf("configuration is valid, but: %v", warnings)
+		}
 	}
 	return nil
 }

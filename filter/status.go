@@ -26,7 +26,11 @@ func (p *plugin) announce(cluster string, policy *breaker.Policy) {
 		if shown, ok := statuspage.ParsePolicy(old); ok && shown.Generation >= p.generation {
 			return
 		}
-		if store.CompareAndSwap(statuspage.EncodePolicy(policy, p.generation), version) {
+		match := ""
+		if i := p.config.Match(cluster); i >= 0 {
+			match = p.config.Overrides[i].Match
+		}
+		if store.CompareAndSwap(statuspage.EncodePolicy(policy, match, p.generation), version) {
 			return
 		}
 	}

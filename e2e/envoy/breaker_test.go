@@ -151,7 +151,7 @@ func TestBadConfiguration(t *testing.T) {
 	for config, want := range map[string]string{
 		`{"failure_rate": 140}`:  `configuration refused: failure_rate: 140 is not allowed: must be from 0 to 100`,
 		`{"failure_rate": "50"}`: `configuration refused: failure_rate: "50" is not allowed: must be a number`,
-		`{"failure_rat": 50}`:    `configuration refused: failure_rat: unknown key with value 50: must be one of clusters, `,
+		`{"failure_rat": 50}`:    `configuration refused: failure_rat: unknown key with value 50: did you mean failure_rate?`,
 		`{"failure_rate": 50`:    `configuration refused: not valid JSON: line 1, column 19: unexpected end of JSON input`,
 		`{"failure_rate": 50,}`:  `configuration refused: not valid JSON: line 1, column 21: invalid character '}'`,
 	} {

@@ -442,7 +442,7 @@ func TestBrowserDraws(t *testing.T) {
 		p := breaker.DefaultPolicy()
 		p.SlowCallDuration = 1500 * time.Millisecond
 		change(&p)
-		encoded, ok := statuspage.ParsePolicy(statuspage.EncodePolicy(&p, 1))
+		encoded, ok := statuspage.ParsePolicy(statuspage.EncodePolicy(&p, "", 1))
 		if !ok {
 			t.Fatal("a policy that cannot be read")
 		}

@@ -7,11 +7,26 @@ import (
 	"envoy-circuit-breaker/internal/wasmhost"
 )
 
-// The bad configuration's error is all there is to the plugin's log.
+// The bad configuration's errors are all there is to the plugin's log, in one line.
 func TestRefusedConfiguration(t *testing.T) {
-	_, err := wasmhost.New(program, wasmhost.Options{Workers: 1, Plugin: "breaker", Config: `{"failure_rate": 140}`})
-	if err == nil || strings.Count(err.Error(), "configuration refused: failure_rate: 140 is not allowed: must be from 0 to 100") != 1 {
+	_, err := wasmhost.New(program, wasmhost.Options{Workers: 1, Plugin: "breaker", Config: `{"failure_rate": 140, "min_request": 5}`})
+	if err == nil || strings.Count(err.Error(), "configuration refused: failure_rate: 140 is not allowed: must be from 0 to 100; "+
+		"min_request: unknown key with value 5: did you mean min_requests?") != 1 {
 		t.Errorf("%v", err)
+	}
+}
+
+// The first worker says which configuration is in force, by which version, and what in it is surely not meant.
+func TestLoadedConfiguration(t *testing.T) {
+	w := startWorkers(t, wasmhost.Options{Workers: 3, Config: `{"failure_rate": 0.5, "fallback": {"header": "x-spare"}, "probe": {"path": "/healthz"}}`})
+	for _, line := range []string{
+		"configuration loaded: version=",
+		"configuration is valid, but: failure_rate: 0.5 is less than one percent: did you mean 50?",
+		"; other clusters: mode=enforce ", " failure_on=5xx,connect-failure,", " reject=503 ", " fallback=x-spare", " probe=GET /healthz",
+	} {
+		if n := w.logged(line); n != 1 {
+			t.Errorf("%d lines of the log have %q", n, line)
+		}
 	}
 }
 
@@ -28,5 +43,14 @@ func TestNoClusterInProcess(t *testing.T) {
 	}
 	if keys := w.SharedData().Keys(); len(keys) != 2 {
 		t.Errorf("shared data: %v, want the plugin's generation and its configuration only", keys)
+	}
+}
+
+// A policy says which override it is from.
+func TestPolicyTellsItsOverride(t *testing.T) {
+	for config, want := range map[string]string{`{"clusters": [{"match": "*"}]}`: `{"match":"*","mode":`, `{}`: `{"match":null,"mode":`} {
+		w := startWorkers(t, wasmhost.Options{Workers: 2, Config: config})
+		w.warm()
+		w.wantPolicy(want)
 	}
 }

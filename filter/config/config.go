@@ -5,6 +5,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"envoy-circuit-breaker/breaker"
 )
 
 // A Config is what a plugin is configured with.
@@ -14,7 +16,8 @@ type Config struct {
 	MaxBreakers int        // how many clusters may have a breaker in a worker, 1 to 1,000,000
 	StatusPath  string     // where the status page is; empty for nowhere
 
-	matches matcher // of Overrides
+	matches  matcher // of Overrides
+	warnings Errors
 }
 
 // An Override has the rules of the clusters that its Match names: an exact name, or a glob in which * stands for any
@@ -24,23 +27,41 @@ type Override struct {
 	Rules Rules
 }
 
-// Parse reads a plugin configuration: JSON text or a google.protobuf.Struct. Its errors name the key, its value,
-// and what is allowed.
+// Parse reads a plugin configuration: JSON text or a google.protobuf.Struct. Its error is [Errors], all that is wrong, each
+// with the key, its value, and what is allowed.
 func Parse(configuration []byte) (*Config, error) {
-	root, err := parseTree(configuration)
+	root, twice, err := parseTree(configuration)
 	if err != nil {
-		return nil, err
+		if e, ok := err.(*Error); ok {
+			return nil, Errors{e}
+		}
+		return nil, Errors{{Text: err.Error()}}
 	}
+	return read(root, twice)
+}
+
+// Read reads a plugin configuration that has been parsed: a tree of nil, bool, float64, string, []any and map[string]any.
+func Read(tree map[string]any) (*Config, error) { return read(tree, nil) }
+
+func read(root map[string]any, wrong Errors) (*Config, error) {
 	c := &Config{Rules: defaultRules(), MaxBreakers: 4096}
-	o := &object{keys: root, err: &err}
-	c.Rules.read(o)
+	o := &object{keys: root, report: &report{errors: wrong}}
+	c.take(o)
+	if len(o.report.errors) > 0 {
+		return nil, o.report.errors
+	}
+	c.warnAtTop(o)
+	c.warnings = o.report.warnings
+	return c, nil
+}
+
+func (c *Config) take(o *object) {
+	inherited := c.Rules.read(o, nil)
 	if o.integer("max_breakers", &c.MaxBreakers) && (c.MaxBreakers < 1 || c.MaxBreakers > 1_000_000) {
 		o.fail("max_breakers", c.MaxBreakers, "from 1 to 1000000")
 	}
 	if page := o.object("status"); page != nil {
-		if !page.text("path", &c.StatusPath) || !isPath(c.StatusPath) {
-			page.fail("path", page.keys["path"], `a path such as "/circuit-breakers"`)
-		}
+		page.required("path", &c.StatusPath, isPath, `a path such as "/circuit-breakers"`)
 		page.end()
 	}
 	var invalid string // what to do where a configuration does not hold: see Invalid
@@ -51,13 +72,9 @@ func Parse(configuration []byte) (*Config, error) {
 	o.end()
 	c.Overrides = make([]Override, len(items))
 	for i, item := range items {
-		c.Overrides[i] = readOverride(item, index("clusters", i), c.Rules, &err)
+		c.Overrides[i] = readOverride(item, index("clusters", i), &c.Rules, inherited, o.report)
 		c.matches.add(c.Overrides[i].Match, i)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
 }
 
 // isPath reports whether the status page can be there.
@@ -65,43 +82,48 @@ func isPath(path string) bool {
 	return strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "?#")
 }
 
-func readOverride(item any, path string, base Rules, err *error) Override {
+func readOverride(item any, path string, base *Rules, inherited []*breaker.PolicyError, report *report) Override {
 	keys, ok := item.(map[string]any)
 	if !ok {
-		if *err == nil {
-			*err = fmt.Errorf("%s: %s is not allowed: must be an object", path, show(item))
-		}
+		report.error(path, show(item)+` is not allowed: must be an object such as {"match": "payments*"}`)
 		return Override{}
 	}
-	o := &object{path: path, keys: keys, err: err}
-	over := Override{Rules: base}
-	if !o.text("match", &over.Match) || over.Match == "" {
-		o.fail("match", keys["match"], `the name of a cluster, or a glob such as "payments*"`)
-	}
-	over.Rules.read(o)
+	o := &object{path: path, keys: keys, report: report}
+	over := Override{Rules: *base}
+	o.required("match", &over.Match, func(name string) bool { return name != "" }, `the name of a cluster, or a glob such as "payments*"`)
+	over.Rules.read(o, inherited)
 	for _, key := range []string{"max_breakers", "status", "invalid_config", "clusters"} {
-		if v, given := keys[key]; given && *err == nil {
-			*err = fmt.Errorf("%s: %s is not allowed: must be at the top level only", join(path, key), show(v))
+		if v, given := keys[key]; given {
+			o.fail(key, v, "at the top level only")
 		}
 	}
 	o.end()
+	over.warn(o)
 	return over
 }
 
 // For returns the rules of a cluster: those of the first override that matches it.
 func (c *Config) For(cluster string) *Rules {
-	if i := c.matches.find(cluster); i >= 0 {
+	if i := c.Match(cluster); i >= 0 {
 		return &c.Overrides[i].Rules
 	}
 	return &c.Rules
 }
 
+// Match returns which override a cluster has its rules from, -1 if it is none.
+func (c *Config) Match(cluster string) int { return c.matches.find(cluster) }
+
 // String tells the effective policy of each override, and of everything else.
 func (c *Config) String() string {
 	var s strings.Builder
+	usual := c.Rules.other()
 	for _, over := range c.Overrides {
-		fmt.Fprintf(&s, "%q: %s; ", over.Match, over.Rules.Policy)
+		fmt.Fprintf(&s, "%q: %s", over.Match, over.Rules.Policy)
+		if other := over.Rules.other(); other != usual {
+			s.WriteString(other)
+		}
+		s.WriteString("; ")
 	}
-	fmt.Fprintf(&s, "other clusters: %s", c.Rules.Policy)
+	fmt.Fprintf(&s, "other clusters: %s%s", c.Rules.Policy, usual)
 	return s.String()
 }

@@ -114,38 +114,38 @@ func TestMaxDurationGivesWay(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"failure_rate": 140}`:                               `failure_rate: 140 is not allowed: must be from 0 to 100`,
-		`{"failure_rate": "high"}`:                            `failure_rate: "high" is not allowed: must be a number`,
+		`{"failure_rate": "high"}`:                            `failure_rate: "high" is not allowed: must be a number without quotes`,
 		`{"failure_rate": null}`:                              `failure_rate: null is not allowed: must be a number`,
-		`{"failure_rat": 14}`:                                 `failure_rat: unknown key with value 14: must be one of clusters, consecutive_failures, failure_on`,
-		`{"open": {"duratoin": "5s"}}`:                        `open.duratoin: unknown key with value "5s": must be one of duration, honor_retry_after, jitter, max_duration, multiplier`,
+		`{"failure_rat": 14}`:                                 `failure_rat: unknown key with value 14: did you mean failure_rate?`,
+		`{"open": {"duratoin": "5s"}}`:                        `open.duratoin: unknown key with value "5s": did you mean duration?`,
 		`{"open": 5}`:                                         `open: 5 is not allowed: must be an object`,
 		`{"open": {"duration": 5}}`:                           `open.duration: 5 is not allowed: must be a duration such as`,
-		`{"open": {"duration": "1ms"}}`:                       `open.duration: 1ms is not allowed: must be from 10ms to 1h0m0s`,
-		`{"open": {"duration": "9s", "max_duration": "1s"}}`:  `open.max_duration: 1s is not allowed: must be from 9s to 24h0m0s`,
+		`{"open": {"duration": "1ms"}}`:                       `open.duration: "1ms" is not allowed: must be from 10ms to 1h0m0s`,
+		`{"open": {"duration": "9s", "max_duration": "1s"}}`:  `open.max_duration: "1s" is not allowed: must be from 9s to 24h0m0s`,
 		`{"min_requests": 1.5}`:                               `min_requests: 1.5 is not allowed: must be a whole number`,
 		`{"window": {}}`:                                      `window: {} is not allowed: must be either`,
 		`{"window": {"duration": "5s", "requests": 50}}`:      `window: {"duration":"5s","requests":50} is not allowed: must be either`,
-		`{"window": {"duration": "1ms"}}`:                     `window.duration: 1ms is not allowed: must be from 1s to 1h0m0s`,
+		`{"window": {"duration": "1ms"}}`:                     `window.duration: "1ms" is not allowed: must be from 1s to 1h0m0s`,
 		`{"mode": "on"}`:                                      `mode: "on" is not allowed: must be one of "enforce", "shadow"`,
 		`{"failure_on": ["5xx", "4xx"]}`:                      `failure_on[1]: "4xx" is not allowed: must be "5xx", "gateway-error"`,
 		`{"failure_on": ["504-500"]}`:                         `failure_on[0]: "504-500" is not allowed`,
-		`{"failure_on": [500]}`:                               `failure_on[0]: 500 is not allowed`,
+		`{"failure_on": [500]}`:                               `failure_on[0]: 500 is not allowed: must be in quotes: "500"`,
 		`{"failure_on": "5xx"}`:                               `failure_on: "5xx" is not allowed: must be a list`,
 		`{"reject": {"status": 200}}`:                         `reject.status: 200 is not allowed: must be from 400 to 599`,
 		`{"reject": {"body": "{nobody}"}}`:                    `reject.body: "{nobody}" is not allowed: must be text with no placeholder but {cluster}`,
 		`{"reject": {"headers": {"a b": "c"}}}`:               `reject.headers.a b: "c" is not allowed: must be under the name of a header`,
 		`{"reject": {"headers": {"Retry-After": "9"}}}`:       `reject.headers.Retry-After: "9" is not allowed: must be left out`,
 		`{"reject": {"headers": {"x": "a\r\nb"}}}`:            `reject.headers.x: "a\r\nb" is not allowed: must be text without control characters`,
-		`{"fallback": {}}`:                                    `fallback.header: null is not allowed: must be the name of a request header`,
+		`{"fallback": {}}`:                                    `fallback.header: is missing: must be the name of a request header`,
 		`{"fallback": {"header": ":path"}}`:                   `fallback.header: ":path" is not allowed`,
 		`{"max_breakers": 0}`:                                 `max_breakers: 0 is not allowed: must be from 1 to 1000000`,
-		`{"clusters": [{"failure_rate": 5}]}`:                 `clusters[0].match: null is not allowed: must be the name of a cluster`,
+		`{"clusters": [{"failure_rate": 5}]}`:                 `clusters[0].match: is missing: must be the name of a cluster`,
 		`{"clusters": ["payments"]}`:                          `clusters[0]: "payments" is not allowed: must be an object`,
 		`{"clusters": [{"match": "a", "failure_rate": 101}]}`: `clusters[0].failure_rate: 101 is not allowed`,
 		`{"clusters": [{"match": "a", "max_breakers": 1}]}`:   `clusters[0].max_breakers: 1 is not allowed: must be at the top level only`,
 		`{"failure_rate": 5`:                                  `not valid JSON: line 1, column 18: unexpected end of JSON input`,
 		"{\n  \"failure_rate\": x}":                           `not valid JSON: line 2, column 19: invalid character 'x'`,
-		`{"failure_rate": 5, "failure_rate": 6}`:              `failure_rate is given twice`,
+		`{"failure_rate": 5, "failure_rate": 6}`:              `failure_rate: 6 is not allowed: the key is given twice`,
 		`{} {}`:                                               `line 1, column 4: invalid character '{' after top-level value`,
 		`{"reject": {"headers": {"X-A": "1", "x-a": "2"}}}`:   `reject.headers.x-a: "2" is not allowed: must be left out: "X-A" is the same header`,
 		`{"clusters": [{"match": "a", "probe": {"path": "/", "headers": {"X-a": "1", "x-A": "2"}}}]}`: `clusters[0].probe.headers.x-A: "2" is not allowed: must be left out: "X-a" is the same header`,
@@ -156,14 +156,14 @@ func TestParseRefuses(t *testing.T) {
 		`{"open": null}`:                `open: null is not allowed: must be an object`,
 		`{"clusters": null}`:            `clusters: null is not allowed: must be a list`,
 		`{"reject": null}`:              `reject: null is not allowed: must be an object`,
-		`{"probe": {"path": null}}`:     `probe.path: null is not allowed: must be a string`,
-		`{"probe": {"interval": "1s"}}`: `probe.path: null is not allowed: must be a path such as "/healthz"`,
+		`{"probe": {"path": null}}`:     `probe.path: null is not allowed: must be a path`,
+		`{"probe": {"interval": "1s"}}`: `probe.path: is missing: must be a path such as "/healthz"`,
 		`{"probe": false}`:              `probe: false is not allowed: must be an object, or null for off`,
-		`{"fallback": {"value": "x"}}`:  `fallback.header: null is not allowed: must be the name of a request header`,
+		`{"fallback": {"value": "x"}}`:  `fallback.header: is missing: must be the name of a request header`,
 		`{"fallback": []}`:              `fallback: [] is not allowed: must be an object, or null for off`,
 		`{"probe": {"path": "/"}, "clusters": [{"match": "a", "probe": {"path": "x"}}]}`:                                              `clusters[0].probe.path: "x" is not allowed`,
 		`{"fallback": {"header": "x-a"}, "clusters": [{"match": "a", "fallback": null}, {"match": "b", "fallback": {"header": ""}}]}`: `clusters[1].fallback.header: "" is not allowed`,
-		`{"prob": null}`: `prob: unknown key with value null: must be one of clusters, consecutive_failures, failure_on, failure_rate, fallback, half_open, invalid_config, max_breakers, min_requests, mode, open, probe, ramp`,
+		`{"prob": null}`: `prob: unknown key with value null: did you mean probe?`,
 		`{"probe": null, "fallback": null, "x": 1}`: `x: unknown key with value 1: must be one of clusters, consecutive_failures, failure_on, failure_rate, fallback, half_open, invalid_config, max_breakers, min_requests, mode, open, probe, ramp`,
 		`[1]`: `[1] is not allowed: must be an object of keys`,
 	} {
@@ -206,7 +206,9 @@ func TestConfigString(t *testing.T) {
 	const want = `"pay*": mode=shadow window=100 requests min_requests=20 failure_rate=40% consecutive_failures=off slow_call=off ` +
 		`open=5s x2 up to 1m0s jitter=0.2 half_open=3 in flight, 3 to close, permit 30s ramp=off probe=off; ` +
 		`other clusters: mode=enforce window=10s min_requests=20 failure_rate=40% consecutive_failures=off slow_call=off ` +
-		`open=5s x2 up to 1m0s jitter=0.2 half_open=3 in flight, 3 to close, permit 30s ramp=off probe=off`
+		`open=5s x2 up to 1m0s jitter=0.2 half_open=3 in flight, 3 to close, permit 30s ramp=off probe=off failure_on=5xx,connect-failure,reset,` +
+		`timeout,no-healthy-upstream,deadline-exceeded,internal,unavailable,data-loss reject=503 ` +
+		`"{cluster} is unavailable: circuit breaker {state}\n" fallback=off`
 	if got := c.String(); got != want {
 		t.Errorf("got\n%s, want\n%s", got, want)
 	}

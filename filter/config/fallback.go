@@ -20,9 +20,7 @@ func (f *Fallback) read(o *object, off bool) {
 	if f.Header == "" {
 		f.Value = "true"
 	}
-	if o.text("header", &f.Header); !validHeaderName(f.Header) {
-		o.fail("header", o.keys["header"], "the name of a request header: letters, digits and -")
-	}
+	o.required("header", &f.Header, validHeaderName, "the name of a request header: letters, digits and -")
 	if f.Header = strings.ToLower(f.Header); o.text("value", &f.Value) && !validHeaderValue(f.Value) {
 		o.fail("value", f.Value, "text without control characters")
 	}

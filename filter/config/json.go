@@ -9,36 +9,38 @@ import (
 	"strconv"
 )
 
-// parseJSON reads a configuration given as text. Empty text is an empty configuration.
-func parseJSON(text []byte) (map[string]any, error) {
+// parseJSON reads a configuration given as text. Empty text is an empty configuration. Beside the tree it returns keys that are
+// given twice.
+func parseJSON(text []byte) (root map[string]any, twice Errors, err error) {
 	if len(bytes.TrimSpace(text)) == 0 {
-		return map[string]any{}, nil
+		return map[string]any{}, nil, nil
 	}
-	if _, err := (&jsonReader{text: text}).value(1); isKeyError(err) {
-		return nil, err
+	if _, err := (&jsonReader{text: text}).value(1); err != nil && hasPlace(err) {
+		return nil, nil, err
 	}
 	var whole json.RawMessage
 	if err := json.Unmarshal(text, &whole); err != nil {
-		line, column := position(text, err)
-		return nil, fmt.Errorf("not valid JSON: line %d, column %d: %w", line, column, err)
+		return nil, nil, notJSON(text, err)
 	}
-	v, err := (&jsonReader{text: text, keep: true}).value(1)
+	r := &jsonReader{text: text, keep: true}
+	v, err := r.value(1)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	root, ok := v.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("%s is not allowed: must be an object of keys, such as {\"failure_rate\": 50}", show(v))
+		return nil, nil, &Error{Text: show(v) + ` is not allowed: must be an object of keys, such as {"failure_rate": 50}`}
 	}
-	return root, nil
+	return root, r.twice, nil
 }
 
 // A jsonReader goes through a text. Unlike json.Unmarshal it names the key of what it refuses, and refuses a key that is
 // given twice: one of the two would be ignored.
 type jsonReader struct {
-	text []byte
-	at   int
-	keep bool // the text is valid, and its values are wanted; or else only its depth is looked at, without memory for the rest
+	text  []byte
+	at    int
+	keep  bool // the text is valid, and its values are wanted; or else only its depth is looked at, without memory for the rest
+	twice Errors
 }
 
 // value reads the next value, which is depth levels deep.
@@ -64,18 +66,27 @@ func (r *jsonReader) value(depth int) (any, error) {
 		if open == '{' {
 			quoted = r.token()
 		}
+		known := len(r.twice)
 		v, err := r.value(depth + 1)
+		if err != nil || len(r.twice) > known {
+			step := index("", i)
+			if quoted != nil {
+				step = cut(unquote(quoted))
+			}
+			for _, e := range r.twice[known:] {
+				e.under(step)
+			}
+			if err != nil {
+				return nil, under(step, err)
+			}
+		}
 		switch {
-		case err != nil && quoted == nil:
-			return nil, under(index("", i), err)
-		case err != nil:
-			return nil, under(cut(unquote(quoted)), err)
 		case r.keep && quoted == nil:
 			list = append(list, v)
 		case r.keep:
 			key := unquote(quoted)
-			if _, twice := object[key]; twice {
-				return nil, &keyError{cut(key), " is given twice"}
+			if _, again := object[key]; again {
+				r.twice = append(r.twice, Twice(cut(key), v))
 			}
 			object[key] = v
 		}
@@ -148,13 +159,26 @@ func unquote(token []byte) (s string) {
 	return s
 }
 
-// position tells where in the text a JSON error is.
-func position(text []byte, err error) (line, column int) {
+// notJSON says where a text is no JSON, and what to do.
+func notJSON(text []byte, err error) error {
 	at := len(text)
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
 		at = int(syntax.Offset)
 	}
 	before := text[:at]
-	return 1 + bytes.Count(before, []byte("\n")), len(before) - 1 - bytes.LastIndexByte(before, '\n')
+	line, column := 1+bytes.Count(before, []byte("\n")), len(before)-1-bytes.LastIndexByte(before, '\n')
+	advice := ""
+	switch start, broken := bytes.TrimSpace(text), text[max(0, at-1)]; {
+	case start[0] != '{' && start[0] != '[':
+		advice = "; for YAML use google.protobuf.Struct in place of StringValue"
+	case (broken == '}' || broken == ']') && bytes.HasSuffix(bytes.TrimSpace(text[:at-1]), []byte(",")):
+		advice = "; leave out the comma before it"
+	case at == len(text): // where it ends too soon
+	case broken == '#' || broken == '/':
+		advice = "; JSON has no comments"
+	case broken == '\'':
+		advice = "; strings are in double quotes"
+	}
+	return &Error{Text: fmt.Sprintf("not valid JSON: line %d, column %d: %v%s", line, column, err, advice), Line: line}
 }

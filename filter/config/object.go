@@ -4,25 +4,24 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 )
 
-// An object takes the keys of a map one by one, and keeps the first error.
+// An object takes the keys of a map one by one, and reports what is wrong with them.
 type object struct {
-	path  string
-	keys  map[string]any
-	known []string // keys that were asked for
-	err   *error   // shared by all objects of a configuration
+	path    string
+	keys    map[string]any
+	known   []string // keys that were asked for
+	missing string   // one that has to be there and is not
+	report  *report  // shared by all objects of a configuration
 }
 
 func (o *object) fail(key string, v any, allowed string) {
-	if *o.err == nil {
-		*o.err = fmt.Errorf("%s: %s is not allowed: must be %s", join(o.path, key), show(v), allowed)
-	}
+	o.report.error(join(o.path, key), show(v)+" is not allowed: must be "+allowed)
 }
 
 // take returns the value of a key, if it is given. A null is a wrong type like any other, but to switchable.
@@ -35,21 +34,48 @@ func (o *object) take(key string) (any, bool) {
 // end refuses keys that nobody asked for.
 func (o *object) end() {
 	unknown := []string{}
-next:
 	for key := range o.keys {
-		for _, k := range o.known {
-			if k == key {
-				continue next
-			}
+		if !slices.Contains(o.known, key) {
+			unknown = append(unknown, key)
 		}
-		unknown = append(unknown, key)
 	}
-	if len(unknown) > 0 && *o.err == nil {
-		sort.Strings(unknown) // the same error for the same configuration
-		sort.Strings(o.known)
-		*o.err = fmt.Errorf("%s: unknown key with value %s: must be one of %s",
-			join(o.path, unknown[0]), show(o.keys[unknown[0]]), strings.Join(o.known, ", "))
+	if len(unknown) == 0 {
+		return
 	}
+	slices.Sort(unknown) // the same errors for the same configuration
+	slices.Sort(o.known)
+	for _, key := range unknown {
+		if o.report.isFull() {
+			return
+		}
+		text := "unknown key with value " + show(o.keys[key]) + ": "
+		if meant := o.meant(key); len(meant) > 0 {
+			text += "did you mean " + strings.Join(meant, " or ") + "?"
+		} else {
+			text += "must be one of " + strings.Join(o.known, ", ")
+		}
+		o.report.error(join(o.path, key), text)
+	}
+}
+
+// meant returns what somebody may have meant by an unknown key.
+func (o *object) meant(key string) []string {
+	if name := nearest(key, o.known, 1); name != "" {
+		return []string{name}
+	}
+	if paths := elsewhere(key); len(paths) > 0 {
+		if o.path != "" && len(paths) == 1 && paths[0] == key {
+			paths[0] += ", which is no part of " + o.path[strings.LastIndexByte(o.path, '.')+1:]
+		}
+		return paths
+	}
+	if name := nearest(key, o.known, slips(key)); name != "" {
+		return []string{name}
+	}
+	if o.missing != "" {
+		return []string{o.missing}
+	}
+	return nil
 }
 
 func (o *object) text(key string, to *string) bool {
@@ -66,6 +92,25 @@ func (o *object) text(key string, to *string) bool {
 	return true
 }
 
+// required reads a text that has to be there, unless it is inherited.
+func (o *object) required(key string, to *string, ok func(string) bool, allowed string) {
+	v, given := o.take(key)
+	s, isText := v.(string)
+	switch {
+	case given && isText && ok(s):
+		*to = s
+		return
+	case given:
+		o.fail(key, v, allowed)
+	case *to == "":
+		o.missing = key
+		o.report.error(join(o.path, key), "is missing: must be "+allowed)
+	default:
+		return
+	}
+	*to = "?" // so that who inherits it is not told again
+}
+
 func (o *object) flag(key string, to *bool) {
 	v, given := o.take(key)
 	if !given {
@@ -73,7 +118,7 @@ func (o *object) flag(key string, to *bool) {
 	}
 	b, ok := v.(bool)
 	if !ok {
-		o.fail(key, v, "true or false")
+		o.fail(key, v, "true or false"+unquoted(v))
 		return
 	}
 	*to = b
@@ -86,7 +131,7 @@ func (o *object) number(key string, to *float64) {
 	}
 	n, ok := v.(float64)
 	if !ok {
-		o.fail(key, v, "a number")
+		o.fail(key, v, "a number"+unquoted(v))
 		return
 	}
 	*to = n
@@ -99,11 +144,19 @@ func (o *object) integer(key string, to *int) bool {
 	}
 	n, ok := v.(float64)
 	if !ok || n != math.Trunc(n) || math.Abs(n) > 1<<53 {
-		o.fail(key, v, "a whole number")
+		o.fail(key, v, "a whole number"+unquoted(v))
 		return false
 	}
 	*to = int(n)
 	return true
+}
+
+// unquoted is what to say to a text where none is allowed.
+func unquoted(v any) string {
+	if _, is := v.(string); is {
+		return " without quotes"
+	}
+	return ""
 }
 
 // duration reads a duration in Go's notation, such as "250ms" or "1m30s".
@@ -146,7 +199,7 @@ func (o *object) open(key, allowed string) *object {
 		o.fail(key, v, allowed)
 		return nil
 	}
-	return &object{path: join(o.path, key), keys: keys, err: o.err}
+	return &object{path: join(o.path, key), keys: keys, report: o.report}
 }
 
 // list returns the items under a key, each with its path.
@@ -161,6 +214,18 @@ func (o *object) list(key string) (items []any, given bool) {
 		return nil, false
 	}
 	return items, true
+}
+
+// given returns the value under a key, or under one in another, which are joined by a dot.
+func (o *object) given(path string) (any, bool) {
+	key, rest, deeper := strings.Cut(path, ".")
+	v, given := o.keys[key]
+	if !deeper {
+		return v, given
+	}
+	keys, _ := v.(map[string]any)
+	v, given = keys[rest]
+	return v, given
 }
 
 func join(path, key string) string {

@@ -30,9 +30,8 @@ func (pr *Probe) read(o *object, off bool, p *breaker.Policy) {
 		pr.Method, p.ProbeInterval = "GET", time.Second
 		pr.Good.Add("200-299")
 	}
-	if o.text("path", &pr.Path); !strings.HasPrefix(pr.Path, "/") || !validHeaderValue(pr.Path) {
-		o.fail("path", o.keys["path"], `a path such as "/healthz"`)
-	}
+	o.required("path", &pr.Path, func(path string) bool { return strings.HasPrefix(path, "/") && validHeaderValue(path) },
+		`a path such as "/healthz"`)
 	if o.text("method", &pr.Method) && (!validHeaderName(pr.Method) || strings.ToUpper(pr.Method) != pr.Method) {
 		o.fail("method", pr.Method, `a method such as "GET"`)
 	}
@@ -52,7 +51,7 @@ func (pr *Probe) read(o *object, off bool, p *breaker.Policy) {
 	}
 	o.duration("interval", &p.ProbeInterval)
 	o.duration("timeout", &p.ProbeTimeout)
-	if p.ProbeInterval == 0 { // which means off to the policy
+	if _, given := o.keys["interval"]; given && p.ProbeInterval == 0 { // which means off to the policy
 		o.fail("interval", o.keys["interval"], "from 100ms to 1h0m0s; null in place of the probe switches it off")
 	}
 	var good, success string

@@ -1,9 +1,10 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
+	"strings"
 	"time"
 
 	"envoy-circuit-breaker/breaker"
@@ -40,35 +41,40 @@ func (r *Rules) Verdicts() uint64 {
 	return h.Sum64()
 }
 
+// other tells, in the way that the policy's String does, what is beside the policy.
+func (r *Rules) other() string {
+	s := " failure_on=" + r.FailureOn.String()
+	s += fmt.Sprintf(" reject=%d %s", r.Reject.Status, show(r.Reject.Body.Expand("{cluster}", "{retry_after}", "{state}")))
+	if s += " fallback=off"; r.Fallback.Header != "" {
+		s = strings.TrimSuffix(s, "off") + r.Fallback.Header
+		if r.Fallback.Cluster != "" {
+			s += " to " + r.Fallback.Cluster
+		}
+	}
+	if r.Probe.Path != "" {
+		s += " probe=" + r.Probe.Method + " " + r.Probe.Path
+	}
+	return s
+}
+
 func defaultRules() Rules {
 	return Rules{Policy: breaker.DefaultPolicy(), FailureOn: verdict.DefaultFailureOn(), Reject: reply.Default()}
 }
 
-// read changes the rules by the keys that are given.
-func (r *Rules) read(o *object) {
+// read changes the rules by the keys that are given. It returns what is wrong with their policy; what it inherits of that is not
+// told again.
+func (r *Rules) read(o *object, inherited []*breaker.PolicyError) []*breaker.PolicyError {
 	p := &r.Policy
 	var mode string
 	if o.text("mode", &mode) {
 		if p.Mode = breaker.Mode(modeOf(mode)); int(p.Mode) == len(breaker.Modes) {
+			p.Mode = breaker.Enforce
 			o.fail("mode", mode, `one of "enforce", "shadow", "force_open", "disabled"`)
 		}
 	}
-	if names, given := o.list("failure_on"); given {
-		r.FailureOn = verdict.FailureSet{}
-		for i, v := range names {
-			if name, ok := v.(string); !ok || !r.FailureOn.Add(name) {
-				o.fail(index("failure_on", i), v, verdict.FailureNames)
-			}
-		}
-	}
+	r.readFailureOn(o)
 	if w := o.object("window"); w != nil {
-		p.WindowDuration, p.WindowRequests = 0, 0
-		w.duration("duration", &p.WindowDuration)
-		w.integer("requests", &p.WindowRequests)
-		w.end()
-		if len(w.keys) != 1 {
-			o.fail("window", w.keys, `either {"duration": "1s" to "1h"} or {"requests": 10 to 100000}`)
-		}
+		readWindow(w, o, p)
 	}
 	r.minRequestsGiven = o.integer("min_requests", &p.MinRequests) || r.minRequestsGiven
 	if !r.minRequestsGiven && p.WindowRequests > 0 {
@@ -104,17 +110,76 @@ func (r *Rules) read(o *object) {
 	r.Fallback.read(fallback, off)
 	probe, off := o.switchable("probe")
 	r.Probe.read(probe, off, p)
-	if r.FailureOn == (verdict.FailureSet{}) && p.SlowCallDuration == 0 {
+	if r.FailureOn == (verdict.FailureSet{}) && p.SlowCallDuration == 0 && !o.report.at[join(o.path, "slow_call.duration")] {
+		r.FailureOn = verdict.DefaultFailureOn() // so that who inherits it is not told again
 		o.fail("failure_on", []any{}, "at least one name, in any mode, unless slow_call.duration is on: "+
 			"a breaker without failures and slow calls never opens")
 	}
-	if err := p.Validate(); err != nil && *o.err == nil {
-		var field *breaker.PolicyError
-		if errors.As(err, &field) {
-			err = &breaker.PolicyError{Field: join(o.path, field.Field), Value: field.Value, Allowed: field.Allowed}
-		}
-		*o.err = err
+	return r.validate(o, inherited)
+}
+
+func (r *Rules) readFailureOn(o *object) {
+	names, given := o.list("failure_on")
+	if !given {
+		return
 	}
+	r.FailureOn = verdict.FailureSet{}
+	for i, v := range names {
+		name, ok := v.(string)
+		if ok && r.FailureOn.Add(name) || o.report.isFull() {
+			continue
+		}
+		allowed := verdict.FailureNames
+		if code, is := v.(float64); is && r.FailureOn.Add(show(code)) {
+			allowed = `in quotes: "` + show(code) + `"`
+		} else if meant := nearest(name, verdict.Names(), slips(name)); meant != "" && name[0] > '9' { // "4xx" is no slip
+			allowed = "a name of a failure: did you mean " + show(meant) + "?"
+		}
+		o.fail(index("failure_on", i), v, allowed)
+		r.FailureOn.Add("5xx") // so that it is not said to be empty
+	}
+}
+
+func readWindow(w, o *object, p *breaker.Policy) {
+	known := len(o.report.errors)
+	var duration time.Duration
+	var requests int
+	w.duration("duration", &duration)
+	w.integer("requests", &requests)
+	w.end()
+	if len(o.report.errors) > known {
+		return
+	}
+	if len(w.keys) != 1 {
+		o.fail("window", w.keys, `either {"duration": "1s" to "1h"} or {"requests": 10 to 100000}`)
+		return
+	}
+	p.WindowDuration, p.WindowRequests = duration, requests
+}
+
+// validate reports what is wrong with the policy and returns it.
+func (r *Rules) validate(o *object, inherited []*breaker.PolicyError) (wrong []*breaker.PolicyError) {
+	joined, ok := r.Policy.Validate().(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	for _, err := range joined.Unwrap() {
+		e, ok := err.(*breaker.PolicyError)
+		if !ok {
+			continue
+		}
+		wrong = append(wrong, e)
+		v, given := o.given(e.Field)
+		if !given && slices.ContainsFunc(inherited, func(i *breaker.PolicyError) bool { return *i == *e }) {
+			continue
+		}
+		value := e.Value
+		if given {
+			value = show(v)
+		}
+		o.report.error(join(o.path, e.Field), value+" is not allowed: must be "+e.Allowed)
+	}
+	return wrong
 }
 
 func modeOf(name string) int {

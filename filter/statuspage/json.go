@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/version"
 )
 
 // A Page is one page of the list of breakers as JSON, while it is written.
@@ -18,6 +19,7 @@ type Page struct {
 // total is how many clusters there are on all pages.
 func BeginPage(b []byte, plugin string, at time.Time, configInvalid bool, total int) *Page {
 	b = appendString(append(b[:0], `{"plugin":`...), plugin)
+	b = appendString(append(b, `,"version":`...), version.Version)
 	b = appendTime(append(b, `,"at":`...), at)
 	b = strconv.AppendBool(append(b, `,"config_invalid":`...), configInvalid)
 	b = strconv.AppendInt(append(b, `,"total":`...), int64(total), 10)

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/version"
 )
 
 // The JSON is what any reader of JSON reads, with every field, whatever is in names.
@@ -19,16 +20,16 @@ func TestPage(t *testing.T) {
 	now := time.Date(2026, 11, 24, 10, 0, 0, 250e6, time.UTC)
 	p := breaker.DefaultPolicy()
 	p.SlowCallDuration = 1500 * time.Millisecond
-	policy, ok := ParsePolicy(EncodePolicy(&p, 7))
+	policy, ok := ParsePolicy(EncodePolicy(&p, `pay*"`, 7))
 	if !ok || policy.Generation != 7 || policy.Mode != breaker.Enforce || policy.Probes {
 		t.Fatalf("%+v, %v", policy, ok)
 	}
 	p.ProbeInterval, p.WindowRequests, p.Mode = time.Second, 2000, breaker.Shadow
-	probes, _ := ParsePolicy(EncodePolicy(&p, 7))
+	probes, _ := ParsePolicy(EncodePolicy(&p, "", 7))
 	p.Mode = breaker.ForceOpen
-	forced, _ := ParsePolicy(EncodePolicy(&p, 7))
+	forced, _ := ParsePolicy(EncodePolicy(&p, "", 7))
 	p.Mode = breaker.Disabled
-	disabled, _ := ParsePolicy(EncodePolicy(&p, 7))
+	disabled, _ := ParsePolicy(EncodePolicy(&p, "", 7))
 
 	w := BeginPage(nil, `a&"b"`, now, true, 8192)
 	history := AddTransition(nil, 5, now.Add(-time.Minute), `closed -> open: <b>12/20</b> failed`)
@@ -46,6 +47,7 @@ func TestPage(t *testing.T) {
 	type object = map[string]any
 	var got struct {
 		Plugin   string
+		Version  string
 		At       time.Time
 		Invalid  bool `json:"config_invalid"`
 		Total    int
@@ -55,10 +57,10 @@ func TestPage(t *testing.T) {
 	if err := json.Unmarshal(body, &got); err != nil || !utf8.Valid(body) {
 		t.Fatalf("%v in %s", err, body)
 	}
-	if got.Plugin != `a&"b"` || !got.At.Equal(now) || !got.Invalid || got.Total != 8192 || got.Next != "?after=disabled&limit=6" || len(got.Clusters) != 6 {
+	if got.Plugin != `a&"b"` || !got.At.Equal(now) || !got.Invalid || got.Total != 8192 || got.Version != version.Version || got.Next != "?after=disabled&limit=6" || len(got.Clusters) != 6 {
 		t.Errorf("%+v", got)
 	}
-	common := object{
+	common := object{"match": `pay*"`,
 		"mode": "enforce", "window_seconds": 10.0, "min_requests": 20.0, "failure_rate": 50.0, "consecutive_failures": 0.0,
 		"slow_call_seconds": 1.5, "slow_call_rate": 100.0, "half_open_max_requests": 3.0, "half_open_success_threshold": 3.0,
 	}
@@ -85,7 +87,7 @@ func TestPage(t *testing.T) {
 			}
 		}
 	}
-	if requests := got.Clusters[2]["policy"].(object); requests["window_requests"] != 2000.0 || requests["window_seconds"] != nil || requests["mode"] != "shadow" {
+	if requests := got.Clusters[2]["policy"].(object); requests["window_requests"] != 2000.0 || requests["window_seconds"] != nil || requests["mode"] != "shadow" || requests["match"] != nil {
 		t.Errorf("%v", requests)
 	}
 
@@ -97,7 +99,7 @@ func TestPage(t *testing.T) {
 // A policy that was written by something else, or broken, is found out.
 func TestBrokenPolicy(t *testing.T) {
 	p := breaker.DefaultPolicy()
-	whole := EncodePolicy(&p, 1)
+	whole := EncodePolicy(&p, "", 1)
 	for i := range whole {
 		broken := append([]byte{}, whole...)
 		broken[i] ^= 1

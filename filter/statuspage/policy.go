@@ -22,8 +22,8 @@ type Policy struct {
 // policyHeader is the length of what comes before the JSON: a checksum of all that follows, and the fields.
 const policyHeader = 8 + 4 + 1 + 1 + 8
 
-// EncodePolicy writes what [ParsePolicy] reads.
-func EncodePolicy(p *breaker.Policy, generation uint32) []byte {
+// EncodePolicy writes what [ParsePolicy] reads. match is that of the override which gave the policy, "" if none did.
+func EncodePolicy(p *breaker.Policy, match string, generation uint32) []byte {
 	le := binary.LittleEndian
 	b := make([]byte, policyHeader, 400)
 	le.PutUint32(b[8:], generation)
@@ -32,7 +32,7 @@ func EncodePolicy(p *breaker.Policy, generation uint32) []byte {
 		b[13] = 1
 	}
 	le.PutUint64(b[14:], uint64(p.OpenMaxDuration))
-	b = appendPolicy(b, p)
+	b = appendPolicy(b, p, match)
 	le.PutUint64(b, checksum(b[8:]))
 	return b
 }
@@ -52,9 +52,14 @@ func checksum(b []byte) uint64 {
 	return h.Sum64()
 }
 
-func appendPolicy(b []byte, p *breaker.Policy) []byte {
+func appendPolicy(b []byte, p *breaker.Policy, match string) []byte {
 	integer := func(key string, n int) { b = strconv.AppendInt(append(b, key...), int64(n), 10) }
-	b = appendString(append(b, `{"mode":`...), p.Mode.String())
+	if b = append(b, `{"match":`...); match == "" {
+		b = append(b, "null"...)
+	} else {
+		b = appendString(b, match)
+	}
+	b = appendString(append(b, `,"mode":`...), p.Mode.String())
 	if p.WindowRequests > 0 {
 		integer(`,"window_requests":`, p.WindowRequests)
 	} else {

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -58,6 +59,35 @@ func (s *FailureSet) Add(name string) bool {
 	return s.codes.Add(name)
 }
 
+// Names are the names that failure_on may list, without codes and ranges.
+func Names() []string {
+	names := []string{"5xx", "gateway-error"}
+	for name := range originNames {
+		names = append(names, name)
+	}
+	slices.Sort(names) // a map has no order of its own
+	return append(names, grpcNames[1:]...)
+}
+
+// String lists the set as failure_on does, in an order of its own.
+func (s *FailureSet) String() string {
+	var names []string
+	if s.codes != (CodeSet{}) {
+		names = append(names, s.codes.String())
+	}
+	for o := range Overflow + 1 {
+		if s.hasOrigin(o) {
+			names = append(names, o.String())
+		}
+	}
+	for status, name := range grpcNames {
+		if s.hasGRPC(status) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
 // AnyGRPC reports whether a gRPC status is in the set at all: if none is, a verdict needs no gRPC status of an answer.
 func (s *FailureSet) AnyGRPC() bool { return s.grpc != 0 }
 
@@ -98,4 +128,25 @@ func (s *CodeSet) add(first, last int) bool {
 // Has reports whether the set has a code; -1, for no status at all, is in none.
 func (s *CodeSet) Has(code int) bool {
 	return code >= 0 && code < 600 && s[code/64]&(1<<(code%64)) != 0
+}
+
+// String lists the codes, as ranges where they follow each other. All that a server may fail with is "5xx".
+func (s *CodeSet) String() string {
+	var names []string
+	for code := 100; code < 600; code++ {
+		first := code
+		for s.Has(code) {
+			code++
+		}
+		switch last := code - 1; {
+		case last < first:
+		case first == 500 && last == 599:
+			names = append(names, "5xx")
+		case last == first:
+			names = append(names, strconv.Itoa(first))
+		default:
+			names = append(names, strconv.Itoa(first)+"-"+strconv.Itoa(last))
+		}
+	}
+	return strings.Join(names, ",")
 }

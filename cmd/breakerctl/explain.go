@@ -1,0 +1,54 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+
+	"envoy-circuit-breaker/internal/check"
+)
+
+func setUpExplain(flags *flag.FlagSet) func(*program) int {
+	configuration := flags.String("config", "", "the `FILE` with the configuration, - for standard input")
+	clusters := flags.String("clusters", "",
+		"a `FILE` with what Envoy's /clusters or /config_dump says: also list overrides in force for no cluster, and clusters without one")
+	return func(p *program) int {
+		if *configuration == "" {
+			return p.misuse("which configuration? -config FILE")
+		}
+		if len(p.arguments) == 0 && *clusters == "" {
+			return p.misuse("which cluster?")
+		}
+		var names []string
+		if *clusters != "" {
+			shown, text, err := p.open(*clusters)
+			if err == nil {
+				names, err = check.Clusters(text)
+			}
+			if err != nil {
+				return p.fail(fmt.Errorf("%s: %w", shown, err))
+			}
+		}
+		file, err := p.read(*configuration, func(f check.Finding) bool { return !f.Warning })
+		switch {
+		case err != nil:
+			return p.fail(err)
+		case file.HasErrors():
+			return failed
+		}
+		for _, plugin := range file.Plugins {
+			if plugin.IsStatusPage() && len(file.Plugins) > 1 {
+				continue
+			}
+			if len(file.Plugins) > 1 {
+				fmt.Fprintln(p.out, plugin.Place())
+			}
+			for _, name := range p.arguments {
+				plugin.Explain(p.out, name)
+			}
+			if *clusters != "" {
+				plugin.Unmatched(p.out, names)
+			}
+		}
+		return ok
+	}
+}

@@ -1,0 +1,120 @@
+// Command breakerctl is the operator's tool: it checks and explains configurations of the circuit breaker.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"envoy-circuit-breaker/internal/check"
+)
+
+// What breakerctl exits with.
+const (
+	ok = iota
+	failed
+	misused
+)
+
+// A command is one that the first argument names.
+type command struct {
+	name, arguments, does string
+	// setUp adds the command's flags and returns what runs it once they are parsed. It returns what breakerctl exits with.
+	setUp func(*flag.FlagSet) func(*program) int
+}
+
+var commands = []command{
+	{"check", "FILE…", "Tell all that is wrong with configurations, and what is surely not meant", setUpCheck},
+	{"explain", "-config FILE [-clusters FILE] NAME…", "Show which policy a cluster has, and where each key is from", setUpExplain},
+	{"version", "", "Tell which version this is", setUpVersion},
+}
+
+// A program is one run of breakerctl.
+type program struct {
+	arguments   []string // behind the flags
+	in          io.Reader
+	out, errors io.Writer
+	usage       func()
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+func run(arguments []string, in io.Reader, out, errs io.Writer) int {
+	if len(arguments) > 0 {
+		for _, c := range commands {
+			if c.name == arguments[0] {
+				return c.run(arguments[1:], in, out, errs)
+			}
+		}
+		if help := arguments[0]; help == "help" || help == "-h" || help == "-help" || help == "--help" {
+			usage(out)
+			return ok
+		}
+		fmt.Fprintf(errs, "breakerctl: %q is no command\n", arguments[0])
+	}
+	usage(errs)
+	return misused
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "usage: breakerctl COMMAND …")
+	for _, c := range commands {
+		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.does)
+	}
+	fmt.Fprintln(w, "breakerctl COMMAND -h tells more")
+}
+
+func (c *command) run(arguments []string, in io.Reader, out, errs io.Writer) int {
+	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	flags.SetOutput(errs)
+	flags.Usage = func() {
+		fmt.Fprintf(flags.Output(), "usage: breakerctl %s %s\n%s.\n", c.name, c.arguments, c.does)
+		flags.PrintDefaults()
+	}
+	start := c.setUp(flags)
+	switch err := flags.Parse(arguments); {
+	case errors.Is(err, flag.ErrHelp):
+		return ok
+	case err != nil:
+		return misused
+	}
+	return start(&program{flags.Args(), in, out, errs, flags.Usage})
+}
+
+func (p *program) misuse(text string) int {
+	fmt.Fprintln(p.errors, "breakerctl:", text)
+	p.usage()
+	return misused
+}
+
+func (p *program) fail(err error) int {
+	fmt.Fprintln(p.errors, "breakerctl:", err)
+	return failed
+}
+
+// open reads a file, or standard input if its name is -.
+func (p *program) open(name string) (shown string, text []byte, err error) {
+	if name == "-" {
+		text, err = io.ReadAll(p.in)
+		return "stdin", text, err
+	}
+	text, err = os.ReadFile(name)
+	return name, text, err
+}
+
+// read reads a file with configurations, and prints what is wrong with it or surely not meant.
+func (p *program) read(name string, show func(check.Finding) bool) (*check.File, error) {
+	shown, text, err := p.open(name)
+	if err != nil {
+		return nil, err
+	}
+	file := check.Read(shown, text)
+	for _, finding := range file.Findings {
+		if show(finding) {
+			fmt.Fprintln(p.out, finding)
+		}
+	}
+	return file, nil
+}

@@ -1,0 +1,91 @@
+package config
+
+import "strings"
+
+// allKeys are the keys that there are, each with the object in which it stands: one that stands at a wrong place is shown the right
+// one. It is a text, for its size.
+const allKeys = "mode failure_on min_requests failure_rate consecutive_failures ramp max_breakers " +
+	"window window.duration window.requests slow_call slow_call.duration slow_call.rate " +
+	"open open.duration open.multiplier open.max_duration open.jitter open.honor_retry_after " +
+	"half_open half_open.max_requests half_open.success_threshold half_open.permit_timeout " +
+	"probe probe.path probe.method probe.host probe.headers probe.interval probe.timeout probe.status probe.on_success " +
+	"reject reject.status reject.body reject.content_type reject.headers reject.retry_after reject.overloaded " +
+	"fallback fallback.header fallback.value fallback.cluster status status.path clusters clusters[].match"
+
+// Keys are the keys that there are at the top level, or within the object of that name there.
+func Keys(object string) (keys []string) {
+	for _, path := range strings.Fields(allKeys) {
+		if within, key := split(path); within == object {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// split parts a path into an object and its key.
+func split(path string) (object, key string) {
+	i := strings.IndexByte(path, '.')
+	return path[:max(0, i)], path[i+1:]
+}
+
+// elsewhere returns the paths at which there is a key of that name.
+func elsewhere(name string) (paths []string) {
+	for _, path := range strings.Fields(allKeys) {
+		if _, key := split(path); key == name {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// nearest returns the name that somebody who wrote word most likely meant, with at most so many slips; empty if none is near.
+func nearest(word string, names []string, most int) (best string) {
+	if word == "" || len(word) > 40 {
+		return ""
+	}
+	for _, name := range names {
+		if d := distance(plain(word), plain(name)); d <= most {
+			most, best = d-1, name
+		}
+	}
+	return best
+}
+
+// NearestKey returns the key of the top level that somebody most likely meant; empty if none is near.
+func NearestKey(word string) string { return nearest(word, Keys(""), slips(word)) }
+
+// slips is how many are likely in a word.
+func slips(word string) int { return (len(word) + 1) / 3 }
+
+// plain leaves out what people mix up in names.
+func plain(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || r == ' ' {
+			return -1
+		}
+		return r
+	}, strings.ToLower(name))
+}
+
+// distance is how many letters have to be changed, added, left out or swapped with the next to make b of a.
+func distance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			changed := last[j-1]
+			if a[i-1] != b[j-1] {
+				changed++
+			}
+			row[j] = min(changed, last[j]+1, row[j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

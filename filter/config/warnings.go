@@ -1,0 +1,121 @@
+package config
+
+import (
+	"strings"
+	"time"
+
+	"envoy-circuit-breaker/breaker"
+)
+
+// Warnings are about what is valid, and surely not meant, as far as the configuration alone shows it. To find them takes as long as
+// 5,000 globs take to be compared with each other, half a second in the plugin: so one worker does it, once.
+func (c *Config) Warnings() Errors {
+	var shadowed report
+	var before matcher
+	for i, over := range c.Overrides {
+		// That * in the name can only be matched by * in a glob, so whatever the name matches, the glob does.
+		if first := before.find(over.Match); first >= 0 {
+			shadowed.warn(index("clusters", i)+".match", "%s never counts: clusters[%d] (%s) matches it before",
+				show(over.Match), first, show(c.Overrides[first].Match))
+		}
+		before.add(over.Match, i)
+	}
+	return append(shadowed.warnings, c.warnings...)
+}
+
+func (c *Config) warnAtTop(o *object) {
+	c.Rules.warn(o)
+	slow, trips := c.Rules.Policy.SlowCallDuration > 0, c.Rules.canTrip()
+	for _, over := range c.Overrides {
+		slow = slow || over.Rules.Policy.SlowCallDuration > 0
+		trips = trips || over.Rules.canTrip()
+	}
+	if rate, given := o.given("slow_call.rate"); given && !slow {
+		o.warn("slow_call.rate", "%s has no effect without slow_call.duration", show(rate))
+	}
+	if !trips {
+		o.warn("failure_rate", noTrip)
+	}
+}
+
+func (over *Override) warn(o *object) {
+	r := &over.Rules
+	r.warn(o)
+	if rate, given := o.given("slow_call.rate"); given && r.Policy.SlowCallDuration == 0 {
+		o.warn("slow_call.rate", "%s has no effect without slow_call.duration", show(rate))
+	}
+	for _, key := range []string{"failure_rate", "consecutive_failures", "slow_call"} {
+		if _, given := o.keys[key]; given && !r.canTrip() {
+			o.warn(key, noTrip)
+			break
+		}
+	}
+	if sign := regularExpression(over.Match); sign != "" {
+		o.warn("match", "%s looks like a regular expression, for its %s: it is a glob, in which only * has a meaning", show(over.Match), sign)
+	}
+}
+
+const noTrip = "this breaker never opens: failure_rate, consecutive_failures and slow_call.duration are all off; " +
+	`to do without a breaker use {"mode": "disabled"}`
+
+// warn is about what holds for the rules of overrides and of all other clusters.
+func (r *Rules) warn(o *object) {
+	p := &r.Policy
+	if _, given := o.keys["failure_rate"]; given && p.FailureRate > 0 && p.FailureRate < 1 {
+		o.warn("failure_rate", "%v is less than one percent: did you mean %v?", p.FailureRate, p.FailureRate*100)
+	}
+	// No Envoy sends so many to one cluster.
+	const mostPerSecond = 50_000
+	if float64(p.MinRequests) >= mostPerSecond*p.WindowDuration.Seconds() && p.WindowDuration > 0 {
+		if key := o.firstGiven("min_requests", "window"); key != "" {
+			o.warn(key, "%d requests in %v are more than a window ever has, so that no rate is judged", p.MinRequests, p.WindowDuration)
+		}
+	}
+	permit := p.HalfOpenPermitTimeout
+	if key := o.firstGiven("half_open.permit_timeout", "slow_call.duration"); key != "" && permit < p.SlowCallDuration {
+		o.warn(key, "half_open.permit_timeout (%v) is less than slow_call.duration (%v): a trial gives its place up before it is slow",
+			permit, p.SlowCallDuration)
+	} else if key == "half_open.permit_timeout" && permit < time.Second {
+		o.warn(key, "%v may be less than an answer takes, and then the breaker never closes", permit)
+	}
+}
+
+func (r *Rules) canTrip() bool {
+	p := &r.Policy
+	return p.FailureRate > 0 || p.ConsecutiveFailures > 0 || p.SlowCallDuration > 0 || p.Mode == breaker.ForceOpen || p.Mode == breaker.Disabled
+}
+
+// regularExpression returns what no glob, but many a regular expression has.
+func regularExpression(match string) string {
+	for _, sign := range []string{`\`, ".+", "]*", "]+", ")*", ")+", ")$", "[^"} {
+		if strings.Contains(match, sign) {
+			return sign
+		}
+	}
+	switch {
+	case strings.HasPrefix(match, "^"):
+		return "^"
+	case strings.HasSuffix(match, "$"):
+		return "$"
+	case strings.HasPrefix(match, ".*"):
+		return ".*"
+	}
+	if open, shut := strings.Index(match, "("), strings.LastIndex(match, ")"); open >= 0 && open < shut && strings.Contains(match[open:shut], "|") {
+		return "(|)"
+	}
+	return ""
+}
+
+func (o *object) warn(key, format string, args ...any) {
+	o.report.warn(join(o.path, key), format, args...)
+}
+
+// firstGiven returns the first of the paths that has a value; empty if none has.
+func (o *object) firstGiven(paths ...string) string {
+	for _, path := range paths {
+		if _, given := o.given(path); given {
+			return path
+		}
+	}
+	return ""
+}

@@ -1,0 +1,205 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"envoy-circuit-breaker/filter/config"
+)
+
+// lookAround warns of what a plugin's configuration does not show by itself: routes, clusters, other filters.
+func (p *Plugin) lookAround() {
+	p.lookAtProbes()
+	p.lookAtClusters()
+	if p.chain == nil {
+		return
+	}
+	filters := p.chain.manager.get("http_filters").list()
+	if p.chain.at+2 < len(filters) {
+		p.file.add(p.Line, true, fmt.Sprintf("the filter is not the last before the router: %s stands behind it",
+			filters[p.chain.at+1].get("name").string()))
+	}
+	routes, rules := p.routes(), p.rules()
+	told := map[string]bool{}
+	for _, r := range routes {
+		for _, cluster := range r.clusters {
+			p.lookAtTimeout(r, cluster, rules[p.Config.Match(cluster)+1], told)
+		}
+	}
+	for _, s := range rules {
+		if s.own("fallback") && s.Fallback.Header != "" && len(routes) > 0 {
+			p.lookAtFallback(s, routes)
+		}
+	}
+}
+
+// scope are rules with the path at which they stand: those of the top level, or of an override.
+type scope struct {
+	*config.Rules
+	plugin *Plugin
+	path   string // "" or "clusters[0]."
+	match  string // empty at the top level
+}
+
+// rules returns those of the top level, and of each override.
+func (p *Plugin) rules() []scope {
+	all := []scope{{&p.Config.Rules, p, "", ""}}
+	for i := range p.Config.Overrides {
+		over := &p.Config.Overrides[i]
+		all = append(all, scope{&over.Rules, p, fmt.Sprintf("clusters[%d].", i), over.Match})
+	}
+	return all
+}
+
+// own reports whether a key is given at that place, rather than inherited.
+func (s *scope) own(key string) bool {
+	_, given := s.plugin.lines[s.path+key]
+	return given
+}
+
+// given returns the path at which rules have a key from, empty if nobody has given it.
+func (s *scope) given(key string) string {
+	if s.own(key) {
+		return s.path + key
+	}
+	if _, given := s.plugin.lines[key]; given {
+		return key
+	}
+	return ""
+}
+
+func (p *Plugin) warn(path, format string, args ...any) {
+	p.file.add(p.line(path), true, path+": "+fmt.Sprintf(format, args...))
+}
+
+// lookAtProbes warns where the host that a probe has by default is no host's name.
+func (p *Plugin) lookAtProbes() {
+	for _, s := range p.rules() {
+		isIstio := strings.Contains(s.match, "|") || s.match == "" && p.istio
+		if s.Probe.Path == "" || s.Probe.Host != "" || !isIstio {
+			continue
+		}
+		if path := s.given("probe"); path != "" {
+			p.warn(path, `without host the probe asks for the cluster's name, such as "outbound|80||web.shop.svc.cluster.local", `+
+				"which many servers refuse: set host")
+		}
+	}
+}
+
+// lookAtClusters warns of a fallback to a cluster that is not there, where the file has all clusters.
+func (p *Plugin) lookAtClusters() {
+	known := map[string]bool{}
+	for _, document := range p.file.documents {
+		if document.at("dynamic_resources", "cds_config") != nil || document.at("dynamic_resources", "ads_config") != nil {
+			return
+		}
+		for _, cluster := range document.at("static_resources", "clusters").list() {
+			known[cluster.get("name").string()] = true
+		}
+	}
+	if len(known) == 0 {
+		return
+	}
+	for _, s := range p.rules() {
+		if to := s.Fallback.Cluster; to != "" && !known[to] && s.own("fallback.cluster") {
+			p.warn(s.path+"fallback.cluster", "%q is no cluster of this file", to)
+		}
+	}
+}
+
+// A route leads to clusters.
+type route struct {
+	line     int
+	headers  []string // that it asks for
+	clusters []string
+	timeout  time.Duration // 0 for none
+	given    bool          // the timeout is
+}
+
+// routes returns those of the plugin's connection manager, as far as the file has them.
+func (p *Plugin) routes() (routes []route) {
+	manager := p.chain.manager
+	table := manager.get("route_config")
+	if name := manager.at("rds", "route_config_name").string(); table == nil && name != "" {
+		for _, document := range p.file.documents {
+			table = findRoutes(document, name)
+		}
+	}
+	for _, host := range table.get("virtual_hosts").list() {
+		for _, n := range host.get("routes").list() {
+			to := n.get("route")
+			r := route{line: n.line, timeout: 15 * time.Second} // Envoy's own
+			for _, header := range n.at("match", "headers").list() {
+				r.headers = append(r.headers, strings.ToLower(header.get("name").string()))
+			}
+			if name := to.get("cluster").string(); name != "" {
+				r.clusters = append(r.clusters, name)
+			}
+			for _, weighted := range to.at("weighted_clusters", "clusters").list() {
+				r.clusters = append(r.clusters, weighted.get("name").string())
+			}
+			if timeout, err := time.ParseDuration(to.get("timeout").string()); err == nil {
+				r.timeout, r.given = timeout, true
+			}
+			routes = append(routes, r)
+		}
+	}
+	return routes
+}
+
+// findRoutes finds the route table of a name, nil if there is none.
+func findRoutes(n *node, name string) *node {
+	if n.get("virtual_hosts") != nil && n.get("name").string() == name {
+		return n
+	}
+	for _, f := range n.fields {
+		if found := findRoutes(f.value, name); found != nil {
+			return found
+		}
+	}
+	for _, item := range n.items {
+		if found := findRoutes(item, name); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// lookAtTimeout compares a route's timeout with what the rules of a cluster wait for. Of many routes the first is told.
+func (p *Plugin) lookAtTimeout(r route, cluster string, s scope, told map[string]bool) {
+	if r.timeout <= 0 {
+		return
+	}
+	timeout := fmt.Sprintf("the timeout of the route to %q (line %d), %v", cluster, r.line, r.timeout)
+	if !r.given {
+		timeout += " by default"
+	}
+	slow, path := s.Policy.SlowCallDuration, s.given("slow_call.duration")
+	if slow >= r.timeout && !told[path] {
+		told[path] = true
+		p.warn(path, "%v is not less than %s: no call is ever slow", slow, timeout)
+	}
+	permit, path := s.Policy.HalfOpenPermitTimeout, s.given("half_open.permit_timeout")
+	if path != "" && permit < r.timeout && !told[path] {
+		told[path] = true
+		p.warn(path, "%v is less than %s: a trial gives its place up while it may still be answered", permit, timeout)
+	}
+}
+
+// lookAtFallback warns of a header that leads nowhere, or that clients may send themselves.
+func (p *Plugin) lookAtFallback(s scope, routes []route) {
+	header, path := s.Fallback.Header, s.given("fallback.header")
+	if !slices.ContainsFunc(routes, func(r route) bool { return slices.Contains(r.headers, header) }) {
+		p.warn(path, "no route of this file matches %q, so that requests are rejected all the same", header)
+	}
+	for _, extension := range p.chain.manager.get("early_header_mutation_extensions").list() {
+		for _, mutation := range extension.at("typed_config", "mutations").list() {
+			if strings.EqualFold(mutation.get("remove").string(), header) {
+				return
+			}
+		}
+	}
+	p.warn(path, "clients can send %q themselves: remove it in early_header_mutation_extensions", header)
+}

@@ -1,0 +1,304 @@
+package check
+
+import (
+	"bytes"
+	"errors"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"envoy-circuit-breaker/filter/config"
+)
+
+// A Plugin is a configuration of the circuit breaker in a file.
+type Plugin struct {
+	Name   string         // what it is called there; empty for a configuration by itself
+	Line   int            // where it begins
+	Config *config.Config // nil if it is refused
+
+	file  *File
+	value *node          // the configuration, nil if there is none
+	lines map[string]int // the line of each path in it
+	istio bool           // its clusters have Istio's names
+	chain *chain         // where it stands; nil if that is not known
+}
+
+// A chain is the HTTP connection manager that has a filter.
+type chain struct {
+	manager *node
+	at      int // the filter, in http_filters
+}
+
+// A File is what has been found in a file, or on standard input.
+type File struct {
+	Name     string
+	Plugins  []*Plugin
+	Findings []Finding // by line
+
+	documents []*node
+	others    []string // Wasm plugins that are not the breaker
+}
+
+// Read finds the configurations of a file and all that is wrong with them or surely not meant.
+func Read(name string, text []byte) *File {
+	f := &File{Name: name}
+	f.find(text)
+	for _, p := range f.Plugins {
+		if p.Config != nil {
+			for _, w := range p.Config.Warnings() {
+				f.add(p.line(w.Path), true, w.Error())
+			}
+			p.lookAround()
+		}
+	}
+	if len(f.Plugins) == 0 && len(f.Findings) == 0 {
+		text := "no configuration of the circuit breaker is here"
+		if len(f.others) > 0 {
+			text += "; other Wasm plugins are: " + strings.Join(f.others, ", ")
+		}
+		f.add(0, false, text)
+	}
+	slices.SortStableFunc(f.Findings, func(a, b Finding) int { return a.Line - b.Line })
+	return f
+}
+
+func (f *File) find(text []byte) {
+	isJSON := bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) || bytes.HasPrefix(bytes.TrimSpace(text), []byte("["))
+	if ext := filepath.Ext(f.Name); isJSON && ext != ".yaml" && ext != ".yml" {
+		document, err := readJSON(text)
+		if err != nil { // then nothing but the plugin can say it as well
+			f.addText(text, 1, true, &Plugin{Line: 1})
+			return
+		}
+		f.documents = []*node{document}
+		f.walk(document, nil)
+		if len(f.Plugins) == 0 && len(f.others) == 0 && !isEnvelope(document) {
+			f.addText(text, 1, true, &Plugin{Line: 1})
+		}
+		return
+	}
+	documents, err := readYAML(text)
+	f.documents = documents
+	for _, document := range documents {
+		known := len(f.Plugins) + len(f.others)
+		f.walk(document, nil)
+		if len(f.Plugins)+len(f.others) == known && isBare(document) {
+			f.addObject(document, &Plugin{Line: document.line})
+		}
+	}
+	var syntax *syntaxError
+	if errors.As(err, &syntax) {
+		f.add(syntax.line, false, syntax.text)
+	}
+}
+
+// isBare reports whether a YAML document is a configuration by itself: it has one of the breaker's keys, or what was meant as one.
+func isBare(document *node) bool {
+	return !isEnvelope(document) && slices.ContainsFunc(document.fields, func(f field) bool { return config.NearestKey(f.key) != "" })
+}
+
+// isEnvelope reports whether a document has a key that tells that it is something else than a configuration by itself.
+func isEnvelope(document *node) bool {
+	for _, key := range []string{
+		"apiVersion", "kind", "@type", "static_resources", "dynamic_resources", "layered_runtime", "admin", "node", "resources",
+		"http_filters", "typed_config", "filter_chains", "virtual_hosts", "load_assignment", "configs", "cluster_statuses",
+	} {
+		if document.get(key) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+const wasmType = "envoy.extensions.filters.http.wasm.v3.Wasm"
+
+// walk finds plugins in a value, which is part of that chain's filter, if of any.
+func (f *File) walk(n *node, at *chain) {
+	spec := n.get("spec")
+	switch n.get("kind").string() {
+	case "WasmPlugin":
+		f.addIstio(n, spec)
+		return
+	case "TrafficExtension":
+		if wasm := spec.get("wasm"); wasm != nil {
+			f.addIstio(n, wasm)
+		}
+		return
+	case "EnvoyExtensionPolicy":
+		for _, entry := range spec.get("wasm").list() {
+			p := &Plugin{Name: entry.get("name").string(), Line: entry.line, value: entry.get("config")}
+			code := entry.get("code")
+			f.addStruct(p, n.at("metadata", "name"), entry.get("rootID"), code.at("image", "url"), code.at("http", "url"))
+		}
+		return
+	}
+	wasm := n
+	if t := n.get("type_url"); t != nil { // a TypedStruct
+		wasm = n.get("value")
+		if strings.HasSuffix(t.string(), wasmType) {
+			f.addEnvoy(wasm.get("config"), at)
+			return
+		}
+	}
+	if strings.HasSuffix(n.get("@type").string(), wasmType) {
+		f.addEnvoy(n.get("config"), at)
+		return
+	}
+	for _, field := range n.fields {
+		if field.key == "http_filters" || field.key == "httpFilters" {
+			for i, filter := range field.value.items {
+				f.walk(filter, &chain{n, i})
+			}
+			continue
+		}
+		f.walk(field.value, at)
+	}
+	for _, item := range n.items {
+		f.walk(item, at)
+	}
+}
+
+// looksOurs is what people call a circuit breaker, or its file.
+var looksOurs = regexp.MustCompile(`(?i)circuit|breaker`)
+
+// isOurs reports whether a plugin is the breaker: one of its names says so, or its configuration has one of those keys that nothing
+// but the breaker has, which are those with an underscore.
+func isOurs(value *node, text string, names ...*node) bool {
+	for _, name := range names {
+		if looksOurs.MatchString(name.string()) {
+			return true
+		}
+	}
+	for _, key := range config.Keys("") {
+		if strings.Contains(key, "_") && (value.get(key) != nil || strings.Contains(text, key)) {
+			return true
+		}
+	}
+	return false
+}
+
+// addIstio adds what an Istio resource has: a WasmPlugin, or the like.
+func (f *File) addIstio(resource, spec *node) {
+	name := resource.at("metadata", "name")
+	p := &Plugin{Name: name.string(), Line: resource.line, value: spec.get("plugin_config"), istio: true}
+	if f.addStruct(p, name, spec.get("plugin_name"), spec.get("url")) {
+		if phase := resource.at("spec", "phase"); phase != nil && phase.string() != "UNSPECIFIED_PHASE" && p.Config != nil {
+			f.add(phase.line, true, "phase: "+phase.string()+": the filter is not the last before the router: leave phase out")
+		}
+	}
+}
+
+// addStruct adds a plugin whose configuration is an object, if it is the breaker's.
+func (f *File) addStruct(p *Plugin, names ...*node) bool {
+	if !isOurs(p.value, "", append(names, &node{value: p.Name})...) {
+		f.others = append(f.others, p.Name)
+		return false
+	}
+	if p.value == nil || p.value.kind == scalar && p.value.value == nil {
+		p.value = &node{line: p.Line, kind: object}
+	}
+	f.addObject(p.value, p)
+	return true
+}
+
+// addEnvoy adds a plugin that is configured by Envoy's PluginConfig, if it is the breaker.
+func (f *File) addEnvoy(plugin *node, at *chain) {
+	if plugin == nil {
+		return
+	}
+	name, configuration := plugin.get("name"), plugin.get("configuration")
+	value, code := configuration.get("value"), plugin.at("vm_config", "code")
+	p := &Plugin{Name: name.string(), Line: plugin.line, value: value, chain: at}
+	names := []*node{name, plugin.get("root_id"), code.at("local", "filename"), code.at("remote", "http_uri", "uri")}
+	if at != nil {
+		names = append(names, at.manager.get("http_filters").list()[at.at].get("name"))
+	}
+	if !isOurs(value, value.string(), names...) {
+		f.others = append(f.others, p.Name)
+		return
+	}
+	kind := configuration.get("@type")
+	_, short, _ := strings.Cut(kind.string(), "google.protobuf.")
+	switch {
+	case configuration == nil:
+		f.addObject(&node{line: p.Line, kind: object}, p)
+	case short == "StringValue" && value == nil:
+		f.addText(nil, configuration.line, false, p)
+	case short == "StringValue" && value.kind != scalar:
+		f.refuse(p, value.line, "configuration.value: StringValue holds JSON text: for YAML use google.protobuf.Struct")
+	case short == "StringValue" && value.text > 0:
+		f.addText([]byte(value.string()), value.text, true, p)
+	case short == "StringValue":
+		f.addText([]byte(value.string()), value.line, false, p)
+	case short == "Struct" && value == nil:
+		f.addObject(&node{line: configuration.line, kind: object}, p)
+	case short == "Struct" && value.kind == scalar:
+		f.refuse(p, value.line, "configuration.value: Struct holds keys: for JSON text use google.protobuf.StringValue")
+	case short == "Struct":
+		f.addObject(value, p)
+	case kind == nil:
+		f.refuse(p, configuration.line, `configuration.@type: is missing: must be type.googleapis.com/google.protobuf.Struct or, for JSON text, StringValue`)
+	default:
+		f.refuse(p, kind.line, "configuration.@type: "+kind.string()+" is not allowed: must be google.protobuf.Struct or, for JSON text, StringValue")
+	}
+}
+
+func (f *File) refuse(p *Plugin, line int, text string) {
+	p.file = f
+	f.Plugins = append(f.Plugins, p)
+	f.add(line, false, text)
+}
+
+// addObject adds a plugin whose configuration reaches it as an object.
+func (f *File) addObject(value *node, p *Plugin) {
+	p.file, p.lines = f, map[string]int{}
+	f.Plugins = append(f.Plugins, p)
+	if value.kind != object {
+		f.add(value.line, false, "the configuration must be an object of keys, such as failure_rate: 50")
+		return
+	}
+	again := false
+	tree := value.tree("", p.lines, func(path string, line int, v any) {
+		again = true
+		f.add(line, false, config.Twice(path, v).Error())
+	})
+	c, err := config.Read(tree.(map[string]any))
+	f.addErrors(p, err, func(int) int { return p.Line })
+	if !again {
+		p.Config = c
+	}
+}
+
+// addText adds a plugin whose configuration reaches it as a text, which begins at a line. Where its lines are not the file's,
+// everything in it is at that one.
+func (f *File) addText(text []byte, line int, isLines bool, p *Plugin) {
+	p.file, p.lines = f, map[string]int{}
+	f.Plugins = append(f.Plugins, p)
+	at := func(inText int) int {
+		if isLines {
+			return line + inText - 1
+		}
+		return line
+	}
+	if document, err := readJSON(text); err == nil {
+		document.tree("", p.lines, func(string, int, any) {})
+		for path, inText := range p.lines {
+			p.lines[path] = at(inText)
+		}
+	}
+	c, err := config.Parse(text)
+	f.addErrors(p, err, at)
+	p.Config = c
+}
+
+// line returns the line of a path, or of the nearest above it that the configuration has.
+func (p *Plugin) line(path string) int {
+	for path != "" {
+		if line, ok := p.lines[path]; ok {
+			return line
+		}
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+	}
+	return p.Line
+}

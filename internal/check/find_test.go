@@ -1,0 +1,162 @@
+package check
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+// shipped returns the files that are for people to use, and the blocks of documentation, by name.
+func shipped(t *testing.T) map[string]string {
+	t.Helper()
+	texts := map[string]string{}
+	for _, pattern := range []string{"../../*.yaml", "../../examples/*", "../../deploy/*/*.yaml"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, files, err)
+		}
+		for _, file := range files {
+			texts[file] = read(t, file)
+		}
+	}
+	blocks := regexp.MustCompile("(?s)```(yaml|json)\n(.*?)```")
+	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../deploy/*/*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, files, err)
+		}
+		for _, file := range files {
+			for i, m := range blocks.FindAllStringSubmatch(read(t, file), -1) {
+				texts[fmt.Sprintf("%s, block %d.%s", file, i, m[1])] = m[2]
+			}
+		}
+	}
+	return texts
+}
+
+// Nothing is said about what is shipped, and what there has a configuration is found.
+func TestShipped(t *testing.T) {
+	found := 0
+	for name, text := range shipped(t) {
+		f := Read(name, []byte(text))
+		found += len(f.Plugins)
+		for _, finding := range f.Findings {
+			if len(f.Plugins) > 0 || !strings.HasSuffix(finding.Text, "is here") {
+				t.Error(finding)
+			}
+		}
+		if strings.Contains(text, "kind: WasmPlugin\n") && len(f.Plugins) != 1 || strings.HasSuffix(name, "/envoy.yaml") && len(f.Plugins) != 2 {
+			t.Errorf("%s: found %d configurations", name, len(f.Plugins))
+		}
+	}
+	if found < 20 {
+		t.Errorf("%d configurations found", found)
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// The breaker is found among other plugins, by its names or its keys, in all forms that files have.
+func TestFinds(t *testing.T) {
+	const wasm = `"@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm`
+	for name, c := range map[string]struct {
+		file, text string
+		want       []string // names of plugins
+	}{
+		"by its name": {"a.yaml", "- typed_config: {" + wasm + ", config: {name: my-breaker}}", []string{"my-breaker"}},
+		"by its code": {"a.yaml", "- typed_config: {" + wasm + ", config: {name: a, vm_config: {code: {local: {filename: /opt/circuit-breaker.wasm}}}}}", []string{"a"}},
+		"by its remote code": {"a.yaml", "- typed_config: {" + wasm +
+			", config: {name: a, vm_config: {code: {remote: {http_uri: {uri: 'http://example.com/circuit.wasm'}}}}}}", []string{"a"}},
+		"by its root":          {"a.yaml", "- typed_config: {" + wasm + ", config: {name: a, root_id: circuit_breaker}}", []string{"a"}},
+		"by a key":             {"a.yaml", "- typed_config: {" + wasm + ", config: {name: a, configuration: {'@type': a/google.protobuf.Struct, value: {min_requests: 5}}}}", []string{"a"}},
+		"by the filter's name": {"a.yaml", "http_filters: [{name: circuit_breaker, typed_config: {" + wasm + ", config: {name: a}}}]", []string{"a"}},
+		"not another": {"a.yaml", "- typed_config: {" + wasm + ", config: {name: a, configuration: {'@type': a/google.protobuf.Struct, value: {mode: x}}}}\n" +
+			"- typed_config: {" + wasm + ", config: {name: breaker}}", []string{"breaker"}},
+		"ECDS, in JSON": {"a.json", `{"resources": [{"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", "name": "x", "typedConfig": {` +
+			`"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": {"rootId": "circuit_breaker", "name": "a"}}}]}`, []string{"a"}},
+		"an EnvoyFilter": {"a.yaml", "kind: EnvoyFilter\nspec: {configPatches: [{patch: {value: {typed_config: {'@type': type.googleapis.com/udpa.type.v1.TypedStruct, " +
+			"type_url: type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, value: {config: {name: breaker}}}}}}]}", []string{"breaker"}},
+		"a TrafficExtension":  {"a.yaml", "kind: TrafficExtension\nmetadata: {name: b}\nspec: {wasm: {url: oci://circuit, pluginConfig: {failure_rate: 5}}}", []string{"b"}},
+		"two documents":       {"a.yaml", wasmPlugin("failure_rate: 5") + "---\n" + wasmPlugin("failure_rate: 6"), []string{"circuit-breaker", "circuit-breaker"}},
+		"a list":              {"a.yaml", "kind: List\nitems:\n- kind: Service\n- kind: WasmPlugin\n  metadata: {name: circuit}\n  spec: {}", []string{"circuit"}},
+		"two in one policy":   {"a.yaml", "kind: EnvoyExtensionPolicy\nmetadata: {name: x}\nspec: {wasm: [{name: a, config: {b: 1}}, {name: breaker}]}", []string{"breaker"}},
+		"by itself":           {"a.json", `{}`, []string{""}},
+		"by itself, in YAML":  {"a.yaml", "failure_rate: 5", []string{""}},
+		"from standard input": {"stdin", `{"failure_rate": 5}`, []string{""}},
+		"by an alias": {"a.yaml", "x: &c {min_requests: 5}\nlist:\n- typed_config: {" + wasm +
+			", config: {name: a, configuration: {'@type': a/google.protobuf.Struct, value: *c}}}", []string{"a"}},
+	} {
+		f := Read(c.file, []byte(c.text))
+		var got []string
+		for _, p := range f.Plugins {
+			got = append(got, p.Name)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+		if len(f.Findings) > 0 {
+			t.Errorf("%s: %v", name, f.Findings)
+		}
+	}
+	f := Read("a.yaml", []byte("- typed_config: {"+wasm+", config: {name: other}}"))
+	if len(f.Findings) != 1 || f.Findings[0].String() != "a.yaml: no configuration of the circuit breaker is here; other Wasm plugins are: other" {
+		t.Errorf("another plugin only: %v", f.Findings)
+	}
+}
+
+// Aliases can make much of a little.
+func TestBomb(t *testing.T) {
+	text := "a0: &a0 [x, x]\n"
+	for i := range 40 {
+		text += fmt.Sprintf("a%d: &a%d [*a%d, *a%d]\n", i+1, i+1, i, i)
+	}
+	if f := Read("a.yaml", []byte(text)); !f.HasErrors() || !strings.Contains(f.Findings[0].Text, "too large") {
+		t.Errorf("got %v", f.Findings)
+	}
+}
+
+// A value means the same to this package as to those that hand it on to the plugin.
+func TestYAMLValues(t *testing.T) {
+	const text = "{a: 5, b: 5.5, c: 5s, d: true, e: null, f: ~, g: '5', h: [1, x], i: 1e3, j: {k: off}, l: 0x10, m: -1}"
+	documents, err := readYAML([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want any
+	if err := yaml.Unmarshal([]byte(text), &want); err != nil {
+		t.Fatal(err)
+	}
+	want.(map[string]any)["j"] = map[string]any{"k": "off"} // which is false to YAML 1.1
+	if got := documents[0].tree("", map[string]int{}, nil); fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", want) {
+		t.Errorf("got  %#v\nwant %#v", got, want)
+	}
+}
+
+// The plugin must not take in what reads YAML.
+func TestNotInPlugin(t *testing.T) {
+	list := exec.Command("go", "list", "-deps", "envoy-circuit-breaker/filter")
+	list.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	deps, err := list.Output()
+	if err != nil || !strings.Contains(string(deps), "envoy-circuit-breaker/filter/config") {
+		t.Fatal(err)
+	}
+	for _, pkg := range []string{"yaml", "envoy-circuit-breaker/internal/check", "\nflag\n"} {
+		if strings.Contains(string(deps), pkg) {
+			t.Errorf("the plugin imports %s", pkg)
+		}
+	}
+}

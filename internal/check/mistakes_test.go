@@ -1,0 +1,145 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// wasmPlugin, policy and filter put a configuration, by its lines, where people have it. Each begins at a line of its own.
+func wasmPlugin(lines string) string {
+	return "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: circuit-breaker, namespace: istio-ingress}\n" +
+		"spec:\n  url: oci://example.com/envoy-circuit-breaker:1.0.0\n  pluginConfig:\n" + indent(lines, 4)
+}
+
+func policy(lines string) string {
+	return "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyExtensionPolicy\nmetadata: {name: circuit-breaker}\n" +
+		"spec:\n  wasm:\n  - name: circuit-breaker\n    config:\n" + indent(lines, 6)
+}
+
+func filter(kind, lines string) string {
+	return "- name: circuit_breaker\n  typed_config:\n    \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n" +
+		"    config:\n      name: breaker\n      configuration:\n        \"@type\": type.googleapis.com/google.protobuf." + kind + "\n" +
+		"        value:" + strings.TrimPrefix(indent(lines, 10), strings.Repeat(" ", 9))
+}
+
+func indent(lines string, by int) string {
+	space := strings.Repeat(" ", by)
+	return space + strings.ReplaceAll(strings.TrimSuffix(lines, "\n"), "\n", "\n"+space) + "\n"
+}
+
+func structFilter(lines string) string { return filter("Struct", "\n"+lines) }
+func textFilter(lines string) string   { return filter("StringValue", "|\n"+lines) }
+
+// mistakes are what people get wrong, with what they shall be told, line by line.
+var mistakes = []struct {
+	file, text string
+	want       []string
+}{
+	// Keys.
+	{"policy.json", "{\n  \"failure_rat\": 50\n}", []string{"2: failure_rat: unknown key with value 50: did you mean failure_rate?"}},
+	{"policy.json", "{\n  \"failureRate\": 50,\n  \"min-requests\": 20\n}", []string{
+		"2: failureRate: unknown key with value 50: did you mean failure_rate?", "3: min-requests: unknown key with value 20: did you mean min_requests?"}},
+	{"policy.json", "{\n  \"open\": {\n    \"duratoin\": \"5s\"\n  }\n}", []string{`3: open.duratoin: unknown key with value "5s": did you mean duration?`}},
+	{"plugin.yaml", wasmPlugin("half_open:\n  sucess_threshold: 3"), []string{"8: half_open.sucess_threshold: unknown key with value 3: did you mean success_threshold?"}},
+	{"plugin.yaml", wasmPlugin("clusters:\n- match: a\n  slow_call:\n    rate: 50\n    durations: 1s"), []string{
+		`11: clusters[0].slow_call.durations: unknown key with value "1s": did you mean duration?`}},
+	{"plugin.yaml", wasmPlugin("clusters:\n- name: payments\n  failure_rate: 25"), []string{
+		`8: clusters[0].match: is missing: must be the name of a cluster, or a glob such as "payments*"`,
+		`8: clusters[0].name: unknown key with value "payments": did you mean match?`}},
+	{"policy.json", "{\n  \"timeout\": \"5s\",\n  \"threshold\": 5\n}", []string{
+		`2: timeout: unknown key with value "5s": did you mean probe.timeout?`,
+		"3: threshold: unknown key with value 5: must be one of clusters, consecutive_failures, "}},
+	{"policy.yaml", policy("prob:\n  path: /healthz"), []string{`8: prob: unknown key with value {"path":"/healthz"}: did you mean probe?`}},
+	{"policy.json", "{\"failure_rate\": 50,\n\"min_requests\": 5,\n\"failure_rate\": 60}", []string{"3: failure_rate: 60 is not allowed: the key is given twice"}},
+	{"filter.yaml", structFilter("open:\n  duration: 5s\n  jitter: 0.1\n  duration: 6s"), []string{`12: open.duration: "6s" is not allowed: the key is given twice`}},
+	// Wrong places.
+	{"policy.json", "{\n  \"max_requests\": 3\n}", []string{"2: max_requests: unknown key with value 3: did you mean half_open.max_requests?"}},
+	{"plugin.yaml", wasmPlugin("open:\n  duration: 5s\n  half_open:\n    max_requests: 1"), []string{
+		`9: open.half_open: unknown key with value {"max_requests":1}: did you mean half_open, which is no part of open?`}},
+	{"plugin.yaml", wasmPlugin("clusters:\n- match: a\n  max_breakers: 5\n- match: b\n  status:\n    path: /x"), []string{
+		"9: clusters[0].max_breakers: 5 is not allowed: must be at the top level only",
+		`11: clusters[1].status: {"path":"/x"} is not allowed: must be at the top level only`}},
+	{"plugin.yaml", wasmPlugin("clusters:\n  payments:\n    failure_rate: 25"), []string{`7: clusters: {"payments":{"failure_rate":25}} is not allowed: must be a list`}},
+	{"policy.yaml", policy("clusters:\n- payments"), []string{`9: clusters[0]: "payments" is not allowed: must be an object such as {"match": "payments*"}`}},
+	// Types and units.
+	{"policy.json", "{\n  \"failure_rate\": \"50%\",\n  \"min_requests\": \"20\"\n}", []string{
+		`2: failure_rate: "50%" is not allowed: must be a number without quotes`, `3: min_requests: "20" is not allowed: must be a whole number without quotes`}},
+	{"policy.json", "{\n  \"min_requests\": 20.5\n}", []string{"2: min_requests: 20.5 is not allowed: must be a whole number"}},
+	{"plugin.yaml", wasmPlugin("open:\n  duration: 5\n  max_duration: 1 minute"), []string{
+		`8: open.duration: 5 is not allowed: must be a duration such as "250ms", "5s" or "1m30s"`, `9: open.max_duration: "1 minute" is not allowed: must be a duration`}},
+	{"filter.yaml", structFilter("ramp: 30\nopen: {honor_retry_after: \"yes\"}"), []string{
+		"9: ramp: 30 is not allowed: must be a duration such as", `10: open.honor_retry_after: "yes" is not allowed: must be true or false without quotes`}},
+	{"policy.json", "{\n  \"window\": \"10s\"\n}", []string{`2: window: "10s" is not allowed: must be an object`}},
+	{"plugin.yaml", wasmPlugin("failure_on: [5xx, 429]"), []string{`7: failure_on[1]: 429 is not allowed: must be in quotes: "429"`}},
+	{"plugin.yaml", wasmPlugin("failure_on: 5xx"), []string{`7: failure_on: "5xx" is not allowed: must be a list`}},
+	{"plugin.yaml", wasmPlugin("mode:\nopen:"), []string{"7: mode: null is not allowed: must be a string", "8: open: null is not allowed: must be an object"}},
+	// Values.
+	{"policy.json", "{\n  \"failure_rate\": 140,\n  \"min_requests\": 0\n}", []string{
+		"2: failure_rate: 140 is not allowed: must be from 0 to 100", "3: min_requests: 0 is not allowed: must be from 1 to 1000000"}},
+	{"policy.json", "{\"slow_call\": {\n\"duration\": \"2s\",\n\"rate\": 0.8}}", []string{"3: slow_call.rate: 0.8 is not allowed: must be from 1 to 100"}},
+	{"policy.json", "{\"failure_rate\": 12345678}", []string{"1: failure_rate: 12345678 is not allowed: must be from 0 to 100"}},
+	{"policy.json", "{\n  \"mode\": \"dry-run\"\n}", []string{`2: mode: "dry-run" is not allowed: must be one of "enforce", "shadow", "force_open", "disabled"`}},
+	{"plugin.yaml", wasmPlugin("failure_on:\n- 5xx\n- conect-failure\n- 600"), []string{
+		`9: failure_on[1]: "conect-failure" is not allowed: must be a name of a failure: did you mean "connect-failure"?`,
+		`10: failure_on[2]: 600 is not allowed: must be "5xx", "gateway-error", a status code`}},
+	{"policy.json", "{\"window\": {\"duration\": \"10s\",\n\"requests\": 100}}", []string{`1: window: {"duration":"10s","requests":100} is not allowed: must be either`}},
+	{"policy.json", "{\"window\": {\"requests\": 15},\n\"min_requests\": 20}", []string{"2: min_requests: 20 is not allowed: must be at most window.requests (15)"}},
+	{"plugin.yaml", wasmPlugin("open:\n  duration: 2m\n  max_duration: 1m"), []string{`9: open.max_duration: "1m" is not allowed: must be from 2m0s to 24h0m0s`}},
+	{"plugin.yaml", wasmPlugin("reject:\n  status: 200\n  body: \"{service} is resting\"\n  headers:\n    Retry-After: \"5\""), []string{
+		"8: reject.status: 200 is not allowed: must be from 400 to 599", `9: reject.body: "{service} is resting" is not allowed: must be text with no placeholder but`,
+		`11: reject.headers.Retry-After: "5" is not allowed: must be left out`}},
+	{"plugin.yaml", wasmPlugin("probe:\n  interval: 1s\nfallback:\n  cluster: spare"), []string{
+		`7: probe.path: is missing: must be a path such as "/healthz"`, "9: fallback.header: is missing: must be the name of a request header"}},
+	{"policy.json", "{\n  \"status\": {\"path\": \"circuit-breakers\"}}", []string{`2: status.path: "circuit-breakers" is not allowed: must be a path such as`}},
+	{"policy.json", "{\n  \"failure_on\": []}", []string{"2: failure_on: [] is not allowed: must be at least one name"}},
+	// Text that is none.
+	{"policy.json", "{\n  \"failure_rate\": 50,\n}", []string{"3: not valid JSON: column 1: invalid character '}' looking for beginning of object key string; leave out the comma before it"}},
+	{"policy.json", "{\n  \"failure_rate\": 50\n  \"min_requests\": 5\n}", []string{"3: not valid JSON: column 3: invalid character '\"' after object key:value pair"}},
+	{"policy.json", "{\n  // half\n  \"failure_rate\": 50\n}", []string{"2: not valid JSON: column 3: invalid character '/' looking for beginning of object key string; JSON has no comments"}},
+	{"policy.json", "{'failure_rate': 50}", []string{"1: not valid JSON: column 2: invalid character '\\'' looking for beginning of object key string; strings are in double quotes"}},
+	{"policy.json", "{\n  \"failure_rate\": 50\n", []string{"3: not valid JSON: column 0: unexpected end of JSON input"}},
+	{"policy.json", "[{\"failure_rate\": 50}]", []string{"1: [{\"failure_rate\":50}] is not allowed: must be an object of keys"}},
+	{"filter.yaml", textFilter("{\n  \"failure_rate\": 50,\n  \"min_requests\": \"5\"\n}"), []string{`11: min_requests: "5" is not allowed: must be a whole number without quotes`}},
+	{"filter.yaml", textFilter("{\n  \"failure_rate\": 50,\n  \"min_requests\": 5,\n}"), []string{"12: not valid JSON: column 1: invalid character '}' looking for"}},
+	{"filter.yaml", textFilter("failure_rate: 50\nmin_requests: 5"), []string{
+		"9: not valid JSON: column 3: invalid character 'i' in literal false (expecting 'l'); for YAML use google.protobuf.Struct in place of StringValue"}},
+	{"filter.yaml", filter("StringValue", `'{"failure_rate": 140}'`), []string{"8: failure_rate: 140 is not allowed: must be from 0 to 100"}},
+	{"filter.yaml", filter("StringValue", "\nfailure_rate: 50"), []string{"9: configuration.value: StringValue holds JSON text: for YAML use google.protobuf.Struct"}},
+	{"filter.yaml", filter("Struct", "|\n{\"failure_rate\": 50}"), []string{"8: configuration.value: Struct holds keys: for JSON text use google.protobuf.StringValue"}},
+	{"filter.yaml", filter("Empty", "{}"), []string{"7: configuration.@type: type.googleapis.com/google.protobuf.Empty is not allowed: must be google.protobuf.Struct"}},
+	{"plugin.yaml", wasmPlugin("open:\n\tduration: 5s"), []string{"8: not valid YAML: a tab at the beginning of the line: YAML is indented by spaces"}},
+	{"plugin.yaml", wasmPlugin("open:\n  duration: 5s\n jitter: 0.1"), []string{"9: not valid YAML: "}},
+	{"plugin.yaml", wasmPlugin("a: {b: [}"), []string{"7: not valid YAML: "}},
+	{"bootstrap.yaml", "static_resources: {}\n", []string{"0: no configuration of the circuit breaker is here"}},
+	{"empty.yaml", "", []string{"0: no configuration of the circuit breaker is here"}},
+	// What is wrong in one place hides nothing in another.
+	{"two.yaml", wasmPlugin("failure_rate: 140") + "---\n" + policy("failure_rate: 150"), []string{
+		"7: failure_rate: 140 is not allowed", "16: failure_rate: 150 is not allowed"}},
+	{"plugin.yaml", wasmPlugin("failure_rate: 140\nprobe: {path: x}\nclusters:\n- match: a\n  min_requests: 5\n- match: b\n  failure_rate: 141\n- match: c\n  failure_rate: 140"), []string{
+		"7: failure_rate: 140 is not allowed", `8: probe.path: "x" is not allowed`, "13: clusters[1].failure_rate: 141 is not allowed",
+		"15: clusters[2].failure_rate: 140 is not allowed"}},
+}
+
+func TestMistakes(t *testing.T) {
+	for _, c := range mistakes {
+		file := Read(c.file, []byte(c.text))
+		var got []string
+		for _, f := range file.Findings {
+			got = append(got, fmt.Sprintf("%d: %s", f.Line, f.Text))
+			if f.Warning {
+				t.Errorf("%s\nwarns: %s", c.text, f)
+			}
+		}
+		if len(file.Plugins) == 1 && file.Plugins[0].Config != nil {
+			t.Errorf("%s\nhas a configuration all the same", c.text)
+		}
+		same := len(got) == len(c.want)
+		for i := 0; same && i < len(got); i++ {
+			same = strings.HasPrefix(got[i], c.want[i])
+		}
+		if !same || !file.HasErrors() {
+			t.Errorf("%s\ngot\n  %s\nwant\n  %s", c.text, strings.Join(got, "\n  "), strings.Join(c.want, "\n  "))
+		}
+	}
+}
