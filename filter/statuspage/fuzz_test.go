@@ -47,9 +47,9 @@ func FuzzPage(f *testing.F) {
 		var ok bool
 		if c.Policy, ok = ParsePolicy(policy); !ok {
 			p := breaker.DefaultPolicy()
-			c.Policy, _ = ParsePolicy(EncodePolicy(&p, 1))
+			c.Policy, _ = ParsePolicy(EncodePolicy(&p, "", 1))
 		}
-		w := BeginPage(nil, name, time.Unix(0, openFor), 1)
+		w := BeginPage(nil, name, time.Unix(0, openFor), false, 1)
 		w.Add(&c)
 		if body := w.End(Query{After: name, Limit: 1}.String()); !json.Valid(body) || !utf8.Valid(body) {
 			t.Errorf("no JSON: %q", body)
