@@ -12,20 +12,17 @@ export ENVOY
 # Without version control stamps, a checkout, an archive and the image build the same bytes.
 GOBUILD := go build -trimpath -buildvcs=false
 
-# What the plugin, breakerctl and the image say of themselves: the version, and but for the plugin the commit that they are built from.
+# What the plugin, breakerctl and the image say of themselves: the version and, but for the plugin, the commit that they were built
+# from; the image also the URL of its source.
 VERSION ?= dev
 REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
+SOURCE ?=
 STAMP := -X envoy-circuit-breaker/internal/version.Version=$(VERSION)
 
 N ?= 10
 RUN ?= .
 FUZZTIME ?= 60s
 SOAK ?= 30m
-
-# What the plugin's image says of itself: its version, the commit it was built from, the URL of its source.
-VERSION ?= dev
-REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
-SOURCE ?=
 
 # Modules of their own: what they bring along shall not be in go.mod.
 MODULES := cmd/image e2e/gateway
@@ -129,7 +126,7 @@ test-race: ## Run the core's tests with the race detector (needs a C compiler)
 
 .PHONY: fuzz
 fuzz: ## Fuzz each fuzz target for FUZZTIME (60s)
-	@set -e; for package in ./breaker ./filter/config ./filter/verdict ./filter/reply ./filter/statuspage; do \
+	@set -e; for package in ./breaker ./filter/config ./filter/verdict ./filter/reply ./filter/statuspage ./internal/check; do \
 		targets=$$(go test -list '^Fuzz' $$package); for target in $$(echo "$$targets" | grep '^Fuzz'); do \
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
 		done; \

@@ -90,7 +90,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("an override has %s", key)
 		}
 	}
-	if len(over) != len(topLevel)-3 { // max_breakers, status, clusters
+	if len(over) != len(topLevel)-4 { // max_breakers, status, invalid_config, clusters
 		t.Errorf("an override has %v", over)
 	}
 }
@@ -130,11 +130,12 @@ func TestWarnings(t *testing.T) {
 		`{"slow_call": {"duration": "1s"}, "clusters": [{"match": "a", "slow_call": {"rate": 50}}]}`: nil,
 		`{"clusters": [{"match": "a", "slow_call": {"rate": 50}}]}`:                                  {"clusters[0].slow_call.rate: 50 has no effect"},
 
-		`{"failure_rate": 0}`:                                                   {"failure_rate: this breaker never opens"},
-		`{"failure_rate": 0, "consecutive_failures": 5}`:                        nil,
-		`{"failure_rate": 0, "slow_call": {"duration": "1s"}}`:                  nil,
-		`{"failure_rate": 0, "mode": "disabled"}`:                               nil,
-		`{"failure_rate": 0, "clusters": [{"match": "a", "failure_rate": 50}]}`: nil,
+		`{"failure_rate": 0}`:                                  {"failure_rate: this breaker never opens"},
+		`{"failure_rate": 0, "consecutive_failures": 5}`:       nil,
+		`{"failure_rate": 0, "slow_call": {"duration": "1s"}}`: nil,
+		`{"failure_rate": 0, "mode": "disabled", "clusters": [{"match": "a", "mode": "enforce"}, {"match": "b"}]}`: {"clusters[0].mode: this breaker never opens"},
+		`{"failure_rate": 0, "mode": "disabled"}`:                                                                         nil,
+		`{"failure_rate": 0, "clusters": [{"match": "a", "failure_rate": 50}]}`:                                           nil,
 		`{"clusters": [{"match": "a", "failure_rate": 0}, {"match": "b", "failure_rate": 0, "consecutive_failures": 3}]}`: {"clusters[0].failure_rate: this breaker never opens"},
 
 		`{"failure_rate": 0.5, "clusters": [{"match": "a", "failure_rate": 0.25}, {"match": "b"}, {"match": "c", "failure_rate": 1}]}`: {

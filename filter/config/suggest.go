@@ -4,7 +4,7 @@ import "strings"
 
 // allKeys are the keys that there are, each with the object in which it stands: one that stands at a wrong place is shown the right
 // one. It is a text, for its size.
-const allKeys = "mode failure_on min_requests failure_rate consecutive_failures ramp max_breakers " +
+const allKeys = "mode failure_on min_requests failure_rate consecutive_failures ramp max_breakers invalid_config " +
 	"window window.duration window.requests slow_call slow_call.duration slow_call.rate " +
 	"open open.duration open.multiplier open.max_duration open.jitter open.honor_retry_after " +
 	"half_open half_open.max_requests half_open.success_threshold half_open.permit_timeout " +

@@ -33,7 +33,7 @@ func (c *Config) warnAtTop(o *object) {
 	if rate, given := o.given("slow_call.rate"); given && !slow {
 		o.warn("slow_call.rate", "%s has no effect without slow_call.duration", show(rate))
 	}
-	if !trips {
+	if !trips && c.Rules.isJudged() {
 		o.warn("failure_rate", noTrip)
 	}
 }
@@ -44,8 +44,8 @@ func (over *Override) warn(o *object) {
 	if rate, given := o.given("slow_call.rate"); given && r.Policy.SlowCallDuration == 0 {
 		o.warn("slow_call.rate", "%s has no effect without slow_call.duration", show(rate))
 	}
-	for _, key := range []string{"failure_rate", "consecutive_failures", "slow_call"} {
-		if _, given := o.keys[key]; given && !r.canTrip() {
+	for _, key := range []string{"failure_rate", "consecutive_failures", "slow_call", "mode"} {
+		if _, given := o.keys[key]; given && !r.canTrip() && r.isJudged() {
 			o.warn(key, noTrip)
 			break
 		}
@@ -80,9 +80,15 @@ func (r *Rules) warn(o *object) {
 	}
 }
 
+// canTrip reports whether a trip condition is on.
 func (r *Rules) canTrip() bool {
 	p := &r.Policy
-	return p.FailureRate > 0 || p.ConsecutiveFailures > 0 || p.SlowCallDuration > 0 || p.Mode == breaker.ForceOpen || p.Mode == breaker.Disabled
+	return p.FailureRate > 0 || p.ConsecutiveFailures > 0 || p.SlowCallDuration > 0
+}
+
+// isJudged reports whether the mode is one in which trip conditions matter.
+func (r *Rules) isJudged() bool {
+	return r.Policy.Mode == breaker.Enforce || r.Policy.Mode == breaker.Shadow
 }
 
 // regularExpression returns what no glob, but many a regular expression has.
@@ -100,7 +106,8 @@ func regularExpression(match string) string {
 	case strings.HasPrefix(match, ".*"):
 		return ".*"
 	}
-	if open, shut := strings.Index(match, "("), strings.LastIndex(match, ")"); open >= 0 && open < shut && strings.Contains(match[open:shut], "|") {
+	_, group, _ := strings.Cut(match, "(")
+	if group, _, closed := strings.Cut(group, ")"); closed && strings.Contains(group, "|") {
 		return "(|)"
 	}
 	return ""

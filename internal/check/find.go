@@ -218,6 +218,7 @@ func (f *File) addEnvoy(plugin *node, at *chain) {
 		f.others = append(f.others, p.Name)
 		return
 	}
+	const wanted = "google.protobuf.Struct, or for JSON text google.protobuf.StringValue"
 	kind := configuration.get("@type")
 	_, short, _ := strings.Cut(kind.string(), "google.protobuf.")
 	switch {
@@ -238,9 +239,9 @@ func (f *File) addEnvoy(plugin *node, at *chain) {
 	case short == "Struct":
 		f.addObject(value, p)
 	case kind == nil:
-		f.refuse(p, configuration.line, `configuration.@type: is missing: must be type.googleapis.com/google.protobuf.Struct or, for JSON text, StringValue`)
+		f.refuse(p, configuration.line, "configuration.@type: is missing: must be type.googleapis.com/"+wanted)
 	default:
-		f.refuse(p, kind.line, "configuration.@type: "+kind.string()+" is not allowed: must be google.protobuf.Struct or, for JSON text, StringValue")
+		f.refuse(p, kind.line, "configuration.@type: "+kind.string()+" is not allowed: must be type.googleapis.com/"+wanted)
 	}
 }
 

@@ -93,6 +93,10 @@ var mistakes = []struct {
 		`7: probe.path: is missing: must be a path such as "/healthz"`, "9: fallback.header: is missing: must be the name of a request header"}},
 	{"policy.json", "{\n  \"status\": {\"path\": \"circuit-breakers\"}}", []string{`2: status.path: "circuit-breakers" is not allowed: must be a path such as`}},
 	{"policy.json", "{\n  \"failure_on\": []}", []string{"2: failure_on: [] is not allowed: must be at least one name"}},
+	// What the plugin would live with, check does not.
+	{"plugin.yaml", wasmPlugin("invalid_config: keep\nfailure_rate: 140\nclusters:\n- match: a\n  invalid_config: keep"), []string{
+		"8: failure_rate: 140 is not allowed", `11: clusters[0].invalid_config: "keep" is not allowed: must be at the top level only`}},
+	{"policy.json", "{\n  \"invalid_config\": \"kept\"}", []string{`2: invalid_config: "kept" is not allowed: must be one of "refuse", "keep"`}},
 	// Text that is none.
 	{"policy.json", "{\n  \"failure_rate\": 50,\n}", []string{"3: not valid JSON: column 1: invalid character '}' looking for beginning of object key string; leave out the comma before it"}},
 	{"policy.json", "{\n  \"failure_rate\": 50\n  \"min_requests\": 5\n}", []string{"3: not valid JSON: column 3: invalid character '\"' after object key:value pair"}},
@@ -107,7 +111,7 @@ var mistakes = []struct {
 	{"filter.yaml", filter("StringValue", `'{"failure_rate": 140}'`), []string{"8: failure_rate: 140 is not allowed: must be from 0 to 100"}},
 	{"filter.yaml", filter("StringValue", "\nfailure_rate: 50"), []string{"9: configuration.value: StringValue holds JSON text: for YAML use google.protobuf.Struct"}},
 	{"filter.yaml", filter("Struct", "|\n{\"failure_rate\": 50}"), []string{"8: configuration.value: Struct holds keys: for JSON text use google.protobuf.StringValue"}},
-	{"filter.yaml", filter("Empty", "{}"), []string{"7: configuration.@type: type.googleapis.com/google.protobuf.Empty is not allowed: must be google.protobuf.Struct"}},
+	{"filter.yaml", filter("Empty", "{}"), []string{"7: configuration.@type: type.googleapis.com/google.protobuf.Empty is not allowed: must be type.googleapis.com/google.protobuf.Struct"}},
 	{"plugin.yaml", wasmPlugin("open:\n\tduration: 5s"), []string{"8: not valid YAML: a tab at the beginning of the line: YAML is indented by spaces"}},
 	{"plugin.yaml", wasmPlugin("open:\n  duration: 5s\n jitter: 0.1"), []string{"9: not valid YAML: "}},
 	{"plugin.yaml", wasmPlugin("a: {b: [}"), []string{"7: not valid YAML: "}},
