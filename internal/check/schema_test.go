@@ -64,7 +64,9 @@ func TestSchemaKeys(t *testing.T) {
 		}
 	}
 	same("the top level", s.Properties, config.Keys(""))
-	override := slices.DeleteFunc(config.Keys(""), func(key string) bool { return slices.Contains([]string{"max_breakers", "status", "invalid_config", "clusters"}, key) })
+	override := slices.DeleteFunc(config.Keys(""), func(key string) bool {
+		return slices.Contains([]string{"max_breakers", "status", "invalid_config", "clusters"}, key)
+	})
 	same("an override", s.Definitions["override"].Properties, append(override, "match"))
 	for name, d := range s.Definitions {
 		if d.Description == "" || d.Type == nil {
