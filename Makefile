@@ -93,7 +93,7 @@ test-faults: build faults-parts $(ENVOY) ## Break everything under load and coun
 
 .PHONY: soak
 soak: build $(ENVOY) ## An outage every 15 seconds for SOAK (30m); memory, permits and sums hold
-	go test -tags soak -count 1 -timeout 0 -v -run '^TestSoak$$' ./e2e/faults -soak $(SOAK)
+	go test -tags soak -count 1 -timeout 0 -v -run '^TestSoak$$' ./e2e/faults -soak $(SOAK) $(FAULTS)
 
 .PHONY: faults-parts
 faults-parts:

@@ -41,7 +41,7 @@ func (d delivery) filter(plugin, config, vm string) string {
 		return "- " + toJSON(d.t, object{"name": plugin, "typed_config": typed})
 	}
 	file := filepath.Join(d.folder, plugin)
-	moveIntoPlace(d.t, file, toJSON(d.t, object{"resources": []object{{
+	envoytest.MoveIntoPlace(d.t, file, toJSON(d.t, object{"resources": []object{{
 		"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", "name": plugin, "typed_config": typed,
 	}}}))
 	return "- " + toJSON(d.t, object{"name": plugin, "config_discovery": object{
@@ -184,7 +184,7 @@ func TestKeepWhileRunning(t *testing.T) {
 // refusals returns how many configurations Envoy has refused.
 func (s *dynamicShop) refusals() (n uint64) {
 	s.t.Helper()
-	_, n = s.updates()
+	_, n = s.Updates()
 	return n + s.Stat("listener_manager.lds.update_rejected")
 }
 

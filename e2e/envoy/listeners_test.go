@@ -76,7 +76,7 @@ func (s *dynamicShop) write() {
 		l["@type"] = "type.googleapis.com/envoy.config.listener.v3.Listener"
 	}
 	s.pushes++
-	moveIntoPlace(s.t, s.file(), toJSON(s.t, object{"version_info": fmt.Sprint(s.pushes), "resources": bootstrap.Static.Listeners}))
+	envoytest.MoveIntoPlace(s.t, s.file(), toJSON(s.t, object{"version_info": fmt.Sprint(s.pushes), "resources": bootstrap.Static.Listeners}))
 }
 
 // set gives a listener another filter.

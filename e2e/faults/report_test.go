@@ -48,15 +48,22 @@ var update = flag.Bool("update", false, "put the table into docs/faults.md")
 
 // Where the table goes, from this folder.
 const (
-	tableFile = "../../build/faults.md"
-	docsFile  = "../../docs/faults.md"
+	buildFolder = "../../build"
+	docsFile    = "../../docs/faults.md"
 )
+
+// soakPart is the part of the table that the soak makes: a table of its own.
+const soakPart = "Soak"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
 	if len(rows) > 0 {
-		if err := writeTable(code == 0 && *update); err != nil {
+		name := "faults"
+		if rows[0].Part == soakPart {
+			name = "soak"
+		}
+		if err := writeTable(name, code == 0 && *update); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
@@ -65,15 +72,15 @@ func TestMain(m *testing.M) {
 }
 
 // writeTable writes the table to a file of its own, and into the documentation between two marks.
-func writeTable(intoDocs bool) error {
+func writeTable(name string, intoDocs bool) error {
 	text := table()
-	if err := os.MkdirAll(filepath.Dir(tableFile), 0o755); err != nil {
+	if err := os.MkdirAll(buildFolder, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(tableFile, []byte(text), 0o644); err != nil || !intoDocs {
+	if err := os.WriteFile(filepath.Join(buildFolder, name+".md"), []byte(text), 0o644); err != nil || !intoDocs {
 		return err
 	}
-	const begin, end = "<!-- table -->\n", "<!-- /table -->\n"
+	begin, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->\n"
 	docs, err := os.ReadFile(docsFile)
 	if err != nil {
 		return err
@@ -81,7 +88,7 @@ func writeTable(intoDocs bool) error {
 	before, rest, found := strings.Cut(string(docs), begin)
 	_, after, ends := strings.Cut(rest, end)
 	if !found || !ends {
-		return fmt.Errorf("%s has no place for the table", docsFile)
+		return fmt.Errorf("%s has no place for the table of %s", docsFile, name)
 	}
 	return os.WriteFile(docsFile, []byte(before+begin+text+end+after), 0o644)
 }

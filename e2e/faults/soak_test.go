@@ -108,7 +108,7 @@ func TestSoak(t *testing.T) {
 	if grown > maxGrowthKB {
 		t.Errorf("grown by %d KB in the second half: %v", grown, sizes)
 	}
-	report(t, row{"Soak", fmt.Sprintf("%v, an outage every %v", *soakFor, cycleEvery), seen, cycles, fmt.Sprintf(
+	report(t, row{soakPart, fmt.Sprintf("%v, an outage every %v", *soakFor, cycleEvery), seen, cycles, fmt.Sprintf(
 		"%d times open, %d of %d outages recovered from; %.1f MB resident, grown by %.1f MB in the second half; no permit left; sums exact",
 		b[breaker.Opened], recovered, cycles, float64(sizes[len(sizes)-1])/1024, float64(grown)/1024)})
 }

@@ -23,7 +23,7 @@ var conditions = []struct {
 }{
 	{"rate", `"min_requests": 10`, []string{failHeader, "1"}},
 	{"streak", `"failure_rate": 0, "consecutive_failures": 10`, []string{failHeader, "1"}},
-	{"slow", `"failure_rate": 0, "min_requests": 10, "slow_call": {"duration": "700ms"}`, []string{slowHeader, "900ms"}},
+	{"slow", `"failure_rate": 0, "min_requests": 10, "window": {"duration": "60s"}, "slow_call": {"duration": "700ms"}`, []string{slowHeader, "900ms"}},
 }
 
 // hiddenStats are clusters by condition, each with a name that tells which of its stats are hidden, and the stats_matcher that hides them.
