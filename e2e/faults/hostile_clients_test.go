@@ -107,7 +107,8 @@ func hostiles() []hostile {
 		{name: "smuggling", rounds: 30, round: func(i *intruder) error {
 			return i.send("POST "+i.path+" HTTP/1.1", "host: test", "content-length: 4", "transfer-encoding: chunked", "", "0", "", "GET /x")
 		}},
-		{name: "rapid-reset", rounds: 8, http2: true, round: rapidReset},
+		// Over HTTP/1: Envoy passes resets on, and an upstream of HTTP/2 may end the whole connection for that, with others' requests.
+		{name: "rapid-reset", rounds: 8, round: rapidReset},
 		{name: "odd-frames", rounds: 10, http2: true, round: oddFrames},
 		{name: "grpc-web-type", rules: `"mode": "force_open"`, rounds: 30, forced: true, round: func(i *intruder) error {
 			return i.send("POST "+i.path+" HTTP/1.1", "host: test", "content-length: 0", "content-type: application/grpc-web-text"+strings.Repeat("\xff", 40_000))
