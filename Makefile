@@ -19,6 +19,9 @@ REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/d
 SOURCE ?=
 STAMP := -X envoy-circuit-breaker/internal/version.Version=$(VERSION)
 
+# The versions that the plugin is tested on, when that is asked for.
+ENVOYS ?= 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
+
 N ?= 10
 RUN ?= .
 FUZZTIME ?= 60s
@@ -119,6 +122,10 @@ build/envoy-gateway:
 .PHONY: test-repeat
 test-repeat: build $(ENVOY) ## Run end-to-end tests many times: make test-repeat N=10 RUN=TestX
 	go test -timeout 60m -count $(N) -run '$(RUN)' ./e2e/...
+
+.PHONY: test-envoys
+test-envoys: build ## Run the end-to-end tests on each version of ENVOYS, in 25 minutes; writes build/envoys.md
+	@scripts/test-envoys $(ENVOYS)
 
 .PHONY: test-race
 test-race: ## Run the core's tests with the race detector (needs a C compiler)

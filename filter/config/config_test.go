@@ -163,7 +163,9 @@ func TestParseRefuses(t *testing.T) {
 		`{"fallback": []}`:              `fallback: [] is not allowed: must be an object, or null for off`,
 		`{"probe": {"path": "/"}, "clusters": [{"match": "a", "probe": {"path": "x"}}]}`:                                              `clusters[0].probe.path: "x" is not allowed`,
 		`{"fallback": {"header": "x-a"}, "clusters": [{"match": "a", "fallback": null}, {"match": "b", "fallback": {"header": ""}}]}`: `clusters[1].fallback.header: "" is not allowed`,
-		`{"prob": null}`: `prob: unknown key with value null: did you mean probe?`,
+		`{"": 1}`:           `"": unknown key with value 1: must be one of`,
+		`{"open": {"": 1}}`: `open."": unknown key with value 1: must be one of`,
+		`{"prob": null}`:    `prob: unknown key with value null: did you mean probe?`,
 		`{"probe": null, "fallback": null, "x": 1}`: `x: unknown key with value 1: must be one of clusters, consecutive_failures, failure_on, failure_rate, fallback, half_open, invalid_config, max_breakers, min_requests, mode, open, probe, ramp`,
 		`[1]`: `[1] is not allowed: must be an object of keys`,
 	} {

@@ -229,7 +229,10 @@ func (o *object) given(path string) (any, bool) {
 }
 
 func join(path, key string) string {
-	if key = cut(key); path == "" {
+	if key = cut(key); key == "" {
+		key = `""`
+	}
+	if path == "" {
 		return key
 	}
 	return path + "." + key
