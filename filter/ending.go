@@ -34,6 +34,9 @@ func (s *stream) ending() verdict.Ending {
 	case a.at == 0:
 		e = verdict.Ending{Origin: verdict.OriginOf(bridge.Property(codeDetails)), Status: -1, GRPC: -1, Sent: s.sent}
 	case a.origin == verdict.Answered:
+		if a.grpc == verdict.DeadlineExceeded {
+			s.lookAtCallersDeadline(&e)
+		}
 		if e.Tunnel = a.status == 101; a.whole || e.Tunnel {
 			return e
 		}
@@ -61,6 +64,15 @@ func (s *stream) ending() verdict.Ending {
 		e.Waited, e.CallersDeadline = s.deadlines.Ended(a.details, e.Waited, end.Sub(s.began))
 	}
 	return e
+}
+
+// lookAtCallersDeadline finds out whether an upstream that says that a deadline has passed had been given any time.
+func (s *stream) lookAtCallersDeadline(e *verdict.Ending) {
+	now := clock{}.Now()
+	s.deadlines.GRPC = verdict.ParseGRPCTimeout(bridge.Header(bridge.RequestHeaders, "grpc-timeout"))
+	if e.CallersDeadline = s.deadlines.Exceeded(now.Sub(s.began)); e.CallersDeadline && s.sent {
+		e.Waited = max(0, now.Sub(s.sentAt))
+	}
 }
 
 // asked reports whether the request has been sent to the upstream at all.

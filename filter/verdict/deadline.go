@@ -28,6 +28,12 @@ func (d *Deadlines) Ended(details string, took, lasted time.Duration) (had time.
 	return took, false
 }
 
+// Exceeded reports whether an upstream that answered with [DeadlineExceeded] did so at the deadline that its caller had set: the
+// request had lasted that long by then. A server may have such an answer from a service of its own as well, and then mostly sooner.
+func (d *Deadlines) Exceeded(lasted time.Duration) bool {
+	return d.GRPC > 0 && lasted+slack >= d.GRPC-d.GRPC/10
+}
+
 // slack is what a busy machine may be late or early by: Envoy counts from when its loop woke up.
 const slack = 50 * time.Millisecond
 

@@ -55,3 +55,24 @@ func TestDeadlinesEnded(t *testing.T) {
 		}
 	}
 }
+
+func TestDeadlinesExceeded(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		deadline, lasted time.Duration
+		want             bool
+	}{
+		{0, time.Hour, false},
+		{300 * ms, 300 * ms, true},
+		{300 * ms, 220 * ms, true}, // what is under way, and a busy machine
+		{300 * ms, 219 * ms, false},
+		{300 * ms, 5 * time.Second, true},
+		{10 * ms, 0, true},
+		{time.Hour, time.Second, false},
+	} {
+		d := verdict.Deadlines{GRPC: c.deadline}
+		if got := d.Exceeded(c.lasted); got != c.want {
+			t.Errorf("%v after %v: %v", c.deadline, c.lasted, got)
+		}
+	}
+}

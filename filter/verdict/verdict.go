@@ -30,14 +30,18 @@ type Ending struct {
 	Sent bool
 	// Waited is the upstream's time: from the end of the request to the headers of the answer, or to the end if none came. It
 	// is 0 where the request had no end. Streams, upgrades and long downloads do not wait for long, while a unary gRPC server
-	// sends its headers with its answer.
+	// sends its headers with its answer. With CallersDeadline it runs to the end of the answer.
 	Waited time.Duration
-	// CallersDeadline is set if the request ended at a deadline that its caller had chosen, by a header of the request.
+	// CallersDeadline is set if the request ended at a deadline that its caller had chosen, by a header of the request; also where
+	// it was the upstream that said so.
 	CallersDeadline bool
 }
 
 // Patience is how long an upstream must have had a whole request before it says something about it that a caller gave up.
 const Patience = time.Second
+
+// DeadlineExceeded is the gRPC status of that name.
+const DeadlineExceeded = 4
 
 // Judge gives the verdict, and the name of its reason: "status", "grpc_status", "callers_deadline", or that of the ending's
 // origin. A call that waited for longer than slowCall is slow, unless slowCall is 0.
@@ -49,13 +53,13 @@ func Judge(e Ending, failureOn *FailureSet, slowCall time.Duration) (o breaker.O
 		return breaker.Outcome{Result: breaker.Neutral}, from.String()
 	case from == Answered && failureOn.codes.Has(e.Status):
 		return breaker.Outcome{Result: breaker.Failure, Slow: slow}, "status"
+	case from == Answered && e.GRPC == DeadlineExceeded && failureOn.hasGRPC(e.GRPC) && e.hurried() && !slow,
+		from == Timeout && e.hurried() && !slow:
+		return breaker.Outcome{Result: breaker.Neutral}, "callers_deadline"
 	case from == Answered && failureOn.hasGRPC(e.GRPC):
 		return breaker.Outcome{Result: breaker.Failure, Slow: slow}, "grpc_status"
 	case from == Answered:
 		return e.judgeRest(failureOn, slow)
-	case from == Timeout && e.CallersDeadline && e.Waited < Patience && !slow:
-		// The caller left the upstream no time. Of an upstream that had it, this is a timeout like any other.
-		return breaker.Outcome{Result: breaker.Neutral}, "callers_deadline"
 	case failureOn.hasOrigin(from):
 		return breaker.Outcome{Result: breaker.Failure, Slow: slow}, from.String()
 	case slow:
@@ -66,6 +70,9 @@ func Judge(e Ending, failureOn *FailureSet, slowCall time.Duration) (o breaker.O
 	unanswered := from == ClientGone && e.Waited >= Patience
 	return breaker.Outcome{Result: breaker.Neutral, Unanswered: unanswered}, from.String()
 }
+
+// hurried reports whether the caller left the upstream no time. Of an upstream that had it, a deadline is a timeout like any other.
+func (e *Ending) hurried() bool { return e.CallersDeadline && e.Waited < Patience }
 
 // judgeRest judges an answer whose status is a good one by how it went on.
 func (e *Ending) judgeRest(failureOn *FailureSet, slow bool) (breaker.Outcome, string) {

@@ -67,6 +67,13 @@ func atDeadline(waited time.Duration) verdict.Ending {
 	return e
 }
 
+// exceeded is the answer of an upstream at the deadline that the caller had set.
+func exceeded(waited time.Duration) verdict.Ending {
+	e := after(waited, answered(200, verdict.DeadlineExceeded))
+	e.CallersDeadline = true
+	return e
+}
+
 func tunnel(e verdict.Ending) verdict.Ending { e.Tunnel = true; return e }
 
 func TestJudge(t *testing.T) {
@@ -146,6 +153,14 @@ func TestJudge(t *testing.T) {
 		{`{"slow_call": {"duration": "100ms"}}`, atDeadline(100*time.Millisecond + 1), slow(failure), "timeout"},
 		{`{"slow_call": {"duration": "100ms"}, "failure_on": ["5xx"]}`, atDeadline(200 * time.Millisecond), slow(success), "timeout"},
 		{`{"slow_call": {"duration": "1h"}}`, atDeadline(time.Second), failure, "timeout"},
+
+		{defaults, exceeded(0), neutral, "callers_deadline"},
+		{defaults, exceeded(time.Second - 1), neutral, "callers_deadline"},
+		{defaults, exceeded(time.Second), failure, "grpc_status"},
+		{defaults, after(time.Second-1, answered(200, 4)), failure, "grpc_status"},
+		{`{"failure_on": ["unavailable"]}`, exceeded(0), success, "answered"},
+		{`{"slow_call": {"duration": "100ms"}}`, exceeded(100 * time.Millisecond), neutral, "callers_deadline"},
+		{`{"slow_call": {"duration": "100ms"}}`, exceeded(100*time.Millisecond + 1), slow(failure), "grpc_status"},
 
 		// A good answer was cut off.
 		{defaults, brokenOff(200, -1, verdict.Reset), failure, "reset"},
