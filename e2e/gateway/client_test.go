@@ -39,10 +39,10 @@ type answer struct {
 	err    error
 }
 
-// want compares status and, where it is given, the body.
-func (a answer) want(status int, body string) error {
-	if a.err != nil || a.status != status || body != "" && a.body != body {
-		return fmt.Errorf("got %d %q %v, want %d %q", a.status, a.body, a.err, status, body)
+// want compares the status and, where it is given, the name of the upstream that answered.
+func (a answer) want(status int, upstream string) error {
+	if name, _, _ := strings.Cut(a.body, " "); a.err != nil || a.status != status || upstream != "" && name != upstream {
+		return fmt.Errorf("got %d %q %v, want %d %q", a.status, a.body, a.err, status, upstream)
 	}
 	return nil
 }

@@ -207,7 +207,9 @@ func TestNames(t *testing.T) {
 			t.Errorf("rule %s is of path %s, the page is at %s", *rule.Name, rule.Operation.Path.Value, status.Status.Path)
 		}
 	}
-	if len(rules) != 2 || rules[0].Action != egv1a1.AuthorizationActionAllow || rules[1].Action != egv1a1.AuthorizationActionDeny || rules[1].Principal != nil {
+	if len(rules) != 2 || rules[0].Action != egv1a1.AuthorizationActionAllow || rules[1].Action != egv1a1.AuthorizationActionDeny ||
+		!slices.Equal(rules[0].Principal.ClientCIDRs, []egv1a1.CIDR{"127.0.0.1/32", "::1/128"}) ||
+		!slices.Equal(rules[1].Principal.ClientCIDRs, []egv1a1.CIDR{"0.0.0.0/0", "::/0"}) {
 		t.Errorf("the rules: %+v", rules)
 	}
 	if filter := d.status.Spec.Rules[0].Filters[0].ExtensionRef; string(filter.Name) != d.answer.Name {

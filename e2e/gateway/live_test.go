@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	plugin = "envoyextensionpolicy/shop/circuit-breaker/wasm/0"
+	plugin = "/shop/circuit-breaker/wasm/0"   // on Kubernetes envoyextensionpolicy/shop/…: what comes from files has no kind
 	rule   = "httproute/shop/payments/rule/1" // rule 0 is the fallback's
 )
 

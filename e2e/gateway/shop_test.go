@@ -28,6 +28,8 @@ func (g *shop) gateway() []object {
 	proxy := shipped(g.t, "proxy.yaml")
 	at(proxy[1], "spec")["provider"] = object{"type": "Host", "host": object{"envoyVersion": envoyVersion}}
 	at(proxy[1], "spec")["concurrency"] = 2
+	bootstrap := at(proxy[1], "spec", "bootstrap")
+	bootstrap["value"] = fmt.Sprintf("%sadmin: {address: {socket_address: {port_value: %s}}}\n", bootstrap["value"], strings.TrimPrefix(admin, "127.0.0.1:"))
 	return append(proxy, object{
 		"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": object{"name": "main", "namespace": "shop"},
 		"spec": object{
@@ -100,7 +102,7 @@ func (g *shop) wantState(want string) error {
 // await polls until there is no error. It takes a busy machine a minute to compile the plugin.
 func (g *shop) await(what string, condition func() error) {
 	g.t.Helper()
-	deadline := time.Now().Add(4 * time.Minute)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		err := condition()
 		if err == nil {

@@ -20,11 +20,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The ports are fixed: Envoy's admin port and those of the control plane, so the tests run in a network namespace of their own.
+// The ports are fixed, those of the control plane too, so the tests run in a network namespace of their own.
 const (
 	public = "127.0.0.1:10080" // the Gateway's listener
 	status = "127.0.0.1:9902"  // the listener of status.yaml
-	admin  = "127.0.0.1:19000"
+	admin  = "127.0.0.1:19901" // Envoy's; standalone mode takes any, and 19000 is the control plane's own
 )
 
 // built is where make puts what it builds.
