@@ -14,16 +14,20 @@ import (
 	"time"
 )
 
-// An upstream answers with its name and whatever x-proof says.
+// An upstream answers with its name and whatever x-proof says. It notes the host that it was last probed by.
 type upstream struct {
 	*httptest.Server
 	status, requests atomic.Int64
+	probedAs         atomic.Value
 }
 
 func newUpstream(t *testing.T, name string) *upstream {
 	u := new(upstream)
 	u.status.Store(200)
 	u.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" {
+			u.probedAs.Store(r.Host)
+		}
 		u.requests.Add(1)
 		w.WriteHeader(int(u.status.Load()))
 		io.WriteString(w, strings.TrimSpace(name+" "+r.Header.Get("x-proof")))

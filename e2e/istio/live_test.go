@@ -49,6 +49,8 @@ func TestIstio(t *testing.T) {
 		{"wrong configuration", g.wrongConfiguration},
 		{"rollout with a wrong configuration", g.rollout},
 		{"image that cannot be pulled", g.missingImage},
+		{"probe", g.probe},
+		{"sidecar", g.sidecar},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			g.t = t
@@ -287,4 +289,41 @@ func (g *shop) missingImage(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// probe closes the breaker by calls of the plugin's own. A server of Go's answers 400 to a host with a |.
+func (g *shop) probe(t *testing.T) {
+	g.payments.status.Store(200)
+	g.override()["probe"] = object{"path": "/healthz", "on_success": "close"}
+	g.apply(t, g.plugin)
+	g.await("a probe to close the breaker", func() error { return g.getPayments().want(200, "payments 1") })
+	if host := g.payments.probedAs.Load(); host != "payments.shop.svc.cluster.local" {
+		t.Errorf("probed as %v", host)
+	}
+}
+
+// sidecar runs sidecar.yaml: calls of the workload have a breaker.
+func (g *shop) sidecar(t *testing.T) {
+	g.gateway.stop()
+	plugin := shipped(t, "sidecar.yaml")[0]
+	at(plugin, "spec")["url"] = at(g.plugin, "spec")["url"]
+	g.apply(t, plugin)
+	g.gateway = startSidecar(g.t, g.registry)
+	g.await("the sidecar", func() error { return get(t, ready, "").want(200, "") })
+	call := func() answer { return get(t, public, "catalog.shop.svc.cluster.local") }
+	g.await("its routes", func() error { return call().want(200, "catalog") })
+	g.catalog.status.Store(500)
+	var reject answer
+	g.await("the breaker to open", func() error {
+		if reject = call(); reject.header.Get("x-circuit-breaker") != "open" {
+			return fmt.Errorf("%+v", reject)
+		}
+		return nil
+	})
+	if want := `"service": "outbound|80||catalog.shop.svc.cluster.local"`; reject.status != 503 || !strings.Contains(reject.body, want) {
+		t.Errorf("the reject: %+v", reject)
+	}
+	if err := g.wantMetric("circuit_breaker_opened", "1", `plugin="shop.circuit-breaker"`); err != nil {
+		t.Error(err)
+	}
 }

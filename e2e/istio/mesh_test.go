@@ -21,8 +21,8 @@ import (
 
 // The ports are those that Istio has everywhere, so the tests run in a network namespace of their own.
 const (
-	public   = "http://127.0.0.1:80"                     // the Gateway's listener
-	ready    = "http://127.0.0.1:15021/healthz/ready"    // what Kubernetes asks a gateway
+	public   = "http://127.0.0.1:80"                     // the Gateway's listener; the sidecar's, where there is no Gateway
+	ready    = "http://127.0.0.1:15021/healthz/ready"    // what Kubernetes asks a pod
 	metrics  = "http://127.0.0.1:15020/stats/prometheus" // what Prometheus scrapes
 	validate = "http://127.0.0.1:8080/validate"          // what Kubernetes asks istiod before it takes a resource
 	xds      = "127.0.0.1:15010"                         // istiod's
@@ -54,9 +54,21 @@ func startIstiod(t *testing.T, kubernetes string) *process {
 	return start(t, "istiod", command)
 }
 
-// startGateway runs an agent with the Envoy of an ingress gateway, as a pod with what deploy/istio/bootstrap.yaml puts into it, until it is
-// stopped or the test ends. registry is one without TLS.
+// startGateway runs the agent of an ingress gateway.
 func startGateway(t *testing.T, registry string) *process {
+	t.Helper()
+	return startAgent(t, registry, "router", "istio-ingress", `istio="ingressgateway"`)
+}
+
+// startSidecar runs the agent of a workload. Nothing catches its connections: Envoy listens at the services' ports.
+func startSidecar(t *testing.T, registry string) *process {
+	t.Helper()
+	return startAgent(t, registry, "sidecar", "shop", `app="checkout"`, "ISTIO_META_INTERCEPTION_MODE=NONE")
+}
+
+// startAgent runs an agent and its Envoy, in a pod with what deploy/istio/bootstrap.yaml puts into it, until it is stopped or the test ends.
+// registry is one without TLS.
+func startAgent(t *testing.T, registry, kind, namespace, label string, env ...string) *process {
 	t.Helper()
 	envoy := os.Getenv("ENVOY")
 	if _, err := os.Stat(envoy); err != nil {
@@ -74,13 +86,13 @@ func startGateway(t *testing.T, registry string) *process {
 	override := at(shipped(t, "bootstrap.yaml")[0], "data")["custom_bootstrap.json"].(string)
 	for name, text := range map[string]string{
 		"var/lib/istio/envoy/envoy_bootstrap_tmpl.json":    string(template),
-		"etc/istio/pod/labels":                             `istio="ingressgateway"` + "\n",
+		"etc/istio/pod/labels":                             label + "\n",
 		"etc/istio/config/mesh":                            toYAML(t, meshConfig),
 		"etc/istio/custom-bootstrap/custom_bootstrap.json": override,
 	} {
 		writeFile(t, filepath.Join(pod, name), text)
 	}
-	command := exec.Command(agent, "proxy", "router", "--domain", "istio-ingress.svc.cluster.local")
+	command := exec.Command(agent, "proxy", kind, "--domain", namespace+".svc.cluster.local")
 	command.Dir = pod
 	config, err := json.Marshal(object{
 		"binaryPath": envoy, "discoveryAddress": xds, "controlPlaneAuthPolicy": "NONE", "concurrency": 2, "configPath": "./etc/istio/proxy",
@@ -89,10 +101,11 @@ func startGateway(t *testing.T, registry string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command.Env = append(os.Environ(), "POD_NAME=istio-ingressgateway-1", "POD_NAMESPACE=istio-ingress", "INSTANCE_IP=127.0.0.1",
+	command.Env = append(os.Environ(), "POD_NAME=pod-1", "POD_NAMESPACE="+namespace, "INSTANCE_IP=127.0.0.1",
 		"ISTIO_META_CLUSTER_ID=Kubernetes", "FILE_MOUNTED_CERTS=true", "WASM_INSECURE_REGISTRIES="+registry,
 		"ISTIO_BOOTSTRAP_OVERRIDE=./etc/istio/custom-bootstrap/custom_bootstrap.json", "PROXY_CONFIG="+string(config))
-	return start(t, "the gateway", command)
+	command.Env = append(command.Env, env...)
+	return start(t, "the agent", command)
 }
 
 // A process runs until it is stopped or the test ends. Its log is shown if the test has failed.
