@@ -119,6 +119,23 @@ test-gateway: build build/image build/envoy-gateway $(ENVOY) ## Test with a real
 build/envoy-gateway:
 	@cd e2e/gateway && $(GOBUILD) -ldflags="-s -w" -o $(CURDIR)/build/envoy-gateway github.com/envoyproxy/gateway/cmd/envoy-gateway
 
+.PHONY: test-istio
+test-istio: build build/image build/pilot-discovery build/pilot-agent $(ENVOY) ## Test with a real Istio (Linux, as root); its first build takes 8 minutes of one core
+	@cp -f "$$(go list -C e2e/istio -m -f '{{.Dir}}' istio.io/istio)/tools/packaging/common/envoy_bootstrap.json" build/envoy_bootstrap_tmpl.json
+	@go test -C e2e/istio -tags istio -c -o $(CURDIR)/build/istio.test .
+	@unshare --net --mount sh -c 'ip link set lo up && mount -t tmpfs none /var/lib' || { echo "Istio's ports and a folder are fixed," \
+		"so this needs namespaces of its own: run it as root, on Linux, with util-linux (unshare) and iproute2 (ip)"; exit 1; }
+	@cd e2e/istio && exec unshare --net --mount sh -c 'ip link set lo up && mount -t tmpfs none /var/lib && \
+		exec $(CURDIR)/build/istio.test -test.v -test.timeout 20m'
+
+ISTIOBUILD = cd e2e/istio && $(GOBUILD) -ldflags="-s -w" -o $(CURDIR)/build/ -tags
+
+.PHONY: build/pilot-discovery build/pilot-agent
+build/pilot-discovery:
+	@$(ISTIOBUILD) vtprotobuf,disable_pgv istio.io/istio/pilot/cmd/pilot-discovery
+build/pilot-agent:
+	@$(ISTIOBUILD) vtprotobuf,disable_pgv,agent istio.io/istio/pilot/cmd/pilot-agent
+
 .PHONY: test-repeat
 test-repeat: build $(ENVOY) ## Run end-to-end tests many times: make test-repeat N=10 RUN=TestX
 	go test -timeout 60m -count $(N) -run '$(RUN)' ./e2e/...
@@ -145,6 +162,7 @@ lint: ## Check formatting, and vet for the host and for the plugin's target
 	go vet ./...
 	go vet -tags browser ./e2e/envoy
 	@set -ex; for module in $(MODULES); do go vet -C $$module -tags gateway ./...; done
+	go vet -C e2e/istio -tags istio .
 	go vet -tags faults ./e2e/faults
 	go vet -tags soak ./e2e/faults
 	GOOS=wasip1 GOARCH=wasm go vet -tags allocs,faulty ./breaker/... ./filter/...

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
@@ -23,7 +24,8 @@ func (c *cluster) probe() {
 	r := &c.rules.Probe
 	host := r.Host
 	if host == "" {
-		host = c.name
+		// In Istio's names, outbound|PORT|SUBSET|HOST, it is what comes last. Many servers refuse a host with a |.
+		host = c.name[strings.LastIndexByte(c.name, '|')+1:]
 	}
 	headers := append([][2]string{{":method", r.Method}, {":path", r.Path}, {":authority", host}}, r.Headers...)
 	timeout := uint32(c.rules.Policy.ProbeTimeout.Milliseconds())

@@ -50,7 +50,7 @@ func (f wasmFilter) item(t *testing.T, file string) string {
 		"name": f.resource(),
 		"config_discovery": object{
 			"config_source": object{"path_config_source": object{"path": file}, "initial_fetch_timeout": "0s"},
-			"type_urls":     []string{wasmType},
+			"type_urls":     []string{wasmType, rbacType},
 		},
 	})
 }
@@ -75,9 +75,13 @@ func (f wasmFilter) write(t *testing.T, file string) {
 	envoytest.MoveIntoPlace(t, file, text)
 }
 
-func (f wasmFilter) resource() string { return "extensions.istio.io/" + f.name }
+func (f wasmFilter) resource() string { return istio.Resource(f.name) }
 
-const wasmType = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
+// What discovery may bring. The agent puts an RBAC filter in the place of a plugin that it cannot pull: it lets all pass, or nothing.
+const (
+	wasmType = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
+	rbacType = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
+)
 
 type object map[string]any
 

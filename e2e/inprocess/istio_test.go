@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	typeapi "istio.io/api/type/v1beta1"
+
 	"envoy-circuit-breaker/e2e/internal/istio"
 	"envoy-circuit-breaker/internal/wasmhost"
 )
@@ -31,5 +33,28 @@ func TestIstioInProcess(t *testing.T) {
 	mistaken := w.add(name, istio.Mistaken(t, files.Plugin))
 	if s := w.send(1, wasmhost.Req{Plugin: mistaken, Cluster: istio.Payments}); s.Continued() || !strings.Contains(s.Reply().Body, "payments are resting") {
 		t.Error("a mistake in it does not leave it in force")
+	}
+}
+
+// The WasmPlugin for sidecars holds, and leaves what the workload itself is called for alone.
+func TestIstioSidecar(t *testing.T) {
+	files := istio.Read(t)
+	spec := &files.Sidecar.Spec
+	if len(spec.Match) != 1 || spec.Match[0].Mode != typeapi.WorkloadMode_CLIENT {
+		t.Errorf("match: %v", spec.Match)
+	}
+	if gateway := &files.Plugin.Spec; spec.Url != gateway.Url || spec.PluginName != gateway.PluginName || spec.FailStrategy != gateway.FailStrategy {
+		t.Errorf("%v is not as on the gateway", spec)
+	}
+	w := startWorkers(t, wasmhost.Options{Plugin: istio.PluginNames(files.Sidecar)[1], Config: istio.PluginConfig(t, files.Sidecar)})
+	for i := range 20 {
+		s := w.send(i%2, wasmhost.Req{Cluster: istio.Catalog})
+		if !s.Continued() {
+			t.Fatalf("request %d was rejected", i+1)
+		}
+		w.end(s.Status(500))
+	}
+	if w.send(1, wasmhost.Req{Cluster: istio.Catalog}).Continued() {
+		t.Error("request 21 was let through")
 	}
 }

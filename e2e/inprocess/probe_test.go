@@ -104,3 +104,25 @@ func TestRetryAfterWhileProbing(t *testing.T) {
 		}
 	}
 }
+
+// Without a host of its own a probe has the cluster's name, and of Istio's the host in it.
+func TestProbeHost(t *testing.T) {
+	for _, c := range []struct{ cluster, host, want string }{
+		{"payments", "", "payments"},
+		{"outbound|80||payments.shop.svc.cluster.local", "", "payments.shop.svc.cluster.local"},
+		{"outbound|443|v2|payments.shop.svc.cluster.local", "", "payments.shop.svc.cluster.local"},
+		{"outbound|80||payments.shop.svc.cluster.local", "payments.example.com", "payments.example.com"},
+	} {
+		w := startWorkers(t, wasmhost.Options{Clusters: []string{c.cluster}, Config: fmt.Sprintf(
+			`{"min_requests": 1, "probe": {"path": "/healthz", "interval": "100ms", "host": %q}}`, c.host)})
+		w.end(w.send(0, wasmhost.Req{Cluster: c.cluster}).Status(500))
+		w.advance(time.Second)
+		calls := w.HTTPCalls()
+		if len(calls) != 1 || calls[0].Cluster != c.cluster {
+			t.Fatalf("%s: %d probes are out", c.cluster, len(calls))
+		}
+		if got := calls[0].Headers.Get(":authority"); got != c.want {
+			t.Errorf("%s: a probe of %q, want %q", c.cluster, got, c.want)
+		}
+	}
+}

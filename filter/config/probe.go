@@ -12,7 +12,7 @@ import (
 // empty.
 type Probe struct {
 	Method, Path string
-	Host         string // the cluster's name where empty
+	Host         string // where empty: the cluster's name, of Istio's what follows the last |
 	Headers      [][2]string
 	Good         verdict.CodeSet // the statuses of a good one
 }

@@ -74,16 +74,14 @@ func (p *Plugin) warn(path, format string, args ...any) {
 	p.file.add(p.line(path), true, path+": "+fmt.Sprintf(format, args...))
 }
 
-// lookAtProbes warns where the host that a probe has by default is no host's name.
+// lookAtProbes warns where a probe has no host: of Istio's names it is what follows the last |.
 func (p *Plugin) lookAtProbes() {
 	for _, s := range p.rules() {
-		isIstio := strings.Contains(s.match, "|") || s.match == "" && p.istio
-		if s.Probe.Path == "" || s.Probe.Host != "" || !isIstio {
+		if s.Probe.Path == "" || s.Probe.Host != "" || !strings.HasSuffix(s.match, "|") {
 			continue
 		}
 		if path := s.given("probe"); path != "" {
-			p.warn(path, `without host the probe asks for the cluster's name, such as "outbound|80||web.shop.svc.cluster.local", `+
-				"which many servers refuse: set host")
+			p.warn(path, "the cluster's name ends without a host that the probe could ask for: set host")
 		}
 	}
 }

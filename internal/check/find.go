@@ -20,7 +20,6 @@ type Plugin struct {
 	file  *File
 	value *node          // the configuration, nil if there is none
 	lines map[string]int // the line of each path in it
-	istio bool           // its clusters have Istio's names
 	chain *chain         // where it stands; nil if that is not known
 }
 
@@ -181,7 +180,7 @@ func isOurs(value *node, text string, names ...*node) bool {
 // addIstio adds what an Istio resource has: a WasmPlugin, or the like.
 func (f *File) addIstio(resource, spec *node) {
 	name := resource.at("metadata", "name")
-	p := &Plugin{Name: name.string(), Line: resource.line, value: spec.get("plugin_config"), istio: true}
+	p := &Plugin{Name: name.string(), Line: resource.line, value: spec.get("plugin_config")}
 	if f.addStruct(p, name, spec.get("plugin_name"), spec.get("url")) {
 		if phase := resource.at("spec", "phase"); phase != nil && phase.string() != "UNSPECIFIED_PHASE" && p.Config != nil {
 			f.add(phase.line, true, "phase: "+phase.string()+": the filter is not the last before the router: leave phase out")

@@ -20,7 +20,8 @@ import (
 
 // Files are all the resources of deploy/istio.
 type Files struct {
-	Plugin         *extensions.WasmPlugin
+	Plugin         *extensions.WasmPlugin // on a gateway
+	Sidecar        *extensions.WasmPlugin
 	Bootstrap      *ConfigMap
 	EnvoyFilter    *networkingv1alpha3.EnvoyFilter
 	VirtualService *networking.VirtualService
@@ -56,8 +57,13 @@ func Read(t testing.TB) Files {
 			}
 			switch kind := meta.APIVersion + " " + meta.Kind; kind {
 			case "extensions.istio.io/v1alpha1 WasmPlugin":
-				all.Plugin = new(extensions.WasmPlugin)
-				decodeStrictly(t, file, document, all.Plugin, &all.Plugin.Spec)
+				plugin := new(extensions.WasmPlugin)
+				decodeStrictly(t, file, document, plugin, &plugin.Spec)
+				if filepath.Base(file) == "sidecar.yaml" {
+					all.Sidecar = plugin
+				} else {
+					all.Plugin = plugin
+				}
 			case "networking.istio.io/v1alpha3 EnvoyFilter":
 				all.EnvoyFilter = new(networkingv1alpha3.EnvoyFilter)
 				decodeStrictly(t, file, document, all.EnvoyFilter, &all.EnvoyFilter.Spec)
@@ -72,7 +78,7 @@ func Read(t testing.TB) Files {
 			}
 		}
 	}
-	if all.Plugin == nil || all.Bootstrap == nil || all.EnvoyFilter == nil || all.VirtualService == nil {
+	if all.Plugin == nil || all.Sidecar == nil || all.Bootstrap == nil || all.EnvoyFilter == nil || all.VirtualService == nil {
 		t.Fatalf("a resource is missing: %+v", all)
 	}
 	return all
@@ -107,6 +113,15 @@ func decodeStrictly(t testing.TB, file, document string, resource any, spec prot
 func PluginNames(p *extensions.WasmPlugin) []string {
 	name := p.Namespace + "." + p.Name
 	return []string{name, name + "~istio-translated-wasmplugin"}
+}
+
+// Resource is what Istio names the plugin among those that Envoy discovers.
+func Resource(pluginName string) string {
+	kind := "wasmplugin"
+	if strings.Contains(pluginName, "~") {
+		kind = "trafficextension"
+	}
+	return "extensions.istio.io/" + kind + "/" + pluginName
 }
 
 // PluginConfig is the plugin's configuration as Envoy gets it.

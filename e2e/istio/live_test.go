@@ -1,0 +1,329 @@
+//go:build istio
+
+// Package istio tests deploy/istio with a real istiod and a real agent. It is a module of its own, since that brings three hundred lines of
+// go.sum along. With Istio's types those files are tested in e2e/envoy.
+package istio_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The way of deploy/istio/README.md: the image is pushed by our program and pulled by Istio's agent, and the files are applied as they are,
+// but for the registry's address.
+func TestIstio(t *testing.T) {
+	needNamespace(t)
+	begin := time.Now()
+	g := &shop{t: t, registry: pushImage(t)}
+	g.payments, g.backup, g.catalog = newUpstream(t, "payments"), newUpstream(t, "backup"), newUpstream(t, "catalog")
+	g.plugin = shipped(t, "wasmplugin.yaml")[0]
+	spec := at(g.plugin, "spec")
+	spec["url"] = strings.Replace(spec["url"].(string), "registry.example.com", g.registry, 1)
+
+	var url string
+	g.kubernetes, url = newKubernetes(t)
+	g.apply(t, g.services()...)
+	g.apply(t, shipped(t, "fallback.yaml")...)
+	g.apply(t, g.plugin)
+	g.istiod = startIstiod(t, url)
+	g.gateway = startGateway(t, g.registry)
+	g.await("the gateway", func() error { return get(t, ready, "").want(200, "") })
+	g.await("a breaker", g.breakerOfPayments)
+	t.Logf("ready after %s; istiod has %d MB, the agent %d MB", time.Since(begin).Round(100*time.Millisecond), g.istiod.memory(t), g.gateway.memory(t))
+
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T)
+	}{
+		{"validate", g.validate},
+		{"shape", g.shape},
+		{"trip, reject, recover", g.tripAndRecover},
+		{"fallback", g.fallback},
+		{"wrong configuration", g.wrongConfiguration},
+		{"rollout with a wrong configuration", g.rollout},
+		{"image that cannot be pulled", g.missingImage},
+		{"probe", g.probe},
+		{"sidecar", g.sidecar},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g.t = t
+			test.run(t)
+		})
+		if t.Failed() {
+			return // what follows goes on from there
+		}
+	}
+}
+
+// breakerOfPayments is an error until there is one.
+func (g *shop) breakerOfPayments() error {
+	g.getPayments() // the first one makes the breaker
+	return g.wantState("closed")
+}
+
+// validate has istiod say what Kubernetes would ask it of each resource.
+func (g *shop) validate(t *testing.T) {
+	wrong := clone(t, g.plugin)
+	delete(at(wrong, "spec"), "url")
+	resources := map[bool][]object{true: shipped(t, "fallback.yaml"), false: {wrong}}
+	resources[true] = append(resources[true], shipped(t, "wasmplugin.yaml")...)
+	for want, resources := range resources {
+		for _, r := range resources {
+			var review struct {
+				Response struct {
+					Allowed bool
+					Status  struct{ Message string }
+				}
+			}
+			body, err := json.Marshal(object{
+				"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+				"request": object{"uid": "1", "operation": "CREATE", "kind": object{"kind": r["kind"]}, "object": r},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			response, err := http.Post(validate, "application/json", bytes.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = json.NewDecoder(response.Body).Decode(&review)
+			response.Body.Close()
+			if err != nil || review.Response.Allowed != want {
+				t.Errorf("%s: allowed %t (%s, %v), want %t", r["kind"], review.Response.Allowed, review.Response.Status.Message, err, want)
+			}
+		}
+	}
+}
+
+// shape pins what e2e/envoy/istio_test.go takes for what Istio makes of the WasmPlugin, and the plugin's place.
+func (g *shop) shape(t *testing.T) {
+	var dump struct {
+		Configs []struct {
+			Listeners []struct {
+				Active struct{ Listener object } `json:"active_state"`
+			} `json:"dynamic_listeners"`
+			Filters []struct {
+				Filter object `json:"ecds_filter"`
+			} `json:"ecds_filters"`
+			Clusters []struct{ Cluster object } `json:"dynamic_active_clusters"`
+		} `json:"configs"`
+	}
+	text, err := g.request("config_dump")
+	if err != nil {
+		t.Fatal(err, text)
+	}
+	if err := json.Unmarshal([]byte(text), &dump); err != nil {
+		t.Fatal(err)
+	}
+	var listeners, filters, clusters []object
+	for _, c := range dump.Configs {
+		for _, l := range c.Listeners {
+			listeners = append(listeners, l.Active.Listener)
+		}
+		for _, f := range c.Filters {
+			filters = append(filters, f.Filter)
+		}
+		for _, c := range c.Clusters {
+			if c.Cluster["name"] == paymentsCluster {
+				clusters = append(clusters, c.Cluster)
+			}
+		}
+	}
+	if len(listeners) != 1 || len(filters) != 1 || len(clusters) != 1 {
+		t.Fatalf("%d listeners, %d filters, %d clusters", len(listeners), len(filters), len(clusters))
+	}
+
+	const resource = "extensions.istio.io/trafficextension/" + pluginName
+	var names []string
+	manager := at(listeners[0], "filter_chains", 0, "filters", 0, "typed_config")
+	for _, f := range manager["http_filters"].([]any) {
+		names = append(names, fmt.Sprint(f.(object)["name"]))
+	}
+	want := []string{resource, "envoy.filters.http.grpc_stats", "istio.fault", "envoy.filters.http.fault", "envoy.filters.http.cors", "envoy.filters.http.router"}
+	if !slices.Equal(names, want) {
+		t.Errorf("the filters: %q, want %q", names, want)
+	}
+	discovery := at(manager, "http_filters", 0, "config_discovery")
+	config := at(filters[0], "typed_config", "config")
+	vm := at(config, "vm_config")
+	for what, pair := range map[string][2]any{
+		"resource":              {filters[0]["name"], resource},
+		"name":                  {config["name"], pluginName},
+		"root_id":               {config["root_id"], "circuit_breaker"},
+		"failure_policy":        {config["failure_policy"], "FAIL_OPEN"},
+		"configuration":         {at(config, "configuration")["@type"], "type.googleapis.com/google.protobuf.StringValue"},
+		"vm_id":                 {vm["vm_id"], nil},
+		"runtime":               {vm["runtime"], "envoy.wasm.runtime.v8"},
+		"type_urls":             {fmt.Sprint(discovery["type_urls"]), fmt.Sprint([]any{wasmType, rbacType})},
+		"initial_fetch_timeout": {at(discovery, "config_source")["initial_fetch_timeout"], "0s"},
+		"alt_stat_name":         {clusters[0]["alt_stat_name"], paymentsCluster + ";"},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s: %v, want %v", what, pair[0], pair[1])
+		}
+	}
+}
+
+const (
+	wasmType = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
+	rbacType = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
+)
+
+func (g *shop) tripAndRecover(t *testing.T) {
+	g.payments.status.Store(500)
+	reject := g.awaitReject()
+	want := fmt.Sprintf(`{"error": "payments are resting", "state": "open", "retry_after": %s}`, reject.header.Get("retry-after"))
+	if reject.status != 503 || reject.body != want || reject.header.Get("content-type") != "application/json" {
+		t.Errorf("the reject: %+v, want %s", reject, want)
+	}
+	if err := g.wantMetric("circuit_breaker_opened", "1", `plugin="`+pluginLabel+`"`, `cluster="`+paymentsCluster+`"`); err != nil {
+		t.Error(err)
+	}
+	if a := g.getCatalog(); a.want(200, "catalog") != nil {
+		t.Errorf("another service: %+v", a)
+	}
+
+	g.payments.status.Store(200)
+	g.await("recovery", g.breakerOfPayments)
+	g.await("the ramp's beginning", func() error { return g.getPayments().want(200, "payments") })
+}
+
+// fallback makes the open time long, opens the breaker and then applies what fallback.yaml says, while requests go on.
+func (g *shop) fallback(t *testing.T) {
+	if a := g.getPayments("x-circuit-breaker-fallback", "true"); a.body == "backup" {
+		t.Errorf("a client chose the fallback itself: %+v", a)
+	}
+	g.config()["open"] = object{"duration": "10m", "max_duration": "10m"}
+	g.override()["ramp"] = "0s"
+	g.apply(t, g.plugin)
+	g.payments.status.Store(500)
+	g.await("the change", func() error {
+		if a := g.awaitReject(); len(a.header.Get("retry-after")) < 3 {
+			return fmt.Errorf("%+v", a)
+		}
+		return nil
+	})
+
+	sent := g.sendMeanwhile()
+	begin, before := time.Now(), g.payments.requests.Load()
+	var addition object
+	snippet(t, "fallback.yaml", &addition)
+	g.override()["fallback"] = addition["fallback"]
+	g.apply(t, g.plugin)
+	g.await("the fallback", func() error { return g.getPayments().want(200, "backup") })
+	took := time.Since(begin).Round(10 * time.Millisecond)
+	if n := g.payments.requests.Load() - before; n != 0 {
+		t.Errorf("the change let %d requests through an open breaker", n)
+	}
+	t.Logf("in force after %s; %d requests meanwhile", took, sent())
+}
+
+// wrongConfiguration makes a mistake. The good configuration stays in force; a change of the listener goes through all the same, with
+// nothing lost.
+func (g *shop) wrongConfiguration(t *testing.T) {
+	sent := g.sendMeanwhile()
+	g.config()["failure_rates"] = 25
+	g.apply(t, g.plugin)
+	g.await("the gauge", func() error { return g.wantMetric("circuit_breaker_config_invalid", "1", `plugin="`+pluginLabel+`"`) })
+	if !strings.Contains(g.gateway.log.String(), "configuration refused, and the last good one stays in force: failure_rates") {
+		t.Error("the log does not tell of the mistake")
+	}
+	if a := g.getPayments(); a.want(200, "backup") != nil {
+		t.Errorf("the breaker has forgotten what it was: %+v", a)
+	}
+
+	filter := shipped(t, "fallback.yaml")[0]
+	mutation := at(filter, "spec", "configPatches", 0, "patch", "value", "typed_config", "early_header_mutation_extensions", 0, "typed_config")
+	mutation["mutations"] = append(mutation["mutations"].([]any), object{"append": object{"header": object{"key": "x-proof", "value": "1"}}})
+	g.apply(t, filter)
+	g.await("the listener's change", func() error { return g.getCatalog().want(200, "catalog 1") })
+	if a := g.getPayments(); a.want(200, "backup 1") != nil {
+		t.Errorf("the breaker has forgotten what it was: %+v", a)
+	}
+	t.Logf("%d requests meanwhile", sent())
+}
+
+// rollout replaces the gateway by one that starts with the wrong configuration: it serves, without breakers, until that is put right.
+func (g *shop) rollout(t *testing.T) {
+	g.gateway.stop()
+	g.gateway = startGateway(g.t, g.registry)
+	g.await("the new gateway", func() error { return get(t, ready, "").want(200, "") })
+	g.await("its routes", func() error { return g.getCatalog().want(200, "catalog 1") })
+	for range 30 {
+		if a := g.getPayments(); a.want(500, "payments 1") != nil {
+			t.Fatalf("the payments' own error: %+v", a)
+		}
+	}
+	delete(g.config(), "failure_rates")
+	g.apply(t, g.plugin)
+	g.await("the fallback", func() error { return g.getPayments().want(200, "backup 1") })
+	if err := g.wantMetric("circuit_breaker_config_invalid", "0", `plugin="`+pluginLabel+`"`); err != nil {
+		t.Error(err)
+	}
+}
+
+// missingImage edits url: with FAIL_OPEN running gateways lose their breakers, and with FAIL_CLOSE nothing passes.
+func (g *shop) missingImage(t *testing.T) {
+	spec := at(g.plugin, "spec")
+	url := spec["url"]
+	spec["url"] = "oci://" + g.registry + "/envoy-circuit-breaker:no-such-version"
+	g.apply(t, g.plugin)
+	g.await("the plugin to be gone", func() error { return g.getPayments().want(500, "payments 1") })
+
+	spec["failStrategy"] = "FAIL_CLOSE"
+	g.apply(t, g.plugin)
+	g.await("all to be refused", func() error { return g.getCatalog().want(403, "") })
+
+	spec["failStrategy"], spec["url"] = "FAIL_OPEN", url
+	g.apply(t, g.plugin)
+	g.await("the breaker", func() error {
+		if a := g.getPayments(); a.want(200, "backup 1") != nil {
+			return errors.New("no fallback")
+		}
+		return nil
+	})
+}
+
+// probe closes the breaker by calls of the plugin's own. A server of Go's answers 400 to a host with a |.
+func (g *shop) probe(t *testing.T) {
+	g.payments.status.Store(200)
+	g.override()["probe"] = object{"path": "/healthz", "on_success": "close"}
+	g.apply(t, g.plugin)
+	g.await("a probe to close the breaker", func() error { return g.getPayments().want(200, "payments 1") })
+	if host := g.payments.probedAs.Load(); host != "payments.shop.svc.cluster.local" {
+		t.Errorf("probed as %v", host)
+	}
+}
+
+// sidecar runs sidecar.yaml: calls of the workload have a breaker.
+func (g *shop) sidecar(t *testing.T) {
+	g.gateway.stop()
+	plugin := shipped(t, "sidecar.yaml")[0]
+	at(plugin, "spec")["url"] = at(g.plugin, "spec")["url"]
+	g.apply(t, plugin)
+	g.gateway = startSidecar(g.t, g.registry)
+	g.await("the sidecar", func() error { return get(t, ready, "").want(200, "") })
+	call := func() answer { return get(t, public, "catalog.shop.svc.cluster.local") }
+	g.await("its routes", func() error { return call().want(200, "catalog") })
+	g.catalog.status.Store(500)
+	var reject answer
+	g.await("the breaker to open", func() error {
+		if reject = call(); reject.header.Get("x-circuit-breaker") != "open" {
+			return fmt.Errorf("%+v", reject)
+		}
+		return nil
+	})
+	if want := `"service": "outbound|80||catalog.shop.svc.cluster.local"`; reject.status != 503 || !strings.Contains(reject.body, want) {
+		t.Errorf("the reject: %+v", reject)
+	}
+	if err := g.wantMetric("circuit_breaker_opened", "1", `plugin="shop.circuit-breaker"`); err != nil {
+		t.Error(err)
+	}
+}

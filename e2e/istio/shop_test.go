@@ -1,0 +1,205 @@
+//go:build istio
+
+package istio_test
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+	"sigs.k8s.io/yaml"
+)
+
+// A shop is a mesh with one ingress gateway, and services behind it.
+type shop struct {
+	*kubernetes
+	t                         *testing.T
+	istiod, gateway           *process
+	registry                  string // where the plugin's image is
+	payments, backup, catalog *upstream
+	plugin                    object // the WasmPlugin
+}
+
+const (
+	paymentsHost    = "payments.example.com" // that of fallback.yaml
+	catalogHost     = "catalog.example.com"
+	paymentsCluster = "outbound|443||payments.shop.svc.cluster.local"
+	pluginLabel     = "istio-ingress.circuit-breaker"
+	pluginName      = pluginLabel + "~istio-translated-wasmplugin" // from Istio 1.30 on
+)
+
+// services are what a cluster has before deploy/istio comes to it.
+func (g *shop) services() []object {
+	var resources []object
+	for _, namespace := range []string{"istio-system", "istio-ingress", "shop"} {
+		resources = append(resources, object{"apiVersion": "v1", "kind": "Namespace", "metadata": object{"name": namespace}})
+	}
+	for _, s := range []struct {
+		name string
+		port int
+		*upstream
+	}{{"payments", 443, g.payments}, {"payments-backup", 80, g.backup}, {"catalog", 80, g.catalog}} {
+		resources = append(resources, object{
+			"apiVersion": "v1", "kind": "Service", "metadata": object{"name": s.name, "namespace": "shop"},
+			"spec": object{"clusterIP": "None", "ports": []object{{"name": "http", "port": s.port, "targetPort": s.upstream.port()}}},
+		}, object{
+			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+			"metadata":  object{"name": s.name + "-1", "namespace": "shop", "labels": object{"kubernetes.io/service-name": s.name}},
+			"ports":     []object{{"name": "http", "port": s.upstream.port(), "protocol": "TCP"}},
+			"endpoints": []object{{"addresses": []string{"127.0.0.1"}, "conditions": object{"ready": true}}},
+		})
+	}
+	return append(resources, object{
+		"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": object{"name": "main", "namespace": "istio-ingress"},
+		"spec": object{
+			"selector": object{"istio": "ingressgateway"},
+			"servers":  []object{{"hosts": []string{"*"}, "port": object{"number": 80, "name": "http", "protocol": "HTTP"}}},
+		},
+	}, object{
+		"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": object{"name": "catalog", "namespace": "shop"},
+		"spec": object{
+			"hosts": []string{catalogHost}, "gateways": []string{"istio-ingress/main"},
+			"http": []object{{"route": []object{{"destination": object{"host": "catalog.shop.svc.cluster.local"}}}}},
+		},
+	})
+}
+
+// config is the plugin's configuration, to be changed and applied.
+func (g *shop) config() object { return at(g.plugin, "spec", "pluginConfig") }
+
+// override is the plugin's configuration for payments, likewise.
+func (g *shop) override() object { return at(g.config(), "clusters", 0) }
+
+func (g *shop) getPayments(header ...string) answer { return get(g.t, public, paymentsHost, header...) }
+
+func (g *shop) getCatalog() answer { return get(g.t, public, catalogHost) }
+
+// awaitReject sends requests that fail until one is not let through.
+func (g *shop) awaitReject() (reject answer) {
+	g.t.Helper()
+	g.await("the breaker to open", func() error {
+		if reject = g.getPayments(); reject.header.Get("x-circuit-breaker") != "open" {
+			return fmt.Errorf("%+v", reject)
+		}
+		return nil
+	})
+	return reject
+}
+
+// wantState compares the state of payments' breaker, by its gauge.
+func (g *shop) wantState(want string) error {
+	number := map[string]string{"closed": "0", "open": "1", "half_open": "2"}[want]
+	gauge := "wasmcustom.circuit_breaker." + pluginName + ".cluster." + paymentsCluster + ".state: " + number + "\n"
+	text, err := g.request("stats?filter=wasmcustom.circuit_breaker")
+	if err != nil || !strings.Contains(text, gauge) {
+		return fmt.Errorf("no %q in\n%s%v", gauge, text, err)
+	}
+	return nil
+}
+
+// wantMetric looks for a value in what Prometheus scrapes. Envoy sorts labels as it likes.
+func (g *shop) wantMetric(stat, value string, labels ...string) error {
+	a := get(g.t, metrics, "")
+lines:
+	for line := range strings.Lines(a.body) {
+		if !strings.HasPrefix(line, stat+"{") || !strings.HasSuffix(line, "} "+value+"\n") {
+			continue
+		}
+		for _, label := range labels {
+			if !strings.Contains(line, label) {
+				continue lines
+			}
+		}
+		return nil
+	}
+	return fmt.Errorf("no %s %s with the labels %q in\n%s", stat, value, labels, a.body)
+}
+
+// request asks the gateway's Envoy as README.md says.
+func (g *shop) request(path string) (string, error) {
+	out, err := exec.Command(built+"pilot-agent", "request", "GET", path).CombinedOutput()
+	return string(out), err
+}
+
+// await polls until there is no error. It takes a busy machine a minute to compile the plugin.
+func (g *shop) await(what string, condition func() error) {
+	g.t.Helper()
+	deadline := time.Now().Add(4 * time.Minute)
+	for {
+		err := condition()
+		if err == nil {
+			return
+		}
+		for _, p := range []*process{g.istiod, g.gateway} {
+			if ended := p.runs(); ended != nil {
+				g.t.Fatalf("waiting for %s: %v", what, ended)
+			}
+		}
+		if time.Now().After(deadline) {
+			g.t.Fatalf("waiting for %s: %v", what, err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// sendMeanwhile sends requests to a healthy service until the returned function is called, which tells how many. Each that is not
+// answered by it is an error.
+func (g *shop) sendMeanwhile() (stop func() int) {
+	var n int
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-quit:
+				return
+			default:
+			}
+			if a := g.getCatalog(); a.status != 200 {
+				g.t.Errorf("a request that has nothing to do with it: %+v", a)
+			}
+			n++
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	return func() int { close(quit); <-ended; return n }
+}
+
+// pushImage pushes the plugin's image to a registry as README.md says, and returns the registry's address.
+func pushImage(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	address := server.Listener.Addr().String()
+	out, err := exec.Command(built+"image", "-plugin", built+"plugin.wasm", "-o", t.TempDir()+"/image.tar", "-version", "1.0.0",
+		"-push", address+"/envoy-circuit-breaker:1.0.0").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return address
+}
+
+// snippet decodes the piece of YAML that a file's comment says to put elsewhere.
+func snippet(t *testing.T, file string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(folder + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var snippet string
+	for line := range strings.Lines(string(text)) {
+		if piece, found := strings.CutPrefix(line, "#   "); found {
+			snippet += piece
+		}
+	}
+	if err := yaml.UnmarshalStrict([]byte(snippet), into); err != nil || snippet == "" {
+		t.Fatalf("%s: %v in %q", file, err, snippet)
+	}
+}
