@@ -127,6 +127,10 @@ func (p *Policy) Validate() error {
 		checks = append(checks, &PolicyError{"window", fmt.Sprintf("duration %v with requests %d", p.WindowDuration, p.WindowRequests),
 			"either a duration (1s to 1h0m0s) or requests (10 to 100000)"})
 	}
+	openDuration, leastMax := inRange("open.duration", p.OpenDuration, 10*time.Millisecond, time.Hour, false), p.OpenDuration
+	if openDuration != nil {
+		leastMax = 0 // what is wrong is told once
+	}
 	checks = append(checks,
 		inRange("window.duration", p.WindowDuration, time.Second, time.Hour, p.WindowDuration == 0),
 		inRange("window.requests", p.WindowRequests, 10, 100_000, p.WindowRequests == 0),
@@ -135,9 +139,9 @@ func (p *Policy) Validate() error {
 		inRange("consecutive_failures", p.ConsecutiveFailures, 0, 100_000, false),
 		inRange("slow_call.duration", p.SlowCallDuration, 0, time.Hour, false),
 		inRange("slow_call.rate", p.SlowCallRate, 1, 100, false),
-		inRange("open.duration", p.OpenDuration, 10*time.Millisecond, time.Hour, false),
+		openDuration,
 		inRange("open.multiplier", p.OpenMultiplier, 1, 10, false),
-		inRange("open.max_duration", p.OpenMaxDuration, p.OpenDuration, 24*time.Hour, false),
+		inRange("open.max_duration", p.OpenMaxDuration, leastMax, 24*time.Hour, false),
 		inRange("open.jitter", p.OpenJitter, 0, 1, false),
 		inRange("half_open.max_requests", p.HalfOpenMaxRequests, 1, MaxTrials, false),
 		inRange("half_open.success_threshold", p.HalfOpenSuccessThreshold, 1, 1000, false),
