@@ -81,7 +81,7 @@ func TestInvalidTurns(t *testing.T) {
 			if w.refusals() != test.lines {
 				t.Errorf("%d critical lines, want %d", w.refusals(), test.lines)
 			}
-			if n := w.logged("configuration loaded: other clusters: mode=enforce window=10s min_requests=") - w.logged("min_requests=20 "); n != test.newTurns {
+			if n := w.logged("configuration loaded: ") - w.logged("min_requests=20 "); n != test.newTurns {
 				t.Errorf("%d lines of good configurations, want %d", n, test.newTurns)
 			}
 			if n := w.logged("in force again"); n != 0 {
