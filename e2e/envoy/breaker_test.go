@@ -141,7 +141,7 @@ func TestNoCluster(t *testing.T) {
 	if a := e.Get("/old"); a.Status != 200 {
 		t.Errorf("a redirect: %+v", a)
 	}
-	if stats := e.Stats("wasmcustom."); len(stats) != 0 {
+	if stats := e.Stats("wasmcustom.circuit_breaker.breaker.cluster."); len(stats) != 0 {
 		t.Errorf("stats: %v", stats)
 	}
 }

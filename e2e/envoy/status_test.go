@@ -62,11 +62,13 @@ func (b *board) ask(method, path, accept string) envoytest.Answer {
 
 // shown is the JSON of the status page.
 type shown struct {
-	Plugin   string
-	At       time.Time
-	Total    int
-	Clusters []shownCluster
-	Next     string // null reads as ""
+	Plugin        string
+	Version       string
+	At            time.Time
+	ConfigInvalid bool `json:"config_invalid"`
+	Total         int
+	Clusters      []shownCluster
+	Next          string // null reads as ""
 }
 
 type shownCluster struct {
