@@ -49,6 +49,7 @@ func hostileConfigs() []hostileConfig {
 
 		// Deep.
 		{"deep-lists", deep("[", "]", 100_000), "[0][0]"},
+		{"deep-lists-after-a-line", "\n" + deep("[", "]", 100_000), "neither a google.protobuf.Struct (a group is in it) nor JSON text ([0][0]"},
 		{"deep-objects", `{"reject": ` + deep(`{"a":`, "}", 10_000) + "}", "reject.a.a"},
 		{"deep-in-known-key", `{"failure_on": ` + deep("[", "]", 40) + "}", "failure_on[0][0]"},
 		{"deepest-allowed", `{"failure_on": ` + deep("[", "]", 31) + "}", "failure_on"},
@@ -127,7 +128,7 @@ func hostileConfigs() []hostileConfig {
 		{"override-in-override", `{"clusters": [{"match": "a", "clusters": []}]}`, "clusters[0].clusters: [] is not allowed: must be at the top level only"},
 
 		// Structs, on the wire.
-		{"struct-empty-field", "\n\x00", "unknown key with value null"},
+		{"struct-empty-field", "\n\x00", `"": unknown key with value null`},
 		{"struct-not-a-number", structOf("failure_rate", protowire.AppendFixed64([]byte{2<<3 | 1}, math.Float64bits(math.NaN()))), "failure_rate: NaN is not allowed"},
 		{"struct-infinite", structOf("failure_rate", protowire.AppendFixed64([]byte{2<<3 | 1}, math.Float64bits(math.Inf(1)))), "failure_rate: +Inf is not allowed"},
 		{"struct-cut-off", "\n\xff\xff\xff\xff\x0f", "neither a google.protobuf.Struct"},

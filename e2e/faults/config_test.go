@@ -73,7 +73,7 @@ func TestHostileConfigurations(t *testing.T) {
 
 // A real Envoy says the same of some, and goes on after a validation of any.
 func TestHostileConfigurationsOfEnvoy(t *testing.T) {
-	some := map[string]bool{"deep-lists": true, "1-mb-string": true, "overrides-10000": true} // each takes an Envoy its start
+	some := map[string]bool{"deep-lists": true, "deep-lists-after-a-line": true, "1-mb-string": true, "overrides-10000": true} // each takes an Envoy its start
 	binary, folder := os.Getenv("ENVOY"), t.TempDir()
 	if binary == "" {
 		t.Fatal("ENVOY does not name an Envoy binary")

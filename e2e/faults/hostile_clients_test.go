@@ -21,7 +21,6 @@ type hostile struct {
 	rules    string           // of its cluster's breaker: JSON members
 	listener string           // that it comes by; "" is the one for strangers
 	action   string           // raw: more fields of its route
-	http2    bool             // spoken to its cluster
 	upstream http.HandlerFunc // nil answers 200
 	rounds   int              // of each of its clients
 	round    func(*intruder) error
@@ -107,9 +106,10 @@ func hostiles() []hostile {
 		{name: "smuggling", rounds: 30, round: func(i *intruder) error {
 			return i.send("POST "+i.path+" HTTP/1.1", "host: test", "content-length: 4", "transfer-encoding: chunked", "", "0", "", "GET /x")
 		}},
-		// Over HTTP/1: Envoy passes resets on, and an upstream of HTTP/2 may end the whole connection for that, with others' requests.
+		// Over HTTP/1, as all of these: Envoy passes resets on, and an upstream of HTTP/2 may end the whole connection for that, with
+		// others' requests.
 		{name: "rapid-reset", rounds: 8, round: rapidReset},
-		{name: "odd-frames", rounds: 10, http2: true, round: oddFrames},
+		{name: "odd-frames", rounds: 10, round: oddFrames},
 		{name: "grpc-web-type", rules: `"mode": "force_open"`, rounds: 30, forced: true, round: func(i *intruder) error {
 			return i.send("POST "+i.path+" HTTP/1.1", "host: test", "content-length: 0", "content-type: application/grpc-web-text"+strings.Repeat("\xff", 40_000))
 		}},

@@ -49,7 +49,7 @@ func TestHostileClients(t *testing.T) {
 				k.upstream(w, r)
 			}
 		})
-		bootstrap.Clusters = append(bootstrap.Clusters, envoy.Cluster{Name: k.name, Address: upstream.Address, HTTP2: k.http2, Extra: roomy})
+		bootstrap.Clusters = append(bootstrap.Clusters, envoy.Cluster{Name: k.name, Address: upstream.Address, Extra: roomy})
 		if k.rules != "" {
 			rules = append(rules, fmt.Sprintf(`{"match": %q, %s}`, k.name, k.rules))
 			routes = append(routes, envoy.Route{Prefix: "/" + k.name + "/", Match: "headers: [{ name: x-fallback, present_match: true }]", Cluster: "fallback"})

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"math"
 	"strconv"
 
@@ -118,6 +119,8 @@ type field struct {
 	bytes   []byte
 }
 
+var errGroup = errors.New("a group is in it")
+
 // fields calls visit for each field of a message.
 func fields(b []byte, visit func(protowire.Number, field) error) error {
 	for len(b) > 0 {
@@ -134,8 +137,10 @@ func fields(b []byte, visit func(protowire.Number, field) error) error {
 			v.integer, n = protowire.ConsumeFixed64(b)
 		case protowire.BytesType:
 			v.bytes, n = protowire.ConsumeBytes(b)
-		default:
-			n = protowire.ConsumeFieldValue(number, kind, b)
+		case protowire.Fixed32Type:
+			_, n = protowire.ConsumeFixed32(b)
+		default: // a group, which can nest as deep as the stack of no virtual machine is
+			return errGroup
 		}
 		if n < 0 {
 			return protowire.ParseError(n)

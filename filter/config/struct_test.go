@@ -55,6 +55,9 @@ func TestBrokenStruct(t *testing.T) {
 			t.Errorf("the first %d of %d bytes: %v", n, len(whole), err)
 		}
 	}
+	if _, err := Parse(append(whole, 1<<3|3, 1<<3|4)); err == nil || !strings.Contains(err.Error(), "a group is in it") {
+		t.Errorf("with a group: %v", err)
+	}
 	deep := structpb.NewNumberValue(1)
 	for range 100 {
 		deep = structpb.NewListValue(&structpb.ListValue{Values: []*structpb.Value{deep}})
