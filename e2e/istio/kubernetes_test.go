@@ -209,20 +209,16 @@ func (k *kubernetes) list(w http.ResponseWriter, q request) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	items := []object{}
-	kind := "List"
+	list := object{"metadata": object{"resourceVersion": strconv.Itoa(len(k.events))}}
 	for _, e := range k.objects {
 		if q.matches(e) {
-			items = append(items, q.show(e.object))
-			kind = fmt.Sprint(e.object["kind"], "List")
+			o := q.show(e.object)
+			items = append(items, o)
+			list["apiVersion"], list["kind"] = o["apiVersion"], fmt.Sprint(o["kind"], "List") // an empty list needs none
 		}
 	}
-	version := q.apiVersion
-	if q.metadataOnly {
-		version, kind = "meta.k8s.io/v1", "PartialObjectMetadataList"
-	}
-	reply(w, http.StatusOK, object{
-		"apiVersion": version, "kind": kind, "items": items, "metadata": object{"resourceVersion": strconv.Itoa(len(k.events))},
-	})
+	list["items"] = items
+	reply(w, http.StatusOK, list)
 }
 
 func (k *kubernetes) watch(w http.ResponseWriter, r *http.Request, q request) {

@@ -21,7 +21,7 @@ import (
 func TestIstio(t *testing.T) {
 	needNamespace(t)
 	begin := time.Now()
-	g := &shop{t: t, registry: pushImage(t)}
+	g := &shop{whole: t, t: t, registry: pushImage(t)}
 	g.payments, g.backup, g.catalog = newUpstream(t, "payments"), newUpstream(t, "backup"), newUpstream(t, "catalog")
 	g.plugin = shipped(t, "wasmplugin.yaml")[0]
 	spec := at(g.plugin, "spec")
@@ -33,6 +33,7 @@ func TestIstio(t *testing.T) {
 	g.apply(t, shipped(t, "fallback.yaml")...)
 	g.apply(t, g.plugin)
 	g.istiod = startIstiod(t, url)
+	g.await("istiod", func() error { return get(t, istiodReady, "").want(200, "") })
 	g.gateway = startGateway(t, g.registry)
 	g.await("the gateway", func() error { return get(t, ready, "").want(200, "") })
 	g.await("a breaker", g.breakerOfPayments)
@@ -146,7 +147,7 @@ func (g *shop) shape(t *testing.T) {
 	for _, f := range manager["http_filters"].([]any) {
 		names = append(names, fmt.Sprint(f.(object)["name"]))
 	}
-	want := []string{resource, "envoy.filters.http.grpc_stats", "istio.fault", "envoy.filters.http.fault", "envoy.filters.http.cors", "envoy.filters.http.router"}
+	want := []string{resource, "envoy.filters.http.grpc_stats", "envoy.filters.http.fault", "envoy.filters.http.cors", "envoy.filters.http.router"}
 	if !slices.Equal(names, want) {
 		t.Errorf("the filters: %q, want %q", names, want)
 	}
@@ -253,7 +254,7 @@ func (g *shop) wrongConfiguration(t *testing.T) {
 // rollout replaces the gateway by one that starts with the wrong configuration: it serves, without breakers, until that is put right.
 func (g *shop) rollout(t *testing.T) {
 	g.gateway.stop()
-	g.gateway = startGateway(g.t, g.registry)
+	g.gateway = startGateway(g.whole, g.registry)
 	g.await("the new gateway", func() error { return get(t, ready, "").want(200, "") })
 	g.await("its routes", func() error { return g.getCatalog().want(200, "catalog 1") })
 	for range 30 {
@@ -308,7 +309,7 @@ func (g *shop) sidecar(t *testing.T) {
 	plugin := shipped(t, "sidecar.yaml")[0]
 	at(plugin, "spec")["url"] = at(g.plugin, "spec")["url"]
 	g.apply(t, plugin)
-	g.gateway = startSidecar(g.t, g.registry)
+	g.gateway = startSidecar(g.whole, g.registry)
 	g.await("the sidecar", func() error { return get(t, ready, "").want(200, "") })
 	call := func() answer { return get(t, public, "catalog.shop.svc.cluster.local") }
 	g.await("its routes", func() error { return call().want(200, "catalog") })

@@ -21,13 +21,14 @@ import (
 
 // The ports are those that Istio has everywhere, so the tests run in a network namespace of their own.
 const (
-	public   = "http://127.0.0.1:80"                     // the Gateway's listener; the sidecar's, where there is no Gateway
-	ready    = "http://127.0.0.1:15021/healthz/ready"    // what Kubernetes asks a pod
-	metrics  = "http://127.0.0.1:15020/stats/prometheus" // what Prometheus scrapes
-	validate = "http://127.0.0.1:8080/validate"          // what Kubernetes asks istiod before it takes a resource
-	xds      = "127.0.0.1:15010"                         // istiod's
-	built    = "../../build/"                            // where make puts what it builds
-	folder   = "../../deploy/istio/"                     // what is tested
+	public      = "http://127.0.0.1:80"                     // the Gateway's listener; the sidecar's, where there is no Gateway
+	ready       = "http://127.0.0.1:15021/healthz/ready"    // what Kubernetes asks a pod
+	metrics     = "http://127.0.0.1:15020/stats/prometheus" // what Prometheus scrapes
+	istiodReady = "http://127.0.0.1:8080/ready"
+	validate    = "http://127.0.0.1:8080/validate" // what Kubernetes asks istiod before it takes a resource
+	xds         = "127.0.0.1:15010"                // istiod's
+	built       = "../../build/"                   // where make puts what it builds
+	folder      = "../../deploy/istio/"            // what is tested
 )
 
 // meshConfig is Istio's default but for what takes certificates, for which there is no authority here.

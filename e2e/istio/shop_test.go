@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +22,8 @@ import (
 // A shop is a mesh with one ingress gateway, and services behind it.
 type shop struct {
 	*kubernetes
-	t                         *testing.T
+	whole                     *testing.T // processes live as long
+	t                         *testing.T // the part that runs
 	istiod, gateway           *process
 	registry                  string // where the plugin's image is
 	payments, backup, catalog *upstream
@@ -41,14 +44,14 @@ func (g *shop) services() []object {
 	for _, namespace := range []string{"istio-system", "istio-ingress", "shop"} {
 		resources = append(resources, object{"apiVersion": "v1", "kind": "Namespace", "metadata": object{"name": namespace}})
 	}
-	for _, s := range []struct {
+	for i, s := range []struct {
 		name string
 		port int
 		*upstream
 	}{{"payments", 443, g.payments}, {"payments-backup", 80, g.backup}, {"catalog", 80, g.catalog}} {
 		resources = append(resources, object{
 			"apiVersion": "v1", "kind": "Service", "metadata": object{"name": s.name, "namespace": "shop"},
-			"spec": object{"clusterIP": "None", "ports": []object{{"name": "http", "port": s.port, "targetPort": s.upstream.port()}}},
+			"spec": object{"clusterIP": fmt.Sprintf("10.96.0.%d", 10+i), "ports": []object{{"name": "http", "port": s.port, "targetPort": s.upstream.port()}}},
 		}, object{
 			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
 			"metadata":  object{"name": s.name + "-1", "namespace": "shop", "labels": object{"kubernetes.io/service-name": s.name}},
@@ -124,7 +127,7 @@ lines:
 
 // request asks the gateway's Envoy as README.md says.
 func (g *shop) request(path string) (string, error) {
-	out, err := exec.Command(built+"pilot-agent", "request", "GET", path).CombinedOutput()
+	out, err := exec.Command(built+"pilot-agent", "request", "GET", path).Output()
 	return string(out), err
 }
 
@@ -138,6 +141,9 @@ func (g *shop) await(what string, condition func() error) {
 			return
 		}
 		for _, p := range []*process{g.istiod, g.gateway} {
+			if p == nil {
+				continue
+			}
 			if ended := p.runs(); ended != nil {
 				g.t.Fatalf("waiting for %s: %v", what, ended)
 			}
@@ -149,27 +155,34 @@ func (g *shop) await(what string, condition func() error) {
 	}
 }
 
-// sendMeanwhile sends requests to a healthy service until the returned function is called, which tells how many. Each that is not
-// answered by it is an error.
-func (g *shop) sendMeanwhile() (stop func() int) {
-	var n int
-	quit, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-quit:
-				return
-			default:
+// sendMeanwhile has four clients send requests to a healthy service, one after the other, until the returned function is called, which tells
+// how many. Each that is not answered by that service is an error.
+func (g *shop) sendMeanwhile() (stop func() int64) {
+	var n atomic.Int64
+	var clients sync.WaitGroup
+	quit := make(chan struct{})
+	for range 4 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-quit:
+					return
+				default:
+				}
+				if a := g.getCatalog(); a.status != 200 {
+					g.t.Errorf("a request that has nothing to do with it: %+v", a)
+				}
+				n.Add(1)
 			}
-			if a := g.getCatalog(); a.status != 200 {
-				g.t.Errorf("a request that has nothing to do with it: %+v", a)
-			}
-			n++
-			time.Sleep(5 * time.Millisecond)
-		}
-	}()
-	return func() int { close(quit); <-ended; return n }
+		})
+	}
+	stop = sync.OnceValue(func() int64 {
+		close(quit)
+		clients.Wait()
+		return n.Load()
+	})
+	g.t.Cleanup(func() { stop() })
+	return stop
 }
 
 // pushImage pushes the plugin's image to a registry as README.md says, and returns the registry's address.
