@@ -7,7 +7,6 @@ package istio_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -50,6 +49,7 @@ func TestIstio(t *testing.T) {
 		{"wrong configuration", g.wrongConfiguration},
 		{"rollout with a wrong configuration", g.rollout},
 		{"image that cannot be pulled", g.missingImage},
+		{"configuration that is refused", g.refused},
 		{"probe", g.probe},
 		{"sidecar", g.sidecar},
 	} {
@@ -240,15 +240,21 @@ func (g *shop) wrongConfiguration(t *testing.T) {
 		t.Errorf("the breaker has forgotten what it was: %+v", a)
 	}
 
-	filter := shipped(t, "fallback.yaml")[0]
-	mutation := at(filter, "spec", "configPatches", 0, "patch", "value", "typed_config", "early_header_mutation_extensions", 0, "typed_config")
-	mutation["mutations"] = append(mutation["mutations"].([]any), object{"append": object{"header": object{"key": "x-proof", "value": "1"}}})
-	g.apply(t, filter)
+	g.changeListener("1")
 	g.await("the listener's change", func() error { return g.getCatalog().want(200, "catalog 1") })
 	if a := g.getPayments(); a.want(200, "backup 1") != nil {
 		t.Errorf("the breaker has forgotten what it was: %+v", a)
 	}
 	t.Logf("%d requests meanwhile", sent())
+}
+
+// changeListener has the gateway add a header to requests.
+func (g *shop) changeListener(proof string) {
+	g.t.Helper()
+	filter := shipped(g.t, "fallback.yaml")[0]
+	mutation := at(filter, "spec", "configPatches", 0, "patch", "value", "typed_config", "early_header_mutation_extensions", 0, "typed_config")
+	mutation["mutations"] = append(mutation["mutations"].([]any), object{"append": object{"header": object{"key": "x-proof", "value": proof}}})
+	g.apply(g.t, filter)
 }
 
 // rollout replaces the gateway by one that starts with the wrong configuration: it serves, without breakers, until that is put right.
@@ -284,12 +290,42 @@ func (g *shop) missingImage(t *testing.T) {
 
 	spec["failStrategy"], spec["url"] = "FAIL_OPEN", url
 	g.apply(t, g.plugin)
-	g.await("the breaker", func() error {
-		if a := g.getPayments(); a.want(200, "backup 1") != nil {
-			return errors.New("no fallback")
+	g.await("the breaker", func() error { return g.getPayments().want(200, "backup 1") })
+}
+
+// refused shows what invalid_config: keep is for. Without it a change of the listener does not go through, and a gateway that starts
+// says that it is ready, and answers 500.
+func (g *shop) refused(t *testing.T) {
+	config := g.config()
+	delete(config, "invalid_config")
+	config["failure_rates"] = 25
+	g.apply(t, g.plugin)
+	g.await("the gateway's log", logged(g.gateway, "configuration refused: failure_rates"))
+	g.changeListener("2")
+	g.await("the listener to be refused", logged(g.istiod, "LDS: ACK ERROR"))
+	if a := g.getCatalog(); a.want(200, "catalog 1") != nil {
+		t.Errorf("the listener is not what it was: %+v", a)
+	}
+
+	g.gateway.stop()
+	g.gateway = startGateway(g.whole, g.registry)
+	g.await("the new gateway", func() error { return get(t, ready, "").want(200, "") })
+	g.await("its answers", func() error { return g.getCatalog().want(500, "") })
+
+	delete(config, "failure_rates")
+	config["invalid_config"] = "keep"
+	g.apply(t, g.plugin)
+	g.await("the correction", func() error { return g.getPayments().want(200, "backup 2") })
+}
+
+// logged looks for a text in a process's log.
+func logged(p *process, text string) func() error {
+	return func() error {
+		if !strings.Contains(p.log.String(), text) {
+			return fmt.Errorf("%s has not logged %q", p.name, text)
 		}
 		return nil
-	})
+	}
 }
 
 // probe closes the breaker by calls of the plugin's own. A server of Go's answers 400 to a host with a |.
@@ -297,7 +333,7 @@ func (g *shop) probe(t *testing.T) {
 	g.payments.status.Store(200)
 	g.override()["probe"] = object{"path": "/healthz", "on_success": "close"}
 	g.apply(t, g.plugin)
-	g.await("a probe to close the breaker", func() error { return g.getPayments().want(200, "payments 1") })
+	g.await("a probe to close the breaker", func() error { return g.getPayments().want(200, "payments 2") })
 	if host := g.payments.probedAs.Load(); host != "payments.shop.svc.cluster.local" {
 		t.Errorf("probed as %v", host)
 	}
