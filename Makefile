@@ -108,7 +108,7 @@ test-browser: build $(ENVOY) ## Test the status page in Chromium, which has to b
 	go test -tags browser -timeout 15m -run '^TestBrowser' ./e2e/envoy
 
 .PHONY: test-gateway
-test-gateway: build build/image build/envoy-gateway $(ENVOY) ## Test with a real Envoy Gateway (Linux, as root); its first build takes 6 minutes of one core
+test-gateway: build build/image build/envoy-gateway $(ENVOY) ## Test with a real Envoy Gateway (Linux, as root); its first build takes 13 CPU minutes
 	@go test -C e2e/gateway -tags gateway -c -o $(CURDIR)/build/gateway.test .
 	@unshare --net ip link set lo up || { echo "Envoy Gateway's ports are fixed, so this needs a network namespace of its own:" \
 		"run it as root, on Linux, with util-linux (unshare) and iproute2 (ip)"; exit 1; }
@@ -120,7 +120,7 @@ build/envoy-gateway:
 	@cd e2e/gateway && $(GOBUILD) -ldflags="-s -w" -o $(CURDIR)/build/envoy-gateway github.com/envoyproxy/gateway/cmd/envoy-gateway
 
 .PHONY: test-istio
-test-istio: build build/image build/pilot-discovery build/pilot-agent $(ENVOY) ## Test with a real Istio (Linux, as root); its first build takes 8 minutes of one core
+test-istio: build build/image build/pilot-discovery build/pilot-agent $(ENVOY) ## Test with a real Istio (Linux, as root); its first build takes 14 CPU minutes
 	@cp -f "$$(go list -C e2e/istio -m -f '{{.Dir}}' istio.io/istio)/tools/packaging/common/envoy_bootstrap.json" build/envoy_bootstrap_tmpl.json
 	@go test -C e2e/istio -tags istio -c -o $(CURDIR)/build/istio.test .
 	@unshare --net --mount sh -c 'ip link set lo up && mount -t tmpfs none /var/lib' || { echo "Istio's ports and a folder are fixed," \

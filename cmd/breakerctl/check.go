@@ -12,11 +12,19 @@ func setUpCheck(flags *flag.FlagSet) func(*program) int {
 			return p.misuse("which file? - is standard input")
 		}
 		exit := ok
+		var files []*check.File
 		for _, name := range p.arguments {
-			file, err := p.read(name, func(check.Finding) bool { return true })
+			shown, text, err := p.open(name)
 			if err != nil {
 				exit = p.fail(err)
-			} else if file.HasErrors() {
+				continue
+			}
+			files = append(files, check.Read(shown, text))
+		}
+		check.Together(files)
+		for _, file := range files {
+			p.show(file, func(check.Finding) bool { return true })
+			if file.HasErrors() {
 				exit = failed
 			}
 		}

@@ -111,10 +111,14 @@ func (p *program) read(name string, show func(check.Finding) bool) (*check.File,
 		return nil, err
 	}
 	file := check.Read(shown, text)
+	p.show(file, show)
+	return file, nil
+}
+
+func (p *program) show(file *check.File, show func(check.Finding) bool) {
 	for _, finding := range file.Findings {
 		if show(finding) {
 			fmt.Fprintln(p.out, finding)
 		}
 	}
-	return file, nil
 }

@@ -31,6 +31,8 @@ func TestRun(t *testing.T) {
 		{[]string{"check", odd}, "", 0, odd + ":1: warning: failure_rate: 0.5 is less than one percent: did you mean 50?\n", ""},
 		{[]string{"check", bad, good, "-"}, `{"ramp": 5}`, 1, "stdin:1: ramp: 5 is not allowed", ""},
 		{[]string{"check", "-"}, `{}`, 0, "", ""},
+		{[]string{"check", "-", good}, `{"kind": "ConfigMap", "apiVersion": "v1"}`, 0, "stdin: warning: no configuration of the circuit breaker is here\n", ""},
+		{[]string{"check", "-"}, `{"kind": "ConfigMap", "apiVersion": "v1"}`, 1, "stdin: no configuration of the circuit breaker is here\n", ""},
 		{[]string{"check", good + ".none"}, "", 1, "", "breakerctl: open " + good + ".none: no such file"},
 		{[]string{"check"}, "", 2, "", "breakerctl: which file?"},
 		{[]string{"check", "-x"}, "", 2, "", "flag provided but not defined: -x"},

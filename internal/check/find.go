@@ -37,6 +37,19 @@ type File struct {
 
 	documents []*node
 	others    []string // Wasm plugins that are not the breaker
+	isForeign bool     // it has no configuration of the breaker
+}
+
+// Together makes it a warning that a file has no configuration, where another one has: not all that belongs together is configuration.
+func Together(files []*File) {
+	if !slices.ContainsFunc(files, func(f *File) bool { return !f.isForeign }) {
+		return
+	}
+	for _, f := range files {
+		if f.isForeign {
+			f.Findings[0].Warning = true
+		}
+	}
 }
 
 // Read finds the configurations of a file and all that is wrong with them or surely not meant.
@@ -57,6 +70,7 @@ func Read(name string, text []byte) *File {
 			text += "; other Wasm plugins are: " + strings.Join(f.others, ", ")
 		}
 		f.add(0, false, text)
+		f.isForeign = true
 	}
 	slices.SortStableFunc(f.Findings, func(a, b Finding) int { return a.Line - b.Line })
 	return f
