@@ -177,7 +177,7 @@ push: destination build build/image ## Push the image: make push VERSION=1.0.0 I
 
 .PHONY: destination
 destination:
-	@test -n "$(IMAGE)" || { echo "Where to? make push IMAGE=registry.example.com/envoy-circuit-breaker:1.0.0"; exit 1; }
+	@test -n "$(IMAGE)" || { echo "Where to? make push VERSION=1.0.0 IMAGE=registry.example.com/envoy-circuit-breaker:1.0.0"; exit 1; }
 
 IMAGEBUILD = build/image -version "$(VERSION)" -revision "$(REVISION)" -source "$(SOURCE)"
 
