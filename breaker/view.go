@@ -95,6 +95,9 @@ func (b *Breaker) create(now Time, version uint32) {
 	if version == 0 && b.before != nil {
 		b.policy.takeOverBefore(&r, b.before(), now)
 	}
+	if b.tally.Value(Changes) == 0 {
+		b.tally.Add(Changes) // or a worker that meets the record before the ring below would take the bell for set back
+	}
 	if b.write(&r, version) {
 		b.tally.Add(Changes)
 		b.show(r.State, r.Epoch)

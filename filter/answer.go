@@ -20,6 +20,7 @@ type answer struct {
 	origin     verdict.Origin
 	status     int
 	grpc       int
+	exceededAt breaker.Time  // when its status came, if that says that a deadline has passed
 	whole      bool          // it has come to its end
 	retryAfter time.Duration // the upstream's word on when to come back
 	details    string        // Envoy's, of its own replies
@@ -100,6 +101,9 @@ func (s *stream) readGRPC(from uint32) {
 		return
 	}
 	a.grpc = verdict.ParseStatus(bridge.Header(from, "grpc-status"))
+	if a.grpc == verdict.DeadlineExceeded {
+		a.exceededAt = clock{}.Now()
+	}
 	if a.grpc > 0 && s.honorsRetryAfter() {
 		a.retryAfter = verdict.ParsePushback(bridge.Header(from, "grpc-retry-pushback-ms"))
 	}

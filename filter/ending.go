@@ -68,10 +68,10 @@ func (s *stream) ending() verdict.Ending {
 
 // lookAtCallersDeadline finds out whether an upstream that says that a deadline has passed had been given any time.
 func (s *stream) lookAtCallersDeadline(e *verdict.Ending) {
-	now := clock{}.Now()
+	at := s.answer.exceededAt
 	s.deadlines.GRPC = verdict.ParseGRPCTimeout(bridge.Header(bridge.RequestHeaders, "grpc-timeout"))
-	if e.CallersDeadline = s.deadlines.Exceeded(now.Sub(s.began)); e.CallersDeadline && s.sent {
-		e.Waited = max(0, now.Sub(s.sentAt))
+	if e.CallersDeadline = s.deadlines.Exceeded(at.Sub(s.began)); e.CallersDeadline && s.sent {
+		e.Had = max(0, at.Sub(s.sentAt))
 	}
 }
 

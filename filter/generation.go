@@ -78,6 +78,9 @@ func (r *roll) answer() bool {
 func decodeGenerations(b []byte) (list generations) {
 	le := binary.LittleEndian
 	for ; len(b) >= generationSize; b = b[generationSize:] {
+		if n := le.Uint32(b[8:]); n == 0 || n >= 1<<31 { // nobody has written that
+			continue
+		}
 		list = append(list, generation{le.Uint64(b), le.Uint32(b[8:]), breaker.Time(le.Uint64(b[12:])), b[20] == 1})
 	}
 	return list
@@ -107,16 +110,25 @@ func (list generations) find(hash uint64) int {
 }
 
 // renew makes a configuration the newest.
-func (list generations) renew(hash uint64, invalid bool, now breaker.Time) generations {
-	number := uint32(1)
+func (list generations) renew(hash uint64, invalid bool, now breaker.Time, atLeast uint32) generations {
+	number := atLeast + 1
 	if n := len(list); n > 0 {
-		number = list[n-1].number + 1
+		number = max(number, list[n-1].number+1)
 	}
 	if i := list.find(hash); i >= 0 {
 		list = append(list[:i], list[i+1:]...)
 	}
-	for i := range list {
-		list[i].seen = now // its plugins may have had no reason to say that they live
+	if len(list) == 1 {
+		list[0].seen = now // its plugins have had no reason to say that they live
+	}
+	for len(list) >= maxGenerations { // who lives stays, however old it is
+		gone := 0
+		for i := range list {
+			if list[i].seen < list[gone].seen {
+				gone = i
+			}
+		}
+		list = append(list[:gone], list[gone+1:]...)
 	}
 	return append(list, generation{hash, number, now, invalid})
 }
@@ -181,11 +193,13 @@ func (p *plugin) takeGeneration() error {
 // takeTurn finds the turn of the plugin's configuration. It reports whether that is a new one.
 func (p *plugin) takeTurn() (isNew bool, err error) {
 	now := clock{}.Now()
+	value, _ := p.lastGood().Load()
+	good, _ := decodeLastGood(value) // which has a later turn where the roll has been lost
 	r, err := changeRoll(p.name, func(r *roll) bool {
 		i, last := r.list.find(p.hash), len(r.list)-1
 		isNew = i < 0 || i < last && r.list[i].isGone(now) && !r.list[last].isGone(now)
 		if isNew {
-			r.list = r.list.renew(p.hash, p.invalid, now)
+			r.list = r.list.renew(p.hash, p.invalid, now, good)
 			i = len(r.list) - 1
 		}
 		p.turn, p.watch.calls = r.list[i].number, r.calls
@@ -215,10 +229,15 @@ type watch struct {
 func (p *plugin) keepGeneration(now breaker.Time) {
 	w := &p.watch
 	w.still++
-	if w.wait--; w.wait > 0 || p.turn == 0 {
+	if w.wait--; w.wait > 0 || p.turn == 0 && !p.invalid {
 		return
 	}
 	w.wait = lookEvery
+	if p.turn == 0 { // shared data has taken nothing when it started
+		_, _ = p.takeTurn()
+		p.follow()
+		return
+	}
 	turn, calls, isBack := p.turn, w.calls, false
 	r, err := changeRoll(p.name, func(r *roll) bool {
 		turn, calls, isBack = p.turn, r.calls, false
@@ -249,7 +268,7 @@ func (p *plugin) keepGeneration(now breaker.Time) {
 			r.list = r.list[:i+1] // it has been in force all the time
 			return true
 		case i < last && w.still >= goneTicks:
-			r.list = r.list.renew(p.hash, p.invalid, now)
+			r.list = r.list.renew(p.hash, p.invalid, now, 0)
 			turn, isBack = r.list[last].number, true
 			return true
 		case i == last && w.still >= 2*goneTicks:

@@ -53,12 +53,8 @@ func (p *plugin) follow() {
 		c.StatusPath = p.statusPath
 	}
 	// Streams in flight keep the breakers that have admitted them.
-	before := p.clusters
 	p.config, p.generation = c, turn
 	p.clusters, p.last, p.probed, p.failed, p.met, p.metAll, p.full = map[string]*cluster{}, nil, nil, nil, 0, false, false
-	for name := range before {
-		p.cluster([]byte(name))
-	}
 }
 
 // passes reports whether all requests pass, since there is no configuration to go by.

@@ -61,3 +61,24 @@ func TestTrialAtCallersDeadline(t *testing.T) {
 		w.wantStats(want)
 	}
 }
+
+// A stream whose server ends it at the caller's deadline is not slow: its headers came at once.
+func TestStreamAtDeadlineIsNotSlow(t *testing.T) {
+	w := startWorkers(t, wasmhost.Options{Workers: 1, Config: `{"min_requests": 5, "slow_call": {"duration": "2s"}, "failure_on": ["5xx", "unavailable"]}`})
+	var streams []*wasmhost.Stream
+	for range 5 {
+		headers := wasmhost.Headers{}.With(":method", "POST").With("content-type", "application/grpc").With("grpc-timeout", "10S")
+		s := w.send(0, wasmhost.Req{Cluster: "payments", Headers: headers, Body: true})
+		w.end(s.EndRequest())
+		streams = append(streams, s)
+	}
+	w.advance(10 * ms)
+	for _, s := range streams {
+		w.end(s.Respond(200, grpcAnswer))
+	}
+	w.advance(9990 * time.Millisecond)
+	for _, s := range streams {
+		w.end(s.End(wasmhost.End{Trailers: wasmhost.Headers{{Name: "grpc-status", Value: "4"}}}))
+	}
+	w.wantStats(map[breaker.Stat]uint64{breaker.Calls: 5, breaker.SlowCalls: 0, breaker.Failures: 0, breaker.StateGauge: uint64(breaker.Closed)})
+}

@@ -55,6 +55,9 @@ func read(root map[string]any, wrong Errors) (*Config, error) {
 	return c, nil
 }
 
+// mostOverrides is as many as a worker can read, compare and tell of without holding up its requests.
+const mostOverrides = 10_000
+
 func (c *Config) take(o *object) {
 	inherited := c.Rules.read(o, nil)
 	if o.integer("max_breakers", &c.MaxBreakers) && (c.MaxBreakers < 1 || c.MaxBreakers > 1_000_000) {
@@ -70,8 +73,15 @@ func (c *Config) take(o *object) {
 	}
 	items, _ := o.list("clusters")
 	o.end()
+	if len(items) > mostOverrides {
+		o.fail("clusters", items, fmt.Sprintf("at most %d overrides", mostOverrides))
+		return
+	}
 	c.Overrides = make([]Override, len(items))
 	for i, item := range items {
+		if o.report.isFull() {
+			return
+		}
 		c.Overrides[i] = readOverride(item, index("clusters", i), &c.Rules, inherited, o.report)
 		c.matches.add(c.Overrides[i].Match, i)
 	}

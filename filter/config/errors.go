@@ -61,6 +61,9 @@ type report struct {
 // mostErrors are more than anybody reads. A worker has neither time nor memory for one that has nothing but errors.
 const mostErrors = 1000
 
+// mostTwice is how many of them can be keys that are given twice, which are found first.
+const mostTwice = 100
+
 func (r *report) isFull() bool { return len(r.errors) > mostErrors }
 
 func (r *report) error(path, text string) {

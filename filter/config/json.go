@@ -85,7 +85,7 @@ func (r *jsonReader) value(depth int) (any, error) {
 			list = append(list, v)
 		case r.keep:
 			key := unquote(quoted)
-			if _, again := object[key]; again {
+			if _, again := object[key]; again && len(r.twice) < mostTwice {
 				r.twice = append(r.twice, Twice(cut(key), v))
 			}
 			object[key] = v

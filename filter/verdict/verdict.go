@@ -30,8 +30,10 @@ type Ending struct {
 	Sent bool
 	// Waited is the upstream's time: from the end of the request to the headers of the answer, or to the end if none came. It
 	// is 0 where the request had no end. Streams, upgrades and long downloads do not wait for long, while a unary gRPC server
-	// sends its headers with its answer. With CallersDeadline it runs to the end of the answer.
+	// sends its headers with its answer.
 	Waited time.Duration
+	// Had is the time to the end of an answer that says that the caller's deadline has passed: what the upstream had in all.
+	Had time.Duration
 	// CallersDeadline is set if the request ended at a deadline that its caller had chosen, by a header of the request; also where
 	// it was the upstream that said so.
 	CallersDeadline bool
@@ -53,8 +55,8 @@ func Judge(e Ending, failureOn *FailureSet, slowCall time.Duration) (o breaker.O
 		return breaker.Outcome{Result: breaker.Neutral}, from.String()
 	case from == Answered && failureOn.codes.Has(e.Status):
 		return breaker.Outcome{Result: breaker.Failure, Slow: slow}, "status"
-	case from == Answered && e.GRPC == DeadlineExceeded && failureOn.hasGRPC(e.GRPC) && e.hurried() && !slow,
-		from == Timeout && e.hurried() && !slow:
+	case from == Answered && e.GRPC == DeadlineExceeded && failureOn.hasGRPC(e.GRPC) && e.hurried(slowCall),
+		from == Timeout && e.hurried(slowCall):
 		return breaker.Outcome{Result: breaker.Neutral}, "callers_deadline"
 	case from == Answered && failureOn.hasGRPC(e.GRPC):
 		return breaker.Outcome{Result: breaker.Failure, Slow: slow}, "grpc_status"
@@ -72,7 +74,10 @@ func Judge(e Ending, failureOn *FailureSet, slowCall time.Duration) (o breaker.O
 }
 
 // hurried reports whether the caller left the upstream no time. Of an upstream that had it, a deadline is a timeout like any other.
-func (e *Ending) hurried() bool { return e.CallersDeadline && e.Waited < Patience }
+func (e *Ending) hurried(slowCall time.Duration) bool {
+	had := max(e.Waited, e.Had)
+	return e.CallersDeadline && had < Patience && (slowCall == 0 || had <= slowCall)
+}
 
 // judgeRest judges an answer whose status is a good one by how it went on.
 func (e *Ending) judgeRest(failureOn *FailureSet, slow bool) (breaker.Outcome, string) {
