@@ -69,7 +69,7 @@ func TestAround(t *testing.T) {
 		"a probe with a host":       {[]string{"match: payments,", `match: "inbound|80||", probe: { path: /, host: payments },`}, nil},
 		"a probe of Istio's name":   {[]string{"match: payments,", `match: "outbound|80||payments", probe: { path: / },`}, nil},
 		"a probe of a plain name":   {[]string{"match: payments,", `match: payments, probe: { path: / },`}, nil},
-		"a warning by what is here": {[]string{"match: payments,", "match: payments, failure_rate: 0.5,"}, []string{"28: clusters[0].failure_rate: 0.5 is less than one percent"}},
+		"a warning by what is here": {[]string{"match: payments,", "match: payments$,"}, []string{"28: clusters[0].match: \"payments$\" looks like a regular"}},
 	} {
 		text := bootstrap
 		for i := 0; i < len(c.change); i += 2 {

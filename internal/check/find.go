@@ -17,10 +17,12 @@ type Plugin struct {
 	Line   int            // where it begins
 	Config *config.Config // nil if it is refused
 
-	file  *File
-	value *node          // the configuration, nil if there is none
-	lines map[string]int // the line of each path in it
-	chain *chain         // where it stands; nil if that is not known
+	file     *File
+	value    *node             // the configuration, nil if there is none
+	lines    map[string]int    // the line of each path in it
+	told     map[string]bool   // the paths of what is wrong that the plugin cannot know, or say as well
+	decimals map[string]string // what are numbers here and strings to Envoy, by path
+	chain    *chain            // where it stands; nil if that is not known
 }
 
 // A chain is the HTTP connection manager that has a filter.
@@ -35,9 +37,10 @@ type File struct {
 	Plugins  []*Plugin
 	Findings []Finding // by line
 
-	documents []*node
-	others    []string // Wasm plugins that are not the breaker
-	isForeign bool     // it has no configuration of the breaker
+	documents    []*node
+	others       []string // Wasm plugins that are not the breaker
+	isForeign    bool     // it has no configuration of the breaker
+	isKubernetes bool     // the document that is read is for Kubernetes, rather than for Envoy
 }
 
 // Together makes it a warning that a file has no configuration, where another one has: not all that belongs together is configuration.
@@ -94,10 +97,16 @@ func (f *File) find(text []byte) {
 	documents, err := readYAML(text)
 	f.documents = documents
 	for _, document := range documents {
-		known := len(f.Plugins) + len(f.others)
+		known, ours := len(f.Plugins)+len(f.others), len(f.Plugins)
+		f.isKubernetes = document.get("apiVersion") != nil || document.get("kind") != nil
 		f.walk(document, nil)
 		if len(f.Plugins)+len(f.others) == known && isBare(document) {
 			f.addObject(document, &Plugin{Line: document.line})
+		}
+		if len(f.Plugins) > ours && !f.isKubernetes {
+			for _, line := range document.merges {
+				f.add(line, false, "merge keys (<<) are not known to Envoy's YAML: write the keys out")
+			}
 		}
 	}
 	var syntax *syntaxError
@@ -250,6 +259,10 @@ func (f *File) addEnvoy(plugin *node, at *chain) {
 	case short == "Struct" && value.kind == scalar:
 		f.refuse(p, value.line, "configuration.value: Struct holds keys: for JSON text use google.protobuf.StringValue")
 	case short == "Struct":
+		if !f.isKubernetes {
+			p.decimals = map[string]string{}
+			value.toEnvoy("", p.decimals)
+		}
 		f.addObject(value, p)
 	case kind == nil:
 		f.refuse(p, configuration.line, "configuration.@type: is missing: must be type.googleapis.com/"+wanted)
@@ -272,16 +285,21 @@ func (f *File) addObject(value *node, p *Plugin) {
 		f.add(value.line, false, "the configuration must be an object of keys, such as failure_rate: 50")
 		return
 	}
-	again := false
-	tree := value.tree("", p.lines, func(path string, line int, v any) {
-		again = true
-		f.add(line, false, config.Twice(path, v).Error())
-	})
+	tree := value.tree("", p.lines, p.tell)
 	c, err := config.Read(tree.(map[string]any))
 	f.addErrors(p, err, func(int) int { return p.Line })
-	if !again {
+	if len(p.told) == 0 {
 		p.Config = c
 	}
+}
+
+// tell adds what is wrong that the plugin cannot know, or say as well.
+func (p *Plugin) tell(e *config.Error, line int) {
+	if p.told == nil {
+		p.told = map[string]bool{}
+	}
+	p.told[e.Path] = true
+	p.file.add(line, false, e.Error())
 }
 
 // addText adds a plugin whose configuration reaches it as a text, which begins at a line. Where its lines are not the file's,
@@ -296,7 +314,7 @@ func (f *File) addText(text []byte, line int, isLines bool, p *Plugin) {
 		return line
 	}
 	if document, err := readJSON(text); err == nil {
-		document.tree("", p.lines, func(string, int, any) {})
+		document.tree("", p.lines, func(*config.Error, int) {})
 		for path, inText := range p.lines {
 			p.lines[path] = at(inText)
 		}

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"envoy-circuit-breaker/filter/config"
 )
 
 // shipped returns the files that are for people to use, and the blocks of documentation, by name.
@@ -141,8 +143,37 @@ func TestYAMLValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	want.(map[string]any)["j"] = map[string]any{"k": "off"} // which is false to YAML 1.1
-	if got := documents[0].tree("", map[string]int{}, nil); fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", want) {
+	if got := documents[0].tree("", map[string]int{}, func(*config.Error, int) {}); fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", want) {
 		t.Errorf("got  %#v\nwant %#v", got, want)
+	}
+}
+
+// Kubernetes' readers resolve merge keys, wherever they stand; Envoy's does not.
+func TestMergeKeys(t *testing.T) {
+	for _, text := range []string{
+		"x: &o {a: 1, b: {c: 2}}\nw: {<<: *o, b: 3, d: 4}",
+		"x: &o {a: 1, b: 2}\nw: {b: 3, d: 4, <<: *o}",
+		"x: &o {a: 1, b: 2}\nz: &p {a: 5, e: 6}\nw: {<<: [*o, *p], d: 4}",
+	} {
+		documents, err := readYAML([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want any
+		if err := yaml.Unmarshal([]byte(text), &want); err != nil {
+			t.Fatal(err)
+		}
+		if got := documents[0].tree("", map[string]int{}, nil); fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", want) {
+			t.Errorf("%s\ngot  %#v\nwant %#v", text, got, want)
+		}
+	}
+	merged := "x: &o {failure_rate: 30}\n"
+	if f := Read("a.yaml", []byte(merged+wasmPlugin("<<: *o\nmin_requests: 5"))); len(f.Findings) > 0 || f.Plugins[0].Config.Policy.FailureRate != 30 {
+		t.Errorf("in Kubernetes: %v", f.Findings)
+	}
+	if f := Read("a.yaml", []byte(merged+"list:\n"+structFilter("<<: *o\nmin_requests: 5"))); len(f.Findings) != 1 || f.Findings[0].Line != 11 ||
+		!strings.Contains(f.Findings[0].Text, "merge keys (<<) are not known to Envoy") {
+		t.Errorf("in Envoy's: %v", f.Findings)
 	}
 }
 

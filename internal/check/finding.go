@@ -49,11 +49,19 @@ func (f *File) addErrors(p *Plugin, err error, at func(inText int) int) {
 	var all config.Errors
 	errors.As(err, &all)
 	for _, e := range all {
+		if p.told[e.Path] && e.Path != "" {
+			continue
+		}
 		if e.Line > 0 {
 			// The line is told before the text.
 			f.add(at(e.Line), false, strings.Replace(e.Text, fmt.Sprintf("line %d, ", e.Line), "", 1))
 			continue
 		}
-		f.add(p.line(e.Path), false, e.Error())
+		text := e.Error()
+		if decimal, is := p.decimals[e.Path]; is {
+			text = e.Path + ": " + decimal + " is a string to Envoy, whose YAML has whole numbers only in a Struct: " +
+				"give the configuration as JSON text in a google.protobuf.StringValue"
+		}
+		f.add(p.line(e.Path), false, text)
 	}
 }

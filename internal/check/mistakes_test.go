@@ -52,7 +52,7 @@ var mistakes = []struct {
 		"3: threshold: unknown key with value 5: must be one of clusters, consecutive_failures, "}},
 	{"policy.yaml", policy("prob:\n  path: /healthz"), []string{`8: prob: unknown key with value {"path":"/healthz"}: did you mean probe?`}},
 	{"policy.json", "{\"failure_rate\": 50,\n\"min_requests\": 5,\n\"failure_rate\": 60}", []string{"3: failure_rate: 60 is not allowed: the key is given twice"}},
-	{"filter.yaml", structFilter("open:\n  duration: 5s\n  jitter: 0.1\n  duration: 6s"), []string{`12: open.duration: "6s" is not allowed: the key is given twice`}},
+	{"filter.yaml", structFilter("open:\n  duration: 5s\n  multiplier: 3\n  duration: 6s"), []string{`12: open.duration: "6s" is not allowed: the key is given twice`}},
 	// Wrong places.
 	{"policy.json", "{\n  \"max_requests\": 3\n}", []string{"2: max_requests: unknown key with value 3: did you mean half_open.max_requests?"}},
 	{"plugin.yaml", wasmPlugin("open:\n  duration: 5s\n  half_open:\n    max_requests: 1"), []string{
@@ -74,6 +74,21 @@ var mistakes = []struct {
 	{"plugin.yaml", wasmPlugin("failure_on: [5xx, 429]"), []string{`7: failure_on[1]: 429 is not allowed: must be in quotes: "429"`}},
 	{"plugin.yaml", wasmPlugin("failure_on: 5xx"), []string{`7: failure_on: "5xx" is not allowed: must be a list`}},
 	{"plugin.yaml", wasmPlugin("mode:\nopen:"), []string{"7: mode: null is not allowed: must be a string", "8: open: null is not allowed: must be an object"}},
+	// What is not the same to all that read YAML.
+	{"filter.yaml", structFilter("fallback: {value: yes, header: x-a}\nmode: on\nopen:\n  honor_retry_after: No\n  jitter: \"n\""), []string{
+		`9: fallback.value: yes is true to Envoy and Kubernetes: write true, or "yes" in quotes`, "10: mode: on is true to Envoy",
+		`12: open.honor_retry_after: No is false to Envoy and Kubernetes: write false, or "No" in quotes`,
+		`13: open.jitter: "n" is not allowed: must be a number without quotes`}},
+	{"plugin.yaml", wasmPlugin("failure_on: [5xx, Y]\nmin_requests: 1_000\nmax_breakers: 0o20\nconsecutive_failures: 010"), []string{
+		"7: failure_on[1]: Y is true to", `8: min_requests: 1_000 is 1000 to Kubernetes, and a string to Envoy: write 1000, or "1_000" in quotes`,
+		"9: max_breakers: 0o20 is 16 to Kubernetes,", "10: consecutive_failures: 010 is 8 to Envoy and Kubernetes: write 8,"}},
+	{"policy.yaml", policy("min_requests: 1:30\nreject:\n  body: 1e3\n  content_type: 2026-01-01\nfailure_rate: !!str 40"), []string{
+		"8: min_requests: 1:30 is a number to some", `10: reject.body: 1000 is not allowed: must be a string`, "11: reject.content_type: 2026-01-01 is a time",
+		"12: failure_rate: Envoy takes no notice of the tag !!str"}},
+	{"filter.yaml", structFilter("open: {jitter: 0.1}\nfailure_rate: .5e2\nreject: {body: 1e3}"), []string{
+		"9: open.jitter: 0.1 is a string to Envoy, whose YAML has whole numbers only in a Struct: give the configuration as JSON text",
+		"10: failure_rate: .5e2 is a string to Envoy"}},
+	{"policy.yaml", "open: {honor_retry_after: off}", []string{"1: open.honor_retry_after: off is false to Envoy"}},
 	// Values.
 	{"policy.json", "{\n  \"failure_rate\": 140,\n  \"min_requests\": 0\n}", []string{
 		"2: failure_rate: 140 is not allowed: must be from 0 to 100", "3: min_requests: 0 is not allowed: must be from 1 to 1000000"}},

@@ -6,11 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"envoy-circuit-breaker/filter/config"
 )
 
 // A node is a value of a document, YAML or JSON, that knows its line.
@@ -21,6 +20,10 @@ type node struct {
 	fields []field // of an object; a key may be there twice
 	items  []*node // of a list
 	text   int     // the line of the file at which a text begins whose lines are the file's; 0 for any other
+
+	unclear string // why a value is not the same to all that read YAML, and what to write; empty if it is
+	decimal string // a number with a point or an exponent in YAML, as it is written; empty for any other
+	merges  []int  // in a document of YAML, the lines of merge keys
 }
 
 type kind uint8
@@ -32,9 +35,10 @@ const (
 )
 
 type field struct {
-	key   string
-	line  int
-	value *node
+	key      string
+	line     int
+	value    *node
+	isMerged bool // it is from another object, by a merge key of YAML
 }
 
 // get returns the value of a key, which protobuf's JSON may write in either of two ways: typed_config or typedConfig. It returns
@@ -165,147 +169,40 @@ func (r *jsonReader) value() (*node, error) {
 	return n, nil
 }
 
-// readYAML reads the documents of a file. Where one is broken, it returns those before it.
-func readYAML(text []byte) (documents []*node, err error) {
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	for {
-		var n yaml.Node
-		err := decoder.Decode(&n)
-		if err == io.EOF {
-			return documents, nil
-		}
-		if err != nil {
-			return documents, notYAML(text, err)
-		}
-		r := yamlReader{left: 1_000_000}
-		document, err := r.value(&n, 0)
-		if err != nil {
-			return documents, &syntaxError{n.Line, err.Error()}
-		}
-		documents = append(documents, document)
+// under returns the path of a key in what is at a path.
+func under(path, key string) string {
+	if path == "" {
+		return key
 	}
+	return path + "." + key
 }
 
-// notYAML says where a text is no YAML. A tab is what people do not see.
-func notYAML(text []byte, err error) error {
-	said := strings.TrimPrefix(err.Error(), "yaml: ")
-	line := 1
-	if after, ok := strings.CutPrefix(said, "line "); ok {
-		number, rest, _ := strings.Cut(after, ": ")
-		if n, err := strconv.Atoi(number); err == nil {
-			line, said = n, rest
-		}
-	}
-	lines := bytes.SplitAfter(text, []byte("\n"))
-	line = min(brokenLine(lines, line), len(lines))
-	content := bytes.TrimLeft(lines[line-1], " \t")
-	if indent := lines[line-1][:len(lines[line-1])-len(content)]; bytes.ContainsRune(indent, '\t') {
-		said = "a tab at the beginning of the line: YAML is indented by spaces"
-	}
-	return &syntaxError{line, "not valid YAML: " + said}
-}
-
-// brokenLine returns the line with which a text becomes broken. The parser tells where the part began that it could not finish,
-// which is that line or one before it.
-func brokenLine(lines [][]byte, began int) int {
-	const most = 200 // lines that may belong together
-	good := max(0, began-2)
-	for n := good + 1; n < len(lines) && n-good <= most; n++ {
-		decoder := yaml.NewDecoder(bytes.NewReader(bytes.Join(lines[:n], nil)))
-		var err error
-		for err == nil {
-			err = decoder.Decode(&yaml.Node{})
-		}
-		if err == io.EOF {
-			good = n
-		}
-	}
-	return good + 1
-}
-
-// A yamlReader bounds what aliases make of a small text.
-type yamlReader struct{ left int }
-
-func (r *yamlReader) value(y *yaml.Node, depth int) (*node, error) {
-	if r.left--; r.left < 0 || depth > 200 {
-		return nil, errors.New("too large, or nested too deep")
-	}
-	n := &node{line: y.Line}
-	switch y.Kind {
-	case yaml.DocumentNode:
-		return r.value(y.Content[0], depth)
-	case yaml.AliasNode:
-		return r.value(y.Alias, depth+1)
-	case yaml.MappingNode:
-		n.kind = object
-		for i := 0; i+1 < len(y.Content); i += 2 {
-			key := y.Content[i]
-			value, err := r.value(y.Content[i+1], depth+1)
-			if err != nil {
-				return nil, err
-			}
-			n.fields = append(n.fields, field{key.Value, key.Line, value})
-		}
-	case yaml.SequenceNode:
-		n.kind = list
-		for _, item := range y.Content {
-			value, err := r.value(item, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			n.items = append(n.items, value)
-		}
-	case yaml.ScalarNode:
-		n.value = scalarOf(y)
-		if y.Style&yaml.LiteralStyle != 0 {
-			n.text = y.Line + 1
-		}
-	}
-	return n, nil
-}
-
-func scalarOf(y *yaml.Node) any {
-	switch y.Tag {
-	case "!!null":
-		return nil
-	case "!!bool":
-		return strings.EqualFold(y.Value, "true")
-	case "!!int", "!!float":
-		var n float64
-		if y.Decode(&n) == nil {
-			return n
-		}
-		return math.NaN()
-	}
-	return y.Value
-}
-
-// tree returns what the plugin is given for a value; lines has the line of each path in it. Of a key that is given twice the
-// last counts, and twice is told.
-func (n *node) tree(path string, lines map[string]int, twice func(path string, line int, value any)) any {
+// tree returns what the plugin is given for a value; lines has the line of each path in it. It tells what is wrong that the plugin
+// cannot know, or say as well. Of a key that is given twice the last counts.
+func (n *node) tree(path string, lines map[string]int, tell func(e *config.Error, line int)) any {
 	switch n.kind {
 	case object:
 		keys := make(map[string]any, len(n.fields))
 		for _, f := range n.fields {
-			under := f.key
-			if path != "" {
-				under = path + "." + f.key
-			}
-			v := f.value.tree(under, lines, twice)
+			here := under(path, f.key)
+			v := f.value.tree(here, lines, tell)
 			if _, again := keys[f.key]; again {
-				twice(under, f.line, v)
+				tell(config.Twice(here, v), f.line)
 			}
-			keys[f.key], lines[under] = v, f.line
+			keys[f.key], lines[here] = v, f.line
 		}
 		return keys
 	case list:
 		items := make([]any, len(n.items))
 		for i, item := range n.items {
-			under := fmt.Sprintf("%s[%d]", path, i)
-			lines[under] = item.line
-			items[i] = item.tree(under, lines, twice)
+			here := fmt.Sprintf("%s[%d]", path, i)
+			lines[here] = item.line
+			items[i] = item.tree(here, lines, tell)
 		}
 		return items
+	}
+	if n.unclear != "" {
+		tell(&config.Error{Path: path, Text: n.unclear}, n.line)
 	}
 	return n.value
 }
