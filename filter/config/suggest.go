@@ -51,8 +51,8 @@ func nearest(word string, names []string, most int) (best string) {
 	return best
 }
 
-// NearestKey returns the key of the top level that somebody most likely meant; empty if none is near.
-func NearestKey(word string) string { return nearest(word, Keys(""), slips(word)) }
+// Nearest returns the name that somebody who wrote word most likely meant; empty if none is near.
+func Nearest(word string, names []string) string { return nearest(word, names, slips(word)) }
 
 // slips is how many are likely in a word.
 func slips(word string) int { return (len(word) + 1) / 3 }

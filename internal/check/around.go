@@ -21,6 +21,9 @@ func (p *Plugin) lookAround() {
 		p.file.add(p.Line, true, fmt.Sprintf("the filter is not the last before the router: %s stands behind it",
 			filters[p.chain.at+1].get("name").string()))
 	}
+	if slices.ContainsFunc(filters[:p.chain.at], isRouter) {
+		p.file.add(p.Line, true, "the filter is behind the router: it never runs, and Envoy refuses a router that is not the last")
+	}
 	routes, rules := p.routes(), p.rules()
 	told := map[string]bool{}
 	for _, r := range routes {
@@ -33,6 +36,11 @@ func (p *Plugin) lookAround() {
 			p.lookAtFallback(s, routes)
 		}
 	}
+}
+
+func isRouter(filter *node) bool {
+	return strings.HasSuffix(filter.at("typed_config", "@type").string(), ".http.router.v3.Router") ||
+		strings.HasSuffix(filter.get("name").string(), "http.router")
 }
 
 // scope are rules with the path at which they stand: those of the top level, or of an override.

@@ -49,6 +49,8 @@ func TestAround(t *testing.T) {
 		"nothing": {},
 		"not last": {[]string{"          - name: envoy.filters.http.router", "          - name: a_filter\n          - name: envoy.filters.http.router"},
 			[]string{"22: the filter is not the last before the router: a_filter stands behind it"}},
+		"behind the router": {[]string{"          - name: envoy.filters.http.cors\n", "          - name: envoy.filters.http.router\n",
+			"          - name: envoy.filters.http.router\n  clusters", "  clusters"}, []string{"22: the filter is behind the router: it never runs"}},
 		"slower than the timeout": {[]string{"duration: 1s", "duration: 2s"}, []string{
 			`28: clusters[0].slow_call.duration: 2s is not less than the timeout of the route to "payments" (line 15), 2s: no call is ever slow`}},
 		"slower than the default": {[]string{", timeout: 2s", "", "duration: 1s", "duration: 15s"}, []string{

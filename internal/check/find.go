@@ -17,12 +17,13 @@ type Plugin struct {
 	Line   int            // where it begins
 	Config *config.Config // nil if it is refused
 
-	file     *File
-	value    *node             // the configuration, nil if there is none
-	lines    map[string]int    // the line of each path in it
-	told     map[string]bool   // the paths of what is wrong that the plugin cannot know, or say as well
-	decimals map[string]string // what are numbers here and strings to Envoy, by path
-	chain    *chain            // where it stands; nil if that is not known
+	file        *File
+	value       *node             // the configuration, nil if there is none
+	lines       map[string]int    // the line of each path in it
+	told        map[string]bool   // the paths of what is wrong that the plugin cannot know, or say as well
+	decimals    map[string]string // what are numbers here and strings to Envoy, by path
+	isMisplaced bool              // some of it, or what is around it, is not where it counts
+	chain       *chain            // where it stands; nil if that is not known
 }
 
 // A chain is the HTTP connection manager that has a filter.
@@ -117,7 +118,7 @@ func (f *File) find(text []byte) {
 
 // isBare reports whether a YAML document is a configuration by itself: it has one of the breaker's keys, or what was meant as one.
 func isBare(document *node) bool {
-	return !isEnvelope(document) && slices.ContainsFunc(document.fields, func(f field) bool { return config.NearestKey(f.key) != "" })
+	return !isEnvelope(document) && slices.ContainsFunc(document.fields, func(f field) bool { return config.Nearest(f.key, config.Keys("")) != "" })
 }
 
 // isEnvelope reports whether a document has a key that tells that it is something else than a configuration by itself.
@@ -148,10 +149,18 @@ func (f *File) walk(n *node, at *chain) {
 		}
 		return
 	case "EnvoyExtensionPolicy":
-		for _, entry := range spec.get("wasm").list() {
+		entries := spec.get("wasm").list()
+		for _, entry := range entries {
 			p := &Plugin{Name: entry.get("name").string(), Line: entry.line, value: entry.get("config")}
 			code := entry.get("code")
-			f.addStruct(p, n.at("metadata", "name"), entry.get("rootID"), code.at("image", "url"), code.at("http", "url"))
+			names := []*node{entry.get("rootID"), code.at("image", "url"), code.at("http", "url")}
+			if len(entries) == 1 { // or else the resource's name tells nothing of any
+				names = append(names, n.at("metadata", "name"))
+			}
+			f.addStruct(p, []envelope{{entry, policyPluginKeys, "config"}}, names...)
+		}
+		if len(entries) == 0 && looksOurs.MatchString(n.at("metadata", "name").string()) {
+			f.lookAtKeys([]envelope{{n, resourceKeys, "spec.wasm[].config"}, {spec, policyKeys, "wasm[].config"}})
 		}
 		return
 	}
@@ -204,7 +213,11 @@ func isOurs(value *node, text string, names ...*node) bool {
 func (f *File) addIstio(resource, spec *node) {
 	name := resource.at("metadata", "name")
 	p := &Plugin{Name: name.string(), Line: resource.line, value: spec.get("plugin_config")}
-	if f.addStruct(p, name, spec.get("plugin_name"), spec.get("url")) {
+	envelopes := []envelope{{resource, resourceKeys, "spec.pluginConfig"}}
+	if spec != resource.get("spec") {
+		envelopes = append(envelopes, envelope{resource.get("spec"), extensionKeys, "wasm.pluginConfig"})
+	}
+	if f.addStruct(p, append(envelopes, envelope{spec, wasmPluginKeys, "pluginConfig"}), name, spec.get("plugin_name"), spec.get("url")) {
 		if phase := resource.at("spec", "phase"); phase != nil && phase.string() != "UNSPECIFIED_PHASE" && p.Config != nil {
 			f.add(phase.line, true, "phase: "+phase.string()+": the filter is not the last before the router: leave phase out")
 		}
@@ -212,16 +225,28 @@ func (f *File) addIstio(resource, spec *node) {
 }
 
 // addStruct adds a plugin whose configuration is an object, if it is the breaker's.
-func (f *File) addStruct(p *Plugin, names ...*node) bool {
+func (f *File) addStruct(p *Plugin, envelopes []envelope, names ...*node) bool {
 	if !isOurs(p.value, "", append(names, &node{value: p.Name})...) {
-		f.others = append(f.others, p.Name)
+		f.addOther(p)
 		return false
 	}
+	p.isMisplaced = f.lookAtKeys(envelopes)
 	if p.value == nil || p.value.kind == scalar && p.value.value == nil {
+		if !p.isMisplaced {
+			f.warnOfNone(p.Line)
+		}
 		p.value = &node{line: p.Line, kind: object}
 	}
 	f.addObject(p.value, p)
 	return true
+}
+
+func (f *File) addOther(p *Plugin) {
+	name := p.Name
+	if name == "" {
+		name = "one without a name"
+	}
+	f.others = append(f.others, name)
 }
 
 // addEnvoy adds a plugin that is configured by Envoy's PluginConfig, if it is the breaker.
@@ -230,18 +255,23 @@ func (f *File) addEnvoy(plugin *node, at *chain) {
 		return
 	}
 	name, configuration := plugin.get("name"), plugin.get("configuration")
-	value, code := configuration.get("value"), plugin.at("vm_config", "code")
+	kind, value, code := configuration.get("@type"), configuration.get("value"), plugin.at("vm_config", "code")
 	p := &Plugin{Name: name.string(), Line: plugin.line, value: value, chain: at}
 	names := []*node{name, plugin.get("root_id"), code.at("local", "filename"), code.at("remote", "http_uri", "uri")}
 	if at != nil {
 		names = append(names, at.manager.get("http_filters").list()[at.at].get("name"))
 	}
-	if !isOurs(value, value.string(), names...) {
-		f.others = append(f.others, p.Name)
+	if !isOurs(value, value.string(), names...) && !isOurs(configuration, "") {
+		f.addOther(p)
 		return
 	}
+	p.isMisplaced = f.lookAtKeys([]envelope{
+		{plugin, pluginKeys, "configuration.value"}, {plugin.get("vm_config"), vmKeys, ""}, {configuration, anyKeys, "value"},
+	})
+	if !p.isMisplaced && value == nil && (configuration == nil || kind != nil) {
+		f.warnOfNone(p.Line)
+	}
 	const wanted = "google.protobuf.Struct, or for JSON text google.protobuf.StringValue"
-	kind := configuration.get("@type")
 	_, short, _ := strings.Cut(kind.string(), "google.protobuf.")
 	switch {
 	case configuration == nil:
@@ -288,7 +318,7 @@ func (f *File) addObject(value *node, p *Plugin) {
 	tree := value.tree("", p.lines, p.tell)
 	c, err := config.Read(tree.(map[string]any))
 	f.addErrors(p, err, func(int) int { return p.Line })
-	if len(p.told) == 0 {
+	if len(p.told) == 0 && !p.isMisplaced {
 		p.Config = c
 	}
 }
@@ -321,7 +351,9 @@ func (f *File) addText(text []byte, line int, isLines bool, p *Plugin) {
 	}
 	c, err := config.Parse(text)
 	f.addErrors(p, err, at)
-	p.Config = c
+	if !p.isMisplaced {
+		p.Config = c
+	}
 }
 
 // line returns the line of a path, or of the nearest above it that the configuration has.

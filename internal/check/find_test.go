@@ -92,13 +92,16 @@ func TestFinds(t *testing.T) {
 			`"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": {"rootId": "circuit_breaker", "name": "a"}}}]}`, []string{"a"}},
 		"an EnvoyFilter": {"a.yaml", "kind: EnvoyFilter\nspec: {configPatches: [{patch: {value: {typed_config: {'@type': type.googleapis.com/udpa.type.v1.TypedStruct, " +
 			"type_url: type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, value: {config: {name: breaker}}}}}}]}", []string{"breaker"}},
-		"a TrafficExtension":  {"a.yaml", "kind: TrafficExtension\nmetadata: {name: b}\nspec: {wasm: {url: oci://circuit, pluginConfig: {failure_rate: 5}}}", []string{"b"}},
-		"two documents":       {"a.yaml", wasmPlugin("failure_rate: 5") + "---\n" + wasmPlugin("failure_rate: 6"), []string{"circuit-breaker", "circuit-breaker"}},
-		"a list":              {"a.yaml", "kind: List\nitems:\n- kind: Service\n- kind: WasmPlugin\n  metadata: {name: circuit}\n  spec: {}", []string{"circuit"}},
-		"two in one policy":   {"a.yaml", "kind: EnvoyExtensionPolicy\nmetadata: {name: x}\nspec: {wasm: [{name: a, config: {b: 1}}, {name: breaker}]}", []string{"breaker"}},
-		"by itself":           {"a.json", `{}`, []string{""}},
-		"by itself, in YAML":  {"a.yaml", "failure_rate: 5", []string{""}},
-		"from standard input": {"stdin", `{"failure_rate": 5}`, []string{""}},
+		"a TrafficExtension": {"a.yaml", "kind: TrafficExtension\nmetadata: {name: b}\nspec: {wasm: {url: oci://circuit, pluginConfig: {failure_rate: 5}}}", []string{"b"}},
+		"two documents":      {"a.yaml", wasmPlugin("failure_rate: 5") + "---\n" + wasmPlugin("failure_rate: 6"), []string{"circuit-breaker", "circuit-breaker"}},
+		"a list":             {"a.yaml", "kind: List\nitems:\n- kind: Service\n- kind: WasmPlugin\n  metadata: {name: circuit}\n  spec: {}", []string{"circuit"}},
+		"two in one policy":  {"a.yaml", "kind: EnvoyExtensionPolicy\nmetadata: {name: x}\nspec: {wasm: [{name: a, config: {b: 1}}, {name: breaker}]}", []string{"breaker"}},
+		"one of two in the breaker's policy": {"a.yaml", "kind: EnvoyExtensionPolicy\nmetadata: {name: circuit-breaker}\nspec: {wasm: [{name: a, config: {b: 1}}, " +
+			"{name: b, config: {failure_rate: 5}}]}", []string{"b"}},
+		"the only one in the breaker's policy": {"a.yaml", "kind: EnvoyExtensionPolicy\nmetadata: {name: breaker}\nspec: {wasm: [{name: a}]}", []string{"a"}},
+		"by itself":                            {"a.json", `{}`, []string{""}},
+		"by itself, in YAML":                   {"a.yaml", "failure_rate: 5", []string{""}},
+		"from standard input":                  {"stdin", `{"failure_rate": 5}`, []string{""}},
 		"by an alias": {"a.yaml", "x: &c {min_requests: 5}\nlist:\n- typed_config: {" + wasm +
 			", config: {name: a, configuration: {'@type': a/google.protobuf.Struct, value: *c}}}", []string{"a"}},
 	} {
@@ -110,13 +113,42 @@ func TestFinds(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
-		if len(f.Findings) > 0 {
-			t.Errorf("%s: %v", name, f.Findings)
+		for _, finding := range f.Findings {
+			if finding.Text != "no configuration: the defaults are in force" {
+				t.Errorf("%s: %v", name, finding)
+			}
 		}
 	}
 	f := Read("a.yaml", []byte("- typed_config: {"+wasm+", config: {name: other}}"))
 	if len(f.Findings) != 1 || f.Findings[0].String() != "a.yaml: no configuration of the circuit breaker is here; other Wasm plugins are: other" {
 		t.Errorf("another plugin only: %v", f.Findings)
+	}
+	f = Read("a.yaml", []byte("- typed_config: {"+wasm+", config: {root_id: x}}"))
+	if len(f.Findings) != 1 || !strings.HasSuffix(f.Findings[0].Text, "other Wasm plugins are: one without a name") {
+		t.Errorf("another plugin, without a name: %v", f.Findings)
+	}
+}
+
+// A plugin without a configuration is one that people have forgotten, or put elsewhere.
+func TestNoConfiguration(t *testing.T) {
+	const none = "no configuration: the defaults are in force"
+	for name, c := range map[string]struct{ text, want string }{
+		"Istio's, null":   {strings.Replace(wasmPlugin("x"), "    x\n", "", 1), "1: " + none},
+		"Istio's, absent": {strings.Replace(wasmPlugin("x"), "  pluginConfig:\n    x\n", "", 1), "1: " + none},
+		"Istio's, empty":  {strings.Replace(wasmPlugin("x"), ":\n    x\n", ": {}\n", 1), ""},
+		"Envoy Gateway's": {strings.Replace(policy("x"), "    config:\n      x\n", "", 1), "6: " + none},
+		"a Struct's":      {strings.Replace(filter("Struct", "x"), "        value: x\n", "", 1), "5: " + none},
+		"a text's":        {strings.Replace(filter("StringValue", "x"), "        value: x\n", "", 1), "5: " + none},
+		"Envoy's":         {"- name: breaker\n  typed_config:\n    \"@type\": a/" + wasmType + "\n    config:\n      name: breaker\n", "5: " + none},
+	} {
+		f := Read("a.yaml", []byte(c.text))
+		got := ""
+		for _, finding := range f.Findings {
+			got += fmt.Sprintf("%d: %s", finding.Line, finding.Text)
+		}
+		if got != c.want || f.HasErrors() || len(f.Plugins) != 1 {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
 	}
 }
 

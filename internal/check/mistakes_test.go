@@ -74,6 +74,21 @@ var mistakes = []struct {
 	{"plugin.yaml", wasmPlugin("failure_on: [5xx, 429]"), []string{`7: failure_on[1]: 429 is not allowed: must be in quotes: "429"`}},
 	{"plugin.yaml", wasmPlugin("failure_on: 5xx"), []string{`7: failure_on: "5xx" is not allowed: must be a list`}},
 	{"plugin.yaml", wasmPlugin("mode:\nopen:"), []string{"7: mode: null is not allowed: must be a string", "8: open: null is not allowed: must be an object"}},
+	// Beside the configuration.
+	{"plugin.yaml", strings.Replace(wasmPlugin("failure_rate: 40"), "pluginConfig", "pluginconfig", 1), []string{"6: pluginconfig: unknown key: did you mean pluginConfig?"}},
+	{"plugin.yaml", strings.Replace(wasmPlugin("failure_rate: 40"), "pluginConfig", "plugin_config", 1), []string{"6: plugin_config: unknown key: did you mean pluginConfig?"}},
+	{"plugin.yaml", strings.Replace(wasmPlugin("failure_rate: 40"), "spec:", "specs:", 1), []string{"4: specs: unknown key: did you mean spec?"}},
+	{"plugin.yaml", strings.Replace(wasmPlugin("failure_rate: 40"), "  url:", "  urls:", 1), []string{"5: urls: unknown key: did you mean url?"}},
+	{"plugin.yaml", strings.Replace(wasmPlugin("x"), "  pluginConfig:\n    x", "  failure_rate: 40", 1), []string{
+		"6: failure_rate: is a key of the configuration, which is to be under pluginConfig"}},
+	{"traffic.yaml", "kind: TrafficExtension\nmetadata: {name: breaker}\nspec:\n  wasm:\n    url: oci://x\n    pluginConfg: {failure_rate: 5}", []string{"6: pluginConfg: unknown key: did you"}},
+	{"policy.yaml", strings.Replace(policy("failure_rate: 40"), "config:", "configs:", 1), []string{"7: configs: unknown key: did you mean config?"}},
+	{"policy.yaml", strings.Replace(policy("failure_rate: 40"), "spec:", "specs:", 1), []string{"4: specs: unknown key: did you mean spec?"}},
+	{"filter.yaml", strings.Replace(structFilter("failure_rate: 40"), "value:", "valeu:", 1), []string{"8: valeu: unknown key: did you mean value?"}},
+	{"filter.yaml", strings.Replace(structFilter("failure_rate: 40"), "configuration:", "configuraton:", 1), []string{"6: configuraton: unknown key: did you mean configuration?"}},
+	{"filter.yaml", strings.Replace(structFilter("x"), "value: \n          x", "failure_rate: 40", 1), []string{
+		"8: failure_rate: is a key of the configuration, which is to be under value"}},
+	{"filter.yaml", strings.Replace(structFilter("failure_rate: 40"), "name: breaker", "vmconfig: {}", 1), []string{"5: vmconfig: unknown key: did you mean vm_config?"}},
 	// What is not the same to all that read YAML.
 	{"filter.yaml", structFilter("fallback: {value: yes, header: x-a}\nmode: on\nopen:\n  honor_retry_after: No\n  jitter: \"n\""), []string{
 		`9: fallback.value: yes is true to Envoy and Kubernetes: write true, or "yes" in quotes`, "10: mode: on is true to Envoy",

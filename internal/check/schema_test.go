@@ -236,7 +236,7 @@ func configurations(t *testing.T, name, text string) (trees []any) {
 	for _, p := range Read(name, []byte(text)).Plugins {
 		n := p.value
 		switch {
-		case p.lines == nil || n == nil && p.Name != "": // it is not read as a configuration, or there is none
+		case p.lines == nil || p.isMisplaced || n == nil && p.Name != "": // it is not read as a configuration, or there is none
 			continue
 		case n == nil:
 			n, _ = readJSON([]byte(text))
