@@ -118,7 +118,10 @@ func (f *File) find(text []byte) {
 
 // isBare reports whether a YAML document is a configuration by itself: it has one of the breaker's keys, or what was meant as one.
 func isBare(document *node) bool {
-	return !isEnvelope(document) && slices.ContainsFunc(document.fields, func(f field) bool { return config.Nearest(f.key, config.Keys("")) != "" })
+	return !isEnvelope(document) && slices.ContainsFunc(document.fields, func(f field) bool {
+		joined, _ := nested(f.key)
+		return config.Nearest(f.key, config.Keys("")) != "" || joined != "" || isWrapper(f) && isOurs(f.value, "")
+	})
 }
 
 // isEnvelope reports whether a document has a key that tells that it is something else than a configuration by itself.
@@ -315,6 +318,7 @@ func (f *File) addObject(value *node, p *Plugin) {
 		f.add(value.line, false, "the configuration must be an object of keys, such as failure_rate: 50")
 		return
 	}
+	p.lookAtPlaces(value, func(line int) int { return line })
 	tree := value.tree("", p.lines, p.tell)
 	c, err := config.Read(tree.(map[string]any))
 	f.addErrors(p, err, func(int) int { return p.Line })
@@ -348,6 +352,7 @@ func (f *File) addText(text []byte, line int, isLines bool, p *Plugin) {
 		for path, inText := range p.lines {
 			p.lines[path] = at(inText)
 		}
+		p.lookAtPlaces(document, at)
 	}
 	c, err := config.Parse(text)
 	f.addErrors(p, err, at)

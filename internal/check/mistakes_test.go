@@ -62,6 +62,15 @@ var mistakes = []struct {
 		`11: clusters[1].status: {"path":"/x"} is not allowed: must be at the top level only`}},
 	{"plugin.yaml", wasmPlugin("clusters:\n  payments:\n    failure_rate: 25"), []string{`7: clusters: {"payments":{"failure_rate":25}} is not allowed: must be a list`}},
 	{"policy.yaml", policy("clusters:\n- payments"), []string{`9: clusters[0]: "payments" is not allowed: must be an object such as {"match": "payments*"}`}},
+	{"policy.json", "{\n  \"window.duration\": \"10s\",\n  \"slow_call_duration\": \"1s\",\n  \"clusters\": [{\"match\": \"a\",\n  \"half-open-max-requests\": 5}]}", []string{
+		`2: window.duration: unknown key: did you mean {"window": {"duration": …}}?`,
+		`3: slow_call_duration: unknown key: did you mean {"slow_call": {"duration": …}}?`,
+		`5: clusters[0].half-open-max-requests: unknown key: did you mean {"half_open": {"max_requests": …}}?`}},
+	{"policy.yaml", "status.path: /x", []string{`1: status.path: unknown key: did you mean {"status": {"path": …}}?`}},
+	{"policy.json", "{\"configuration\":\n{\"failure_rate\": 40}}", []string{"1: configuration: unknown key: the configuration is what is inside of it: leave configuration out"}},
+	{"plugin.yaml", wasmPlugin("config:\n  failure_rate: 40"), []string{"7: config: unknown key: the configuration is"}},
+	{"filter.yaml", textFilter("{\n\"value\":\n{\"failure_rate\": 40}}"), []string{"10: value: unknown key: the configuration is"}},
+	{"bare.yaml", "pluginConfig: {failure_rate: 50}", []string{"1: pluginConfig: unknown key: the configuration is"}},
 	// Types and units.
 	{"policy.json", "{\n  \"failure_rate\": \"50%\",\n  \"min_requests\": \"20\"\n}", []string{
 		`2: failure_rate: "50%" is not allowed: must be a number without quotes`, `3: min_requests: "20" is not allowed: must be a whole number without quotes`}},
