@@ -150,8 +150,8 @@ func TestWarnings(t *testing.T) {
 		`{"min_requests": 100000}`:                                nil,
 		`{"min_requests": 50000, "window": {"requests": 100000}}`: nil,
 
-		`{"half_open": {"permit_timeout": "1s"}, "slow_call": {"duration": "2s"}}`: {"half_open.permit_timeout: half_open.permit_timeout (1s) is less than slow_call.duration (2s)"},
-		`{"slow_call": {"duration": "1m"}}`:                                        {"slow_call.duration: half_open.permit_timeout (30s) is less than slow_call.duration (1m0s)"},
+		`{"half_open": {"permit_timeout": "1s"}, "slow_call": {"duration": "2s"}}`: {"half_open.permit_timeout: a trial has 1s, and a call is slow after 2s"},
+		`{"slow_call": {"duration": "1m"}}`:                                        {"slow_call.duration: a trial has 30s, and a call is slow after 1m0s"},
 		`{"half_open": {"permit_timeout": "500ms"}}`:                               {"half_open.permit_timeout: 500ms may be less than an answer takes"},
 		`{"half_open": {"permit_timeout": "5s"}}`:                                  nil,
 	} {

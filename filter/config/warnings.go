@@ -73,7 +73,7 @@ func (r *Rules) warn(o *object) {
 	}
 	permit := p.HalfOpenPermitTimeout
 	if key := o.firstGiven("half_open.permit_timeout", "slow_call.duration"); key != "" && permit < p.SlowCallDuration {
-		o.warn(key, "half_open.permit_timeout (%v) is less than slow_call.duration (%v): a trial gives its place up before it is slow",
+		o.warn(key, "a trial has %v, and a call is slow after %v: it gives its place up before it is slow",
 			permit, p.SlowCallDuration)
 	} else if key == "half_open.permit_timeout" && permit < time.Second {
 		o.warn(key, "%v may be less than an answer takes, and then the breaker never closes", permit)

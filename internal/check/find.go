@@ -112,9 +112,14 @@ func (f *File) find(text []byte) {
 	}
 	var syntax *syntaxError
 	if errors.As(err, &syntax) {
+		if rest := bytes.SplitAfterN(text, []byte("\n"), syntax.line+1); len(rest) > syntax.line && nextDocument.Match(rest[syntax.line]) {
+			syntax.text += "; the documents behind this one were not read"
+		}
 		f.add(syntax.line, false, syntax.text)
 	}
 }
+
+var nextDocument = regexp.MustCompile(`(?m)^---`)
 
 // isBare reports whether a YAML document is a configuration by itself: it has one of the breaker's keys, or what was meant as one.
 func isBare(document *node) bool {
@@ -321,7 +326,7 @@ func (f *File) addObject(value *node, p *Plugin) {
 	p.lookAtPlaces(value, func(line int) int { return line })
 	tree := value.tree("", p.lines, p.tell)
 	c, err := config.Read(tree.(map[string]any))
-	f.addErrors(p, err, func(int) int { return p.Line })
+	f.addErrors(p, err, nil, func(int) int { return p.Line })
 	if len(p.told) == 0 && !p.isMisplaced {
 		p.Config = c
 	}
@@ -355,7 +360,7 @@ func (f *File) addText(text []byte, line int, isLines bool, p *Plugin) {
 		p.lookAtPlaces(document, at)
 	}
 	c, err := config.Parse(text)
-	f.addErrors(p, err, at)
+	f.addErrors(p, err, text, at)
 	if !p.isMisplaced {
 		p.Config = c
 	}

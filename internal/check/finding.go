@@ -4,8 +4,11 @@
 package check
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"envoy-circuit-breaker/filter/config"
@@ -45,23 +48,54 @@ func (f *File) HasErrors() bool {
 }
 
 // addErrors adds what is wrong with a plugin's configuration. at translates a line of a text.
-func (f *File) addErrors(p *Plugin, err error, at func(inText int) int) {
+func (f *File) addErrors(p *Plugin, err error, text []byte, at func(inText int) int) {
 	var all config.Errors
 	errors.As(err, &all)
 	for _, e := range all {
-		if p.told[e.Path] && e.Path != "" {
-			continue
+		decimal, isDecimal := p.decimals[e.Path]
+		switch {
+		case e.Line > 0:
+			line, said := notJSON(text, e)
+			f.add(at(line), false, said)
+		case e.Path != "" && p.told[e.Path]:
+		case isDecimal:
+			f.add(p.line(e.Path), false, e.Path+": "+decimal+" is a string to Envoy, whose YAML has whole numbers only in a Struct: "+
+				"give the configuration as JSON text in a google.protobuf.StringValue")
+		default:
+			f.add(p.line(e.Path), false, e.Error()+more(e.Text))
 		}
-		if e.Line > 0 {
-			// The line is told before the text.
-			f.add(at(e.Line), false, strings.Replace(e.Text, fmt.Sprintf("line %d, ", e.Line), "", 1))
-			continue
-		}
-		text := e.Error()
-		if decimal, is := p.decimals[e.Path]; is {
-			text = e.Path + ": " + decimal + " is a string to Envoy, whose YAML has whole numbers only in a Struct: " +
-				"give the configuration as JSON text in a google.protobuf.StringValue"
-		}
-		f.add(p.line(e.Path), false, text)
 	}
 }
+
+// notJSON returns the line and the text of an error in a text that is no JSON, with what to do that the plugin has no room for.
+func notJSON(text []byte, e *config.Error) (line int, said string) {
+	said = strings.Replace(e.Text, fmt.Sprintf("line %d, ", e.Line), "", 1) // the line is told before the text
+	switch {
+	case braces.Match(text) && strings.HasSuffix(e.Text, "'{' looking for beginning of object key string"):
+		return e.Line, "not valid JSON: " + template
+	case strings.HasSuffix(e.Text, "unexpected end of JSON input"):
+		// The error is where nothing is any more.
+		return 1 + bytes.Count(bytes.TrimRight(text, " \t\r\n"), []byte("\n")), "not valid JSON: it ends too soon: a quote, ] or } is missing"
+	case strings.HasSuffix(e.Text, "after object key:value pair"), strings.HasSuffix(e.Text, "after array element"):
+		return e.Line, said + ": a comma is missing before it"
+	}
+	return e.Line, said
+}
+
+// more returns what to do that the plugin has no room for.
+func more(text string) string {
+	value, allowed, _ := strings.Cut(text, " is not allowed: must be ")
+	_, err := strconv.ParseFloat(value, 64)
+	switch isNumber := err == nil; {
+	case allowed == "a string" && (isNumber || value == "true" || value == "false"):
+		return " in quotes"
+	case allowed == "a whole number" && isNumber && !strings.Contains(value, "."):
+		return " in the range of the key"
+	}
+	return ""
+}
+
+const template = "this is a template: check what it renders to"
+
+// braces are what a template of Helm's, or of Go's, has.
+var braces = regexp.MustCompile(`\{\{[^{}]*\}\}`)

@@ -79,6 +79,8 @@ var mistakes = []struct {
 		`8: open.duration: 5 is not allowed: must be a duration such as "250ms", "5s" or "1m30s"`, `9: open.max_duration: "1 minute" is not allowed: must be a duration`}},
 	{"filter.yaml", structFilter("ramp: 30\nopen: {honor_retry_after: \"yes\"}"), []string{
 		"9: ramp: 30 is not allowed: must be a duration such as", `10: open.honor_retry_after: "yes" is not allowed: must be true or false without quotes`}},
+	{"policy.json", "{\n  \"probe\": {\"path\": \"/\", \"status\": 200},\n  \"max_breakers\": 99999999999999999999\n}", []string{
+		"2: probe.status: 200 is not allowed: must be a string in quotes", "3: max_breakers: 100000000000000000000 is not allowed: must be a whole number in the range of the key"}},
 	{"policy.json", "{\n  \"window\": \"10s\"\n}", []string{`2: window: "10s" is not allowed: must be an object`}},
 	{"plugin.yaml", wasmPlugin("failure_on: [5xx, 429]"), []string{`7: failure_on[1]: 429 is not allowed: must be in quotes: "429"`}},
 	{"plugin.yaml", wasmPlugin("failure_on: 5xx"), []string{`7: failure_on: "5xx" is not allowed: must be a list`}},
@@ -138,10 +140,20 @@ var mistakes = []struct {
 	{"policy.json", "{\n  \"invalid_config\": \"kept\"}", []string{`2: invalid_config: "kept" is not allowed: must be one of "refuse", "keep"`}},
 	// Text that is none.
 	{"policy.json", "{\n  \"failure_rate\": 50,\n}", []string{"3: not valid JSON: column 1: invalid character '}' looking for beginning of object key string; leave out the comma before it"}},
-	{"policy.json", "{\n  \"failure_rate\": 50\n  \"min_requests\": 5\n}", []string{"3: not valid JSON: column 3: invalid character '\"' after object key:value pair"}},
+	{"policy.json", "{\n  \"failure_rate\": 50\n  \"min_requests\": 5\n}", []string{"3: not valid JSON: column 3: invalid character '\"' after object key:value pair: a comma is missing before it"}},
+	{"policy.json", "{\"failure_on\": [\"5xx\"\n\"429\"]}", []string{"2: not valid JSON: column 1: invalid character '\"' after array element: a comma is missing before it"}},
+	{"policy.json", "{\n\"failure_rate\": {{ .Values.rate }}\n}", []string{"2: not valid JSON: this is a template: check what it renders to"}},
+	{"plugin.yaml", wasmPlugin("{{- if .Values.rate }}\nfailure_rate: 5\n{{- end }}"), []string{"7: not valid YAML: this is a template: check what it renders to"}},
+	{"plugin.yaml", wasmPlugin("min_requests: 5\nfailure_rate: {{ .Values.rate }}"), []string{"8: not valid YAML: an object is no key, but in a template: check what it renders to"}},
+	{"plugin.yaml", wasmPlugin("reject:\n  body: {cluster} is down"), []string{"8: not valid YAML: did not find expected key: a text that begins with { has to be in quotes"}},
+	{"policy.yaml", policy("reject: {body: {cluster} down}"), []string{"8: not valid YAML: did not find expected ',' or '}': a text that begins with { has to be in quotes"}},
+	{"policy.yaml", policy("clusters:\n- match: *\n- match: a"), []string{"9: not valid YAML: did not find expected alphabetic or numeric character: a text that begins with * has"}},
+	{"policy.yaml", policy("clusters:\n- match: *a"), []string{"9: not valid YAML: unknown anchor 'a' referenced: a text that begins with * has"}},
+	{"two.yaml", wasmPlugin("failure_rate: 5\n x: [") + "---\n" + wasmPlugin("failure_rate: 140"), []string{
+		"8: not valid YAML: mapping values are not allowed in this context; the documents behind this one were not read"}},
 	{"policy.json", "{\n  // half\n  \"failure_rate\": 50\n}", []string{"2: not valid JSON: column 3: invalid character '/' looking for beginning of object key string; JSON has no comments"}},
 	{"policy.json", "{'failure_rate': 50}", []string{"1: not valid JSON: column 2: invalid character '\\'' looking for beginning of object key string; strings are in double quotes"}},
-	{"policy.json", "{\n  \"failure_rate\": 50\n", []string{"3: not valid JSON: column 0: unexpected end of JSON input"}},
+	{"policy.json", "{\n  \"failure_rate\": 50\n", []string{"2: not valid JSON: it ends too soon: a quote, ] or } is missing"}},
 	{"policy.json", "[{\"failure_rate\": 50}]", []string{"1: [{\"failure_rate\":50}] is not allowed: must be an object of keys"}},
 	{"filter.yaml", textFilter("{\n  \"failure_rate\": 50,\n  \"min_requests\": \"5\"\n}"), []string{`11: min_requests: "5" is not allowed: must be a whole number without quotes`}},
 	{"filter.yaml", textFilter("{\n  \"failure_rate\": 50,\n  \"min_requests\": 5,\n}"), []string{"12: not valid JSON: column 1: invalid character '}' looking for"}},

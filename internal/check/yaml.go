@@ -29,6 +29,10 @@ func readYAML(text []byte) (documents []*node, err error) {
 		r := yamlReader{left: 1_000_000}
 		document, err := r.value(&n, 0)
 		if err != nil {
+			var syntax *syntaxError
+			if errors.As(err, &syntax) {
+				return documents, syntax
+			}
 			return documents, &syntaxError{n.Line, err.Error()}
 		}
 		document.merges = r.merges
@@ -49,11 +53,23 @@ func notYAML(text []byte, err error) error {
 	lines := bytes.SplitAfter(text, []byte("\n"))
 	line = min(brokenLine(lines, line), len(lines))
 	content := bytes.TrimLeft(lines[line-1], " \t")
-	if indent := lines[line-1][:len(lines[line-1])-len(content)]; bytes.ContainsRune(indent, '\t') {
+	switch indent := lines[line-1][:len(lines[line-1])-len(content)]; {
+	case bytes.ContainsRune(indent, '\t'):
 		said = "a tab at the beginning of the line: YAML is indented by spaces"
+	case braces.Match(content):
+		said = template
+	case star.Match(content):
+		said += ": a text that begins with * has to be in quotes"
+	case placeholder.Match(content):
+		said += ": a text that begins with { has to be in quotes"
 	}
 	return &syntaxError{line, "not valid YAML: " + said}
 }
+
+var (
+	star        = regexp.MustCompile(`^(- )*([^"'#]*:\s+)?\*`)
+	placeholder = regexp.MustCompile(`^[^"'#]*:\s+\{[a-z_]*\}\s*[^\s,}\]#]`)
+)
 
 // brokenLine returns the line with which a text becomes broken. The parser tells where the part began that it could not finish,
 // which is that line or one before it.
@@ -93,6 +109,9 @@ func (r *yamlReader) value(y *yaml.Node, depth int) (*node, error) {
 		n.kind = object
 		for i := 0; i+1 < len(y.Content); i += 2 {
 			key := y.Content[i]
+			if key.Kind == yaml.MappingNode {
+				return nil, &syntaxError{key.Line, "not valid YAML: an object is no key, but in a template: check what it renders to"}
+			}
 			value, err := r.value(y.Content[i+1], depth+1)
 			if err != nil {
 				return nil, err
