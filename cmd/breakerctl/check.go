@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"slices"
 
 	"envoy-circuit-breaker/internal/check"
 )
@@ -10,6 +11,10 @@ func setUpCheck(flags *flag.FlagSet) func(*program) int {
 	return func(p *program) int {
 		if len(p.arguments) == 0 {
 			return p.misuse("which file? - is standard input")
+		}
+		stdin := func(name string) bool { return name == "-" }
+		if first := slices.IndexFunc(p.arguments, stdin); first >= 0 && slices.ContainsFunc(p.arguments[first+1:], stdin) {
+			return p.misuse("standard input is read once")
 		}
 		exit := ok
 		var files []*check.File

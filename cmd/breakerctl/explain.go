@@ -18,6 +18,9 @@ func setUpExplain(flags *flag.FlagSet) func(*program) int {
 		if len(p.arguments) == 0 && *clusters == "" {
 			return p.misuse("which cluster?")
 		}
+		if *configuration == "-" && *clusters == "-" {
+			return p.misuse("standard input is read once: give -config or -clusters another FILE")
+		}
 		var names []string
 		if *clusters != "" {
 			shown, text, err := p.open(*clusters)

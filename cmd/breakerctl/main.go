@@ -33,7 +33,7 @@ var commands = []command{
 
 // A program is one run of breakerctl.
 type program struct {
-	arguments   []string // behind the flags
+	arguments   []string // but the flags
 	in          io.Reader
 	out, errors io.Writer
 	usage       func()
@@ -74,13 +74,28 @@ func (c *command) run(arguments []string, in io.Reader, out, errs io.Writer) int
 		flags.PrintDefaults()
 	}
 	start := c.setUp(flags)
-	switch err := flags.Parse(arguments); {
+	names, err := parse(flags, arguments)
+	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return ok
 	case err != nil:
 		return misused
 	}
-	return start(&program{flags.Args(), in, out, errs, flags.Usage})
+	return start(&program{names, in, out, errs, flags.Usage})
+}
+
+// parse takes flags wherever they stand, and returns the other arguments. What is behind -- is no flag.
+func parse(flags *flag.FlagSet, arguments []string) (names []string, err error) {
+	for {
+		if err := flags.Parse(arguments); err != nil {
+			return nil, err
+		}
+		rest := flags.Args()
+		if taken := len(arguments) - len(rest); len(rest) == 0 || taken > 0 && arguments[taken-1] == "--" {
+			return append(names, rest...), nil
+		}
+		names, arguments = append(names, rest[0]), rest[1:]
+	}
 }
 
 func (p *program) misuse(text string) int {
