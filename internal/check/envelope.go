@@ -36,7 +36,7 @@ func (f *File) lookAtKeys(envelopes []envelope) (found bool) {
 			continue
 		}
 		for _, field := range e.fields {
-			isKnown := func(key string) bool { return field.key == key || !f.isKubernetes && field.key == camel(key) }
+			isKnown := func(key string) bool { return field.key == key || field.key == camel(key) }
 			if slices.ContainsFunc(e.keys, isKnown) {
 				continue
 			}

@@ -92,6 +92,8 @@ func TestFinds(t *testing.T) {
 			`"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": {"rootId": "circuit_breaker", "name": "a"}}}]}`, []string{"a"}},
 		"an EnvoyFilter": {"a.yaml", "kind: EnvoyFilter\nspec: {configPatches: [{patch: {value: {typed_config: {'@type': type.googleapis.com/udpa.type.v1.TypedStruct, " +
 			"type_url: type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, value: {config: {name: breaker}}}}}}]}", []string{"breaker"}},
+		"an EnvoyFilter, with decimals and protobuf's names": {"a.yaml", "kind: EnvoyFilter\nspec: {typed_config: {" + wasm +
+			", config: {rootId: breaker, configuration: {'@type': a/google.protobuf.Struct, value: {open: {jitter: 0.1}}}}}}", []string{""}},
 		"a TrafficExtension": {"a.yaml", "kind: TrafficExtension\nmetadata: {name: b}\nspec: {wasm: {url: oci://circuit, pluginConfig: {failure_rate: 5}}}", []string{"b"}},
 		"two documents":      {"a.yaml", wasmPlugin("failure_rate: 5") + "---\n" + wasmPlugin("failure_rate: 6"), []string{"circuit-breaker", "circuit-breaker"}},
 		"a list":             {"a.yaml", "kind: List\nitems:\n- kind: Service\n- kind: WasmPlugin\n  metadata: {name: circuit}\n  spec: {}", []string{"circuit"}},
