@@ -214,7 +214,7 @@ var (
 	sexagesimal = regexp.MustCompile(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$`)
 )
 
-// toEnvoy turns decimals to what they are in a Struct in Envoy's YAML, up to its version 1.40 at least: strings. It notes their paths.
+// toEnvoy turns decimals to what they are in a Struct in Envoy's YAML, up to its version 1.40: strings. It notes their paths.
 // https://github.com/envoyproxy/envoy/issues/24410
 func (n *node) toEnvoy(path string, decimals map[string]string) {
 	for _, f := range n.fields {
