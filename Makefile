@@ -87,7 +87,7 @@ check: lint build ## Lint, and run all tests that need no Envoy, those of the co
 
 .PHONY: test
 test: build $(ENVOY) ## Run all tests, those on a real Envoy included
-	go test -timeout 20m ./...
+	go test -timeout 30m ./...
 	@set -ex; for module in $(MODULES); do go test -C $$module -timeout 10m ./...; done
 
 .PHONY: test-faults

@@ -1,6 +1,7 @@
 package envoy_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -78,11 +79,14 @@ func hang(t *testing.T, workers int) {
 		t.Errorf("want at most %v and %d", noticed, most)
 	}
 	line := regexp.MustCompile(`cluster "payments": closed -> open: (\d+)/(\d+) slower than 500ms, (\d+) of them still waiting, in 10s`)
-	if text := line.FindString(e.Log()); text == "" {
-		t.Errorf("no line in the log says that it opened on requests still waiting: %s", e.Log())
-	} else {
+	envoytest.Eventually(t, 5*time.Second, func() error { // the log comes after the stats
+		text := line.FindString(e.Log())
+		if text == "" {
+			return errors.New("no line in the log says that it opened on requests still waiting")
+		}
 		t.Log(text)
-	}
+		return nil
+	})
 
 	// It is tried again and again, each time with no more than the trials.
 	for range 3 {
