@@ -141,7 +141,7 @@ test-repeat: build $(ENVOY) ## Run end-to-end tests many times: make test-repeat
 	go test -timeout 60m -count $(N) -run '$(RUN)' ./e2e/...
 
 .PHONY: test-envoys
-test-envoys: build ## Run the end-to-end tests on each version of ENVOYS, in 25 minutes; writes build/envoys.md
+test-envoys: build ## Run the end-to-end tests on each version of ENVOYS, in 45 minutes; writes build/envoys.md
 	@scripts/test-envoys $(ENVOYS)
 
 .PHONY: test-race
