@@ -81,7 +81,7 @@ bench-parts: build $(ENVOY)
 
 # All packages but the tests on a real Envoy.
 .PHONY: check
-check: lint build ## Lint, and run all tests that need no Envoy, those of the core shortened: a minute on two cores
+check: lint build ## Lint, and run all tests that need no Envoy, those of the core shortened: a minute or two on two cores
 	go test -short -timeout 5m $$(go list ./... | grep -v '/e2e/envoy$$')
 	go test -C cmd/image -timeout 5m ./...
 
