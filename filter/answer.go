@@ -58,7 +58,7 @@ func onResponseHeaders(id, _, endOfStream uint32) uint32 {
 	if s.honorsRetryAfter() && (a.status == 429 || a.status == 503) {
 		a.retryAfter = verdict.ParseRetryAfter(bridge.Header(bridge.ResponseHeaders, "retry-after"), time.Now())
 	}
-	if s.permit.Trial() && (a.whole || !isGRPC()) && a.grpc != verdict.DeadlineExceeded {
+	if s.permit.Trial() && (a.whole || !isGRPC()) {
 		s.tell()
 	}
 	return uint32(types.ActionContinue)
@@ -87,7 +87,7 @@ func onResponseTrailers(id, _ uint32) uint32 {
 	}
 	s.answer.whole = true
 	s.readGRPC(bridge.ResponseTrailers)
-	if s.permit.Trial() && s.answer.grpc != verdict.DeadlineExceeded { // which the request's headers say more of, at the log
+	if s.permit.Trial() {
 		s.tell()
 	}
 	return uint32(types.ActionContinue)

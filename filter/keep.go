@@ -10,7 +10,6 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
 	"envoy-circuit-breaker/filter/config"
-	"envoy-circuit-breaker/filter/internal/bridge"
 )
 
 // Envoy refuses what a plugin's start fails for, and a control plane then cannot change that listener any more, nor start a new proxy.
@@ -94,12 +93,9 @@ func hashOf(b []byte) uint64 {
 
 // showInvalid sets the gauge "config_invalid". Where two workers set it at once, the next look at the roll puts it right.
 func (p *plugin) showInvalid(list generations) {
-	if p.invalidGauge == 0 {
-		p.invalidGauge, _ = bridge.DefineMetric(bridge.Gauge, []byte("circuit_breaker."+p.name+".config_invalid"))
-	}
 	value := uint64(0)
 	if list.endInvalid() {
 		value = 1
 	}
-	bridge.RecordMetric(p.invalidGauge, value)
+	p.invalidGauge.set(p.name, "config_invalid", value)
 }

@@ -17,8 +17,8 @@
 //
 // Streams in flight are in streams.go; note.go tells access logs of them. A breaker reaches Envoy by shareddata.go, stats.go
 // and clock.go. Which clusters have one is in registry.go, which of several configurations is in force in generation.go, what
-// holds where one does not in keep.go, what the gauges tell in gauges.go, and what becomes of a plugin that is removed in removed.go. Beside the requests, probe.go probes
-// clusters, and status.go and listing.go keep and read what package statuspage shows.
+// holds where one does not in keep.go, what the gauges tell in gauges.go, and what becomes of a plugin that is removed in removed.go.
+// Beside the requests, probe.go probes clusters, and status.go and listing.go keep and read what package statuspage shows.
 //
 // This package does what takes an Envoy and nothing else. The packages config, verdict, reply and statuspage know no host;
 // internal/bridge is the way to it.

@@ -39,7 +39,8 @@ func done(s *stream) {
 
 // tell gives the verdict on a trial before its stream ends, once: nothing that comes of it can change that.
 func (s *stream) tell() {
-	if s.told || s.marked != nil { // who serves a marked one is known at the end
+	// Who serves a marked one is known at the end, and so is whether a deadline was the caller's.
+	if s.told || s.marked != nil || s.answer.grpc == verdict.DeadlineExceeded {
 		return
 	}
 	s.judged(s.answered())

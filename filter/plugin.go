@@ -79,7 +79,7 @@ type plugin struct {
 	statusPath string // what its own configuration says
 	followed   uint32 // the turn of the last good configuration that it has looked at
 
-	invalidGauge uint32 // the id of the stat "config_invalid", 0 while it is not defined
+	invalidGauge pluginGauge // "config_invalid"
 
 	// Of the status page.
 	listing      listing

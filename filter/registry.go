@@ -9,7 +9,6 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
 	"envoy-circuit-breaker/breaker"
-	"envoy-circuit-breaker/filter/internal/bridge"
 )
 
 // A registry knows which clusters have breakers, under one plugin's name. All workers share it: places in shared data, numbered
@@ -20,7 +19,7 @@ type registry struct {
 	plugin string
 	places map[string]bool // the clusters in those that have been read
 	next   int             // the first that has not
-	gauge  uint32          // the id of the stat "breakers", 0 while it is not defined
+	gauge  pluginGauge     // "breakers"
 }
 
 func (r *registry) place(i int) *sharedData {
@@ -63,12 +62,9 @@ func (r *registry) claim(cluster string, most int) bool {
 
 // show sets the gauge, and again if another worker has added clusters meanwhile, or its gauge would be the one that is overwritten.
 func (r *registry) show() {
-	if r.gauge == 0 {
-		r.gauge, _ = bridge.DefineMetric(bridge.Gauge, []byte("circuit_breaker."+r.plugin+".breakers"))
-	}
 	for shown := -1; shown < r.next; r.read() {
 		shown = r.next
-		bridge.RecordMetric(r.gauge, uint64(shown))
+		r.gauge.set(r.plugin, "breakers", uint64(shown))
 	}
 }
 

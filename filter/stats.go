@@ -74,3 +74,14 @@ func (t *stats) Set(s breaker.Stat, to uint64) {
 	}
 	bridge.RecordMetric(t.id(s), to)
 }
+
+// pluginGauge is the id of a gauge that a plugin has once, whatever its clusters are; 0 while it is not defined.
+type pluginGauge uint32
+
+func (g *pluginGauge) set(plugin, name string, to uint64) {
+	if *g == 0 {
+		id, _ := bridge.DefineMetric(bridge.Gauge, []byte("circuit_breaker."+plugin+"."+name))
+		*g = pluginGauge(id)
+	}
+	bridge.RecordMetric(uint32(*g), to)
+}

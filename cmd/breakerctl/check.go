@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"slices"
 
 	"envoy-circuit-breaker/internal/check"
@@ -19,16 +20,18 @@ func setUpCheck(flags *flag.FlagSet) func(*program) int {
 		exit := ok
 		var files []*check.File
 		for _, name := range p.arguments {
-			shown, text, err := p.open(name)
+			file, err := p.read(name)
 			if err != nil {
 				exit = p.fail(err)
 				continue
 			}
-			files = append(files, check.Read(shown, text))
+			files = append(files, file)
 		}
 		check.Together(files)
 		for _, file := range files {
-			p.show(file, func(check.Finding) bool { return true })
+			for _, finding := range file.Findings {
+				fmt.Fprintln(p.out, finding)
+			}
 			if file.HasErrors() {
 				exit = failed
 			}

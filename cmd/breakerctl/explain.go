@@ -31,11 +31,16 @@ func setUpExplain(flags *flag.FlagSet) func(*program) int {
 				return p.fail(fmt.Errorf("%s: %w", shown, err))
 			}
 		}
-		file, err := p.read(*configuration, func(f check.Finding) bool { return !f.Warning })
-		switch {
-		case err != nil:
+		file, err := p.read(*configuration)
+		if err != nil {
 			return p.fail(err)
-		case file.HasErrors():
+		}
+		for _, finding := range file.Findings {
+			if !finding.Warning {
+				fmt.Fprintln(p.out, finding)
+			}
+		}
+		if file.HasErrors() {
 			return failed
 		}
 		for _, plugin := range file.Plugins {

@@ -119,21 +119,11 @@ func (p *program) open(name string) (shown string, text []byte, err error) {
 	return name, text, err
 }
 
-// read reads a file with configurations, and prints what is wrong with it or surely not meant.
-func (p *program) read(name string, show func(check.Finding) bool) (*check.File, error) {
+// read reads a file with configurations.
+func (p *program) read(name string) (*check.File, error) {
 	shown, text, err := p.open(name)
 	if err != nil {
 		return nil, err
 	}
-	file := check.Read(shown, text)
-	p.show(file, show)
-	return file, nil
-}
-
-func (p *program) show(file *check.File, show func(check.Finding) bool) {
-	for _, finding := range file.Findings {
-		if show(finding) {
-			fmt.Fprintln(p.out, finding)
-		}
-	}
+	return check.Read(shown, text), nil
 }
