@@ -60,7 +60,7 @@ func onRequestHeaders(id, _, endOfStream uint32) uint32 {
 			return uint32(types.ActionPause)
 		}
 		c.breaker.FallBack()
-		note("fallback", permit.State(), c.name, "", "")
+		note("fallback", permit.State(), c.owner, "", "")
 	} else {
 		s.cluster, s.permit = c, permit
 	}
@@ -80,7 +80,7 @@ func fallBack(s *stream, c *cluster) bool {
 	}
 	s.marked, s.cluster = c, c
 	if f.Cluster != "" {
-		if to := s.plugin.cluster([]byte(f.Cluster)); to != nil { // or it has no breaker, and takes everything
+		if to := s.plugin.clusterOf(owner{f.Cluster, f.Route}); to != nil { // or it has no breaker, and takes everything
 			if s.permit = to.breaker.TryAcquire(); !s.permit.Admitted() {
 				return false
 			}
@@ -128,12 +128,12 @@ func (c *cluster) reject(p *breaker.Permit, bodied bool) {
 	seconds := reply.WholeSeconds(p.RetryAfter)
 	r := c.reply
 	if r == nil || r.State != p.State() || r.Seconds != seconds || grpcWeb != "" {
-		r = c.rules.Reject.Fill(c.name, p.State(), seconds, grpcWeb)
+		r = c.rules.Reject.Fill(c.name, c.route, p.State(), seconds, grpcWeb)
 		if grpcWeb == "" {
 			c.reply = r
 		}
 	}
-	note("rejected", p.State(), c.name, "", "")
+	note("rejected", p.State(), c.owner, "", "")
 	bridge.SendLocalResponse(r.Status, r.Details, r.Body, r.Headers, reply.GRPCUnavailable)
 }
 

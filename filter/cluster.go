@@ -14,10 +14,11 @@ import (
 	"envoy-circuit-breaker/filter/statuspage"
 )
 
-// A cluster is an upstream cluster as one worker sees it.
+// A cluster is an upstream cluster as one worker sees it, or one route to it that has a breaker of its own.
 type cluster struct {
+	owner
+	id      string // the owner's
 	plugin  *plugin
-	name    string
 	rules   *config.Rules
 	breaker *breaker.Breaker
 	record  sharedData
@@ -27,7 +28,7 @@ type cluster struct {
 	queue   *queue       // nil where slow calls are off
 	reply   *reply.Reply // the last one, which serves until its retry-after changes
 
-	route fallbackRoute
+	fallback fallbackRoute
 
 	probing    bool   // a probe is out
 	probeError string // why the last probe could not be made, as logged
@@ -35,18 +36,18 @@ type cluster struct {
 
 // newCluster connects a breaker to Envoy. Stats and keys of shared data carry the plugin's name, since all the plugins of
 // an Envoy may share one namespace (Istio gives each the same empty vm_id).
-func newCluster(p *plugin, name string) (*cluster, error) {
+func newCluster(p *plugin, o owner) (*cluster, error) {
 	if err := p.takeGeneration(); err != nil {
 		return nil, err
 	}
-	rules := p.config.For(name)
+	rules, id := p.config.For(o.name, o.route), o.id()
 	c := &cluster{
-		plugin: p, name: name, rules: rules, queue: p.queueOf(rules.Policy.SlowCallDuration),
-		record: sharedData{"record", p.name, name}, counts: sharedData{"counts", p.name, name},
-		streaks: sharedData{"streak", p.name, name}, stats: stats{plugin: p.name, cluster: name},
+		owner: o, id: id, plugin: p, rules: rules, queue: p.queueOf(rules.Policy.SlowCallDuration),
+		record: sharedData{"record", p.name, id}, counts: sharedData{"counts", p.name, id},
+		streaks: sharedData{"streak", p.name, id}, stats: stats{plugin: p.name, owner: o},
 	}
 	// One worker is enough to make Envoy show all stats of a cluster, at zero if they are new.
-	p.announce(name, &c.rules.Policy)
+	p.announce(o, &c.rules.Policy)
 	shown := breaker.Calls + 1
 	if c.enforce() {
 		shown = numStats
@@ -83,22 +84,25 @@ func (c *cluster) makeBreaker() (err error) {
 
 // renew lets the breaker go by the plugin's new generation. What it has admitted it still knows by the record.
 func (c *cluster) renew() {
-	c.plugin.announce(c.name, &c.rules.Policy)
+	c.plugin.announce(c.owner, &c.rules.Policy)
 	c.enforce()
 	c.show()
 	_ = c.makeBreaker() // the policy is good: it has made one before
 }
 
-// recordBefore reads the record that version 1 of the plugin has, by its key.
+// recordBefore reads the record that version 1 of the plugin has, by its key. It knew no routes.
 func (c *cluster) recordBefore() []byte {
+	if c.route != "" {
+		return nil
+	}
 	value, _ := bridge.SharedData([]byte("circuit_breaker/1\x00record\x00" + c.plugin.nameBefore + "\x00" + c.name))
 	return value
 }
 
 func (c *cluster) onTransition(m breaker.Transition) {
 	text := statuspage.Describe(&c.rules.Policy, m)
-	proxywasm.LogWarnf("cluster %q: %s", c.name, text)
-	remember(c.plugin.name, c.name, m, text)
+	proxywasm.LogWarnf("%v: %s", c.owner, text)
+	remember(c.plugin.name, c.id, m, text)
 	c.readMode() // the gauge is set next
 }
 
@@ -107,6 +111,6 @@ func (c *cluster) onHiddenStat(s breaker.Stat) {
 		return
 	}
 	c.plugin.warned = true
-	proxywasm.LogWarnf("cluster %q: the stat %v always reads 0, so a stats_matcher hides it: the breaker counts in shared data instead, which is slower. "+
-		"Let the stats that contain circuit_breaker pass", c.name, s)
+	proxywasm.LogWarnf("%v: the stat %v always reads 0, so a stats_matcher hides it: the breaker counts in shared data instead, which is slower. "+
+		"Let the stats that contain circuit_breaker pass", c.owner, s)
 }

@@ -28,7 +28,7 @@ type fallbackRoute struct {
 }
 
 func (c *cluster) routeStore() *sharedData {
-	return &sharedData{kind: "route", plugin: c.plugin.name, rest: c.name}
+	return &sharedData{kind: "route", plugin: c.plugin.name, rest: c.id}
 }
 
 func decodeRoute(b []byte) (nextTry breaker.Time) {
@@ -41,17 +41,17 @@ func decodeRoute(b []byte) (nextTry breaker.Time) {
 // routeIsMissing reports whether a request need not try the fallback.
 func (c *cluster) routeIsMissing() bool {
 	now := clock{}.Coarse()
-	if r := &c.route; now >= r.until || r.nextTry != 0 && now >= r.nextTry { // another worker may have tried
+	if r := &c.fallback; now >= r.until || r.nextTry != 0 && now >= r.nextTry { // another worker may have tried
 		value, _ := c.routeStore().Load()
-		c.route = fallbackRoute{decodeRoute(value), now.Add(lookAtRoute)}
+		c.fallback = fallbackRoute{decodeRoute(value), now.Add(lookAtRoute)}
 	}
-	return now < c.route.nextTry
+	return now < c.fallback.nextTry
 }
 
 // mayTryRoute reports whether a request may go to the fallback: any while the route is there, and one of all workers when it is time to
 // try a missing one.
 func (c *cluster) mayTryRoute() bool {
-	if c.route.nextTry == 0 {
+	if c.fallback.nextTry == 0 {
 		return true
 	}
 	old, isMine := c.setRoute(func(old breaker.Time) breaker.Time {
@@ -71,26 +71,26 @@ func (c *cluster) setRoute(f func(old breaker.Time) breaker.Time) (old breaker.T
 		old = decodeRoute(value)
 		next := f(old)
 		if next == old || store.CompareAndSwap(binary.LittleEndian.AppendUint64(nil, uint64(next)), version) {
-			c.route = fallbackRoute{next, clock{}.Coarse().Add(lookAtRoute)}
+			c.fallback = fallbackRoute{next, clock{}.Coarse().Add(lookAtRoute)}
 			return old, next != old
 		}
 	}
 	return old, false
 }
 
-// fellBack looks where a request has ended that was sent to the fallback of a cluster, by its cluster's name and Envoy's details.
-func (c *cluster) fellBack(to, details string) {
+// fellBack looks where a request has ended that was sent to the fallback of a cluster: whether it came back, and by Envoy's details.
+func (c *cluster) fellBack(cameBack bool, details string) {
 	missing := ""
 	switch {
-	case to == c.name:
-		missing = "no route matches it, and the request came back to the cluster that had refused it"
+	case cameBack:
+		missing = "no route matches it, and the request came back to where it was refused"
 	case details == "route_not_found":
 		missing = "no route matches it"
 	case details == "cluster_not_found":
 		missing = "its route leads to a cluster that does not exist"
 	}
 	if missing == "" {
-		if c.route.nextTry != 0 {
+		if c.fallback.nextTry != 0 {
 			c.setRoute(func(breaker.Time) breaker.Time { return 0 })
 		}
 		return
@@ -104,7 +104,7 @@ func (c *cluster) fellBack(to, details string) {
 	})
 	if changed && old == 0 {
 		f := &c.rules.Fallback
-		proxywasm.LogWarnf("cluster %q: the fallback's header %s: %s does not help: %s. Requests are rejected until there is such a route; one in %v tries",
-			c.name, f.Header, f.Value, missing, tryRouteEvery)
+		proxywasm.LogWarnf("%v: the fallback's header %s: %s does not help: %s. Requests are rejected until there is such a route; one in %v tries",
+			c.owner, f.Header, f.Value, missing, tryRouteEvery)
 	}
 }

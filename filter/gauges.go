@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/config"
 )
 
 // The gauges "state" and "mode" tell what holds for a cluster now. They are set when that changes, and shown again whenever they
@@ -22,7 +23,7 @@ type inForce struct {
 const inForceSize = 4 + 1 + 8
 
 func (c *cluster) inForceStore() *sharedData {
-	return &sharedData{kind: "in force", plugin: c.plugin.name, rest: c.name}
+	return &sharedData{kind: "in force", plugin: c.plugin.name, rest: c.id}
 }
 
 func decodeInForce(b []byte) (f inForce) {
@@ -115,10 +116,28 @@ func (p *plugin) meet() {
 			return
 		}
 		p.met++
-		own := string(name)
-		record := sharedData{kind: "record", plugin: p.name, rest: own}
-		if stateIn(&record) != breaker.Closed || p.config.For(own).Policy.Mode >= breaker.ForceOpen {
-			p.cluster([]byte(own))
+		o := ownerOf(string(name))
+		if o != p.owner(o.name, o.route) {
+			p.retire(o)
+			continue
 		}
+		record := sharedData{kind: "record", plugin: p.name, rest: o.id()}
+		if stateIn(&record) != breaker.Closed || p.config.For(o.name, o.route).Policy.Mode >= breaker.ForceOpen {
+			if p.clusters[o.id()] == nil {
+				p.addCluster(o)
+			}
+		}
+	}
+}
+
+// retire says of the breaker of a route that it is disabled: by the configuration in force the cluster's is asked in its place.
+func (p *plugin) retire(o owner) {
+	policy := breaker.DefaultPolicy()
+	policy.Mode = breaker.Disabled
+	c := &cluster{owner: o, id: o.id(), plugin: p, rules: &config.Rules{Policy: policy}, stats: stats{plugin: p.name, owner: o}}
+	c.record = sharedData{"record", p.name, c.id}
+	if p.announce(o, &policy) {
+		c.enforce()
+		c.show()
 	}
 }

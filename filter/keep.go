@@ -4,12 +4,12 @@ package main
 
 import (
 	"encoding/binary"
-	"hash/fnv"
 	"slices"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
 	"envoy-circuit-breaker/filter/config"
+	"envoy-circuit-breaker/filter/internal/checked"
 )
 
 // Envoy refuses what a plugin's start fails for, and a control plane then cannot change that listener any more, nor start a new proxy.
@@ -53,7 +53,8 @@ func (p *plugin) follow() {
 	}
 	// Streams in flight keep the breakers that have admitted them.
 	p.config, p.generation = c, turn
-	p.clusters, p.last, p.probed, p.failed, p.met, p.metAll, p.full = map[string]*cluster{}, nil, nil, nil, 0, false, false
+	p.clusters, p.routes, p.last, p.probed = map[string]*cluster{}, map[string]*routes{}, nil, nil
+	p.failed, p.met, p.metAll, p.full = nil, 0, false, false
 }
 
 // passes reports whether all requests pass, since there is no configuration to go by.
@@ -62,33 +63,26 @@ func (p *plugin) passes() bool { return p.invalid && p.generation == 0 }
 // lastGood is where the last good configuration of the plugin's name is: a checksum of the rest, its turn, and its text.
 func (p *plugin) lastGood() *sharedData { return &sharedData{kind: "last good", plugin: p.name} }
 
-const lastGoodHeader = 8 + 4
+const lastGoodHeader = checked.Header + 4
 
 func decodeLastGood(b []byte) (turn uint32, text []byte) {
-	if len(b) < lastGoodHeader || binary.LittleEndian.Uint64(b) != hashOf(b[8:]) {
+	if _, ok := checked.Open(b); !ok || len(b) < lastGoodHeader {
 		return 0, nil
 	}
-	return binary.LittleEndian.Uint32(b[8:]), b[lastGoodHeader:]
+	return binary.LittleEndian.Uint32(b[checked.Header:]), b[lastGoodHeader:]
 }
 
 // becomeLastGood makes the plugin's configuration the last good one, unless that of a later turn is.
 func (p *plugin) becomeLastGood() {
 	store := p.lastGood()
-	b := binary.LittleEndian.AppendUint32(make([]byte, 8, lastGoodHeader+len(p.text)), p.generation)
-	b = append(b, p.text...)
-	binary.LittleEndian.PutUint64(b, hashOf(b[8:]))
+	b := binary.LittleEndian.AppendUint32(make([]byte, checked.Header, lastGoodHeader+len(p.text)), p.generation)
+	b = checked.Seal(append(b, p.text...))
 	for range 1000 {
 		value, version := store.Load()
 		if turn, _ := decodeLastGood(value); turn >= p.generation || store.CompareAndSwap(b, version) {
 			return
 		}
 	}
-}
-
-func hashOf(b []byte) uint64 {
-	h := fnv.New64a()
-	h.Write(b)
-	return h.Sum64()
 }
 
 // showInvalid sets the gauge "config_invalid". Where two workers set it at once, the next look at the roll puts it right.

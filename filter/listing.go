@@ -7,10 +7,11 @@ import (
 	"slices"
 )
 
-// A listing is what one worker has read of the registry so far, in the order of the names.
+// A listing is what one worker has read of the registry so far, in the order of the names: a cluster's own breaker comes before those
+// of its routes.
 type listing struct {
-	read  int // places
-	names []string
+	read  int      // places
+	names []string // ids of owners
 }
 
 // readAtOnce is how many places are read at one tick or view: a fraction of a millisecond.
@@ -44,14 +45,11 @@ func (p *plugin) mend() {
 			continue
 		}
 		n := 0
-		for name, c := range other.clusters { // which begins anywhere
-			if c == nil {
-				continue
-			}
-			other.announce(name, &c.rules.Policy)
-			if _, found := slices.BinarySearch(p.listing.names, name); !found {
-				delete(other.registry.places, name) // it has lost its place, and takes another whatever the limit
-				other.registry.claim(name, math.MaxInt)
+		for id, c := range other.clusters { // which begins anywhere
+			other.announce(c.owner, &c.rules.Policy)
+			if _, found := slices.BinarySearch(p.listing.names, id); !found {
+				delete(other.registry.places, id) // it has lost its place, and takes another whatever the limit
+				other.registry.claim(id, math.MaxInt)
 			}
 			if n++; n == mendAtTick {
 				break

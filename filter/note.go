@@ -17,16 +17,19 @@ func noteOutcome(s *stream, o breaker.Outcome, reason string) {
 	if o.Slow {
 		outcome += ",slow"
 	}
-	note(decision, s.permit.State(), s.cluster.name, outcome, reason)
+	note(decision, s.permit.State(), s.cluster.owner, outcome, reason)
 }
 
 // note sets the property that access logs and traces read as %FILTER_STATE(wasm.circuit_breaker:PLAIN)%. A plainly healthy
 // request has none, and does not pay for it.
-func note(decision, state, cluster, outcome, reason string) {
+func note(decision, state string, o owner, outcome, reason string) {
 	b := append(notes[:0], "decision="...)
 	b = append(b, decision...)
 	b = append(append(b, " state="...), state...)
-	b = append(append(b, " cluster="...), cluster...)
+	b = append(append(b, " cluster="...), o.name...)
+	if o.route != "" {
+		b = append(append(b, " route="...), o.route...)
+	}
 	if outcome != "" {
 		b = append(append(b, " outcome="...), outcome...)
 		b = append(append(b, " reason="...), reason...)

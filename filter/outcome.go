@@ -58,13 +58,13 @@ func (s *stream) judged(e verdict.Ending) {
 }
 
 // served gives the verdict on a request that was marked for the fallback: it belongs to the cluster that served it, which
-// is known by now. A fallback cluster that was asked and not used gets its permit back.
+// is known by now, and to its route. A fallback cluster that was asked and not used gets its permit back.
 func (s *stream) served(e verdict.Ending) {
-	name := string(bridge.Property(clusterName))
-	s.marked.fellBack(name, string(bridge.Property(codeDetails)))
+	name := []byte(string(bridge.Property(clusterName))) // which the next call of the host overwrites
+	s.marked.fellBack(s.marked.serves(name), string(bridge.Property(codeDetails)))
 	if s.permit.Admitted() {
 		outcome := breaker.Outcome{Result: breaker.Neutral}
-		if name == s.cluster.name {
+		if s.cluster.serves(name) {
 			outcome, _ = s.cluster.judge(e, s.answer.retryAfter)
 		}
 		s.cluster.breaker.Done(s.permit, outcome)
@@ -73,7 +73,7 @@ func (s *stream) served(e verdict.Ending) {
 	if len(name) == 0 {
 		return // a direct response
 	}
-	if c := s.plugin.cluster([]byte(name)); c != nil {
+	if c := s.plugin.cluster(name); c != nil {
 		o, _ := c.judge(e, s.answer.retryAfter)
 		c.breaker.Observe(o)
 	}

@@ -15,6 +15,7 @@ import (
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/filter/internal/bridge"
+	"envoy-circuit-breaker/filter/internal/checked"
 )
 
 func init() {
@@ -31,7 +32,7 @@ const gcPercent = 25
 type vm struct{ types.DefaultVMContext }
 
 func (*vm) NewPluginContext(id uint32) types.PluginContext {
-	p := &plugin{id: id, round: round, clusters: map[string]*cluster{}}
+	p := &plugin{id: id, round: round, clusters: map[string]*cluster{}, routes: map[string]*routes{}}
 	plugins[id] = p
 	return p
 }
@@ -63,11 +64,12 @@ type plugin struct {
 	born       breaker.Time // when it was loaded
 	met        int          // how many places of the registry it has looked at
 	metAll     bool
-	clusters   map[string]*cluster
+	clusters   map[string]*cluster // by the owner's id
+	routes     map[string]*routes  // by the cluster's name: of those that have some
 	registry   registry
 	failed     map[string]failure // clusters that could get no breaker
 	fullUntil  breaker.Time       // when to look again for places, where there were none
-	last       *cluster           // the one that had the last request
+	last       *cluster           // the one that had the last request, of those without routes
 	round      uint64             // of its last tick
 	streams    int                // in flight
 	probed     []*cluster         // those that have a probe
@@ -83,6 +85,7 @@ type plugin struct {
 
 	// Of the status page.
 	listing      listing
+	known        known
 	shown        map[string]*stats // stats of the clusters on the last pages
 	pageBuffer   []byte            // of the last page
 	policyBuffer []byte            // of the last cluster on it
@@ -117,7 +120,7 @@ func (p *plugin) start() error {
 	p.name, p.nameBefore = pluginName()
 	p.registry.plugin = p.name
 	p.born = clock{}.Now()
-	p.hash = hashOf(text)
+	p.hash = checked.Hash(text)
 	if p.config, err = config.Parse(text); err != nil {
 		keep, statusPath := config.Invalid(text)
 		if !keep {
@@ -189,16 +192,4 @@ func (p *plugin) OnTick() {
 	if p.config.StatusPath != "" && p.readListing() {
 		p.mend()
 	}
-}
-
-// cluster finds the breaker of a cluster, or makes it. It returns nil where there is none to be had for now.
-func (p *plugin) cluster(name []byte) *cluster {
-	if p.last != nil && p.last.name == string(name) {
-		return p.last
-	}
-	if c, known := p.clusters[string(name)]; known {
-		p.last = c
-		return c
-	}
-	return p.addCluster(name)
 }

@@ -45,7 +45,7 @@ func (c *cluster) probe() {
 // probeFailed ends a probe that could not even be made. That is most likely a mistake in the configuration, so it is
 // logged, but not again and again.
 func (c *cluster) probeFailed(probe breaker.Probe, err error) {
-	if text := fmt.Sprintf("cluster %q cannot be probed: %v", c.name, err); text != c.probeError {
+	if text := fmt.Sprintf("%v cannot be probed: %v", c.owner, err); text != c.probeError {
 		c.probeError = text
 		proxywasm.LogWarn(text)
 	}

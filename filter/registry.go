@@ -11,7 +11,7 @@ import (
 	"envoy-circuit-breaker/breaker"
 )
 
-// A registry knows which clusters have breakers, under one plugin's name. All workers share it: places in shared data, numbered
+// A registry knows which clusters have breakers, or routes to them, under one plugin's name. All workers share it: places in shared data, numbered
 // from 0, each with the name of a cluster. Who finds the first free place writes there, and that is all there is to a claim. So
 // there is one order, no place is lost and no cluster has two. Places come free only when Envoy restarts: it can delete neither
 // stats nor keys of shared data.
@@ -78,31 +78,36 @@ type failure struct {
 }
 
 // addCluster makes the breaker of a cluster that this worker has not met. It returns nil where there is none to be had for now.
-func (p *plugin) addCluster(id []byte) *cluster {
-	now := clock{}.Coarse()
-	if !p.registry.places[string(id)] && now < p.fullUntil || now < p.failed[string(id)].until {
+func (p *plugin) addCluster(o owner) *cluster {
+	now, id := clock{}.Coarse(), o.id()
+	if !p.registry.places[id] && now < p.fullUntil || now < p.failed[id].until {
 		return nil
 	}
-	name := string(id)
-	if !p.registry.claim(name, p.config.MaxBreakers) {
+	if !p.registry.claim(id, p.config.MaxBreakers) {
 		p.fullUntil = now.Add(retry)
-		p.sayFull(name)
+		p.sayFull(o)
 		return nil
 	}
 	p.registry.show()
-	c, err := newCluster(p, name)
+	c, err := newCluster(p, o)
 	if err != nil {
-		if text := err.Error(); text != p.failed[name].text {
-			proxywasm.LogErrorf("cluster %q passes without a breaker: %v", name, err)
+		if text := err.Error(); text != p.failed[id].text {
+			proxywasm.LogErrorf("%v passes without a breaker: %v", o, err)
 		}
 		if p.failed == nil {
 			p.failed = map[string]failure{}
 		}
-		p.failed[name] = failure{err.Error(), now.Add(retry)}
+		p.failed[id] = failure{err.Error(), now.Add(retry)}
 		return nil
 	}
-	delete(p.failed, name)
-	p.clusters[name] = c
+	delete(p.failed, id)
+	p.clusters[id] = c
+	if p.config.ByRoute(o.name) {
+		if p.routes[o.name] == nil {
+			p.routes[o.name] = &routes{o.name, map[string]*cluster{}}
+		}
+		p.routes[o.name].breakers[o.route] = c
+	}
 	if c.rules.Probe.Path != "" {
 		p.probed = append(p.probed, c)
 	}
@@ -110,13 +115,13 @@ func (p *plugin) addCluster(id []byte) *cluster {
 }
 
 // sayFull has the first worker that reaches max_breakers say so.
-func (p *plugin) sayFull(name string) {
+func (p *plugin) sayFull(o owner) {
 	if p.full {
 		return
 	}
 	p.full = true
 	most := p.config.MaxBreakers
-	if (&sharedData{kind: "full", plugin: p.name, rest: strconv.Itoa(most)}).CompareAndSwap([]byte(name), 0) {
-		proxywasm.LogWarnf("max_breakers (%d) reached: further clusters, the first of them %q, pass without a breaker", most, name)
+	if (&sharedData{kind: "full", plugin: p.name, rest: strconv.Itoa(most)}).CompareAndSwap([]byte(o.id()), 0) {
+		proxywasm.LogWarnf("max_breakers (%d) reached: what comes next passes without a breaker, first %v", most, o)
 	}
 }

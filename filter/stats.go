@@ -10,8 +10,8 @@ import (
 // stats is a breaker.Tally of Envoy stats. Each is defined when it is first needed: a worker uses few of them as long as a
 // cluster is healthy, and each takes memory for each cluster and worker.
 type stats struct {
-	plugin  string
-	cluster string
+	plugin string
+	owner
 	mode    breaker.Mode // the one in force: what "state" tells depends on it
 	ids     [numStats]uint32
 	defined uint32 // bit s: ids[s] is known
@@ -41,7 +41,10 @@ func statName(s breaker.Stat) (name string, kind uint32) {
 func (t *stats) define(s breaker.Stat) error {
 	name, kind := statName(s)
 	names = append(append(names[:0], "circuit_breaker."...), t.plugin...)
-	names = append(append(names, ".cluster."...), t.cluster...)
+	names = append(append(names, ".cluster."...), t.name...)
+	if t.route != "" {
+		names = append(append(names, ".route."...), t.route...)
+	}
 	names = append(append(names, '.'), name...)
 	id, err := bridge.DefineMetric(kind, names)
 	if err == nil {

@@ -18,27 +18,30 @@ import (
 // worker meets a cluster for the first time and when a breaker changes its state. A view reads one page of it, so it costs the
 // same however many clusters there are.
 
-// announce says that a cluster has a breaker, and what it goes by. The policy loaded last is the one that is shown.
-func (p *plugin) announce(cluster string, policy *breaker.Policy) {
-	store := &sharedData{"policy", p.name, cluster}
+// announce says that there is a breaker, and what it goes by. The policy loaded last is the one that is shown: announce reports whether
+// nobody has shown it before.
+func (p *plugin) announce(o owner, policy *breaker.Policy) bool {
+	store := &sharedData{"policy", p.name, o.id()}
 	for range 1000 {
 		old, version := store.Load()
 		if shown, ok := statuspage.ParsePolicy(old); ok && shown.Generation >= p.generation {
-			return
+			return false
 		}
-		match := ""
-		if i := p.config.Match(cluster); i >= 0 {
-			match = p.config.Overrides[i].Match
+		from := statuspage.Override{}
+		if i := p.config.Match(o.name, o.route); i >= 0 {
+			p.markMatched(i)
+			from = override(p.config, i)
 		}
-		if store.CompareAndSwap(statuspage.EncodePolicy(policy, match, p.generation), version) {
-			return
+		if store.CompareAndSwap(statuspage.EncodePolicy(policy, from, p.generation), version) {
+			return true
 		}
 	}
+	return false
 }
 
-// remember adds a transition to a cluster's history.
-func remember(plugin, cluster string, m breaker.Transition, text string) {
-	store, now := &sharedData{"history", plugin, cluster}, time.Now()
+// remember adds a transition to the history of a breaker.
+func remember(plugin, id string, m breaker.Transition, text string) {
+	store, now := &sharedData{"history", plugin, id}, time.Now()
 	for range 1000 {
 		history, version := store.Load()
 		if store.CompareAndSwap(statuspage.AddTransition(history, m.Epoch, now, text), version) {
@@ -82,7 +85,7 @@ func (p *plugin) reply(status uint32, contentType string, body []byte, headers .
 // page makes one page of the list.
 func (p *plugin) page(q statuspage.Query) []byte {
 	names := p.listing.names
-	first, found := slices.BinarySearch(names, q.After)
+	first, found := slices.BinarySearch(names, owner{q.After, q.AfterRoute}.id())
 	if found {
 		first++
 	}
@@ -93,9 +96,9 @@ func (p *plugin) page(q statuspage.Query) []byte {
 	if p.shown == nil {
 		p.shown = map[string]*stats{}
 	}
-	value, _ := rollStore(p.name).Load()
-	invalid := decodeRoll(value).list.endInvalid()
-	now, page := clock{}.Now(), statuspage.BeginPage(p.pageBuffer, p.name, time.Now(), invalid, len(names))
+	head := statuspage.Head{Plugin: p.name, At: time.Now(), Total: len(names)}
+	p.describeConfiguration(&head)
+	now, page := clock{}.Now(), statuspage.BeginPage(p.pageBuffer, &head)
 	for i, anew := first, 0; i < last; i++ {
 		if p.shown[names[i]] == nil {
 			if anew == maxAnew {
@@ -110,7 +113,8 @@ func (p *plugin) page(q statuspage.Query) []byte {
 	}
 	next := ""
 	if last < len(names) {
-		next = statuspage.Query{After: names[last-1], Limit: q.Limit}.String()
+		o := ownerOf(names[last-1])
+		next = statuspage.Query{After: o.name, AfterRoute: o.route, Limit: q.Limit}.String()
 	}
 	p.pageBuffer = page.End(next)
 	return p.pageBuffer
@@ -124,26 +128,27 @@ const (
 	maxAnew = statuspage.MaxLimit / 2
 )
 
-// status reads the status of one cluster's breaker. It reports false if that cannot be read.
-func (p *plugin) status(cluster string, now breaker.Time) (c statuspage.Cluster, ok bool) {
-	c.Name = cluster
-	value, _ := (&sharedData{"policy", p.name, cluster}).Load()
+// status reads the status of one breaker. It reports false if that cannot be read.
+func (p *plugin) status(id string, now breaker.Time) (c statuspage.Cluster, ok bool) {
+	o := ownerOf(id)
+	c.Name, c.Route = o.name, o.route
+	value, _ := (&sharedData{"policy", p.name, id}).Load()
 	p.policyBuffer = append(p.policyBuffer[:0], value...) // which the next call of the host overwrites
 	if c.Policy, ok = statuspage.ParsePolicy(p.policyBuffer); !ok {
 		return c, false
 	}
-	s := p.shown[cluster]
+	s := p.shown[id]
 	if s == nil {
-		s = &stats{plugin: p.name, cluster: cluster}
-		p.shown[cluster] = s
+		s = &stats{plugin: p.name, owner: o}
+		p.shown[id] = s
 	}
 	if mode := c.Policy.Mode; mode != breaker.ForceOpen && mode != breaker.Disabled {
-		c.Status, ok = breaker.ReadStatus(&sharedData{"record", p.name, cluster}, &sharedData{"counts", p.name, cluster}, s, now)
+		c.Status, ok = breaker.ReadStatus(&sharedData{"record", p.name, id}, &sharedData{"counts", p.name, id}, s, now)
 		if !ok {
 			return c, false // it has just been announced, or its record is corrupt and will be made anew by the next request
 		}
 	}
 	c.Rejected, c.ShadowRejected, c.Fallback = s.Value(breaker.Rejected), s.Value(breaker.ShadowRejected), s.Value(breaker.FellBack)
-	c.History, _ = (&sharedData{"history", p.name, cluster}).Load()
+	c.History, _ = (&sharedData{"history", p.name, id}).Load()
 	return c, true
 }

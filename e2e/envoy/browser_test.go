@@ -442,7 +442,7 @@ func TestBrowserDraws(t *testing.T) {
 		p := breaker.DefaultPolicy()
 		p.SlowCallDuration = 1500 * time.Millisecond
 		change(&p)
-		encoded, ok := statuspage.ParsePolicy(statuspage.EncodePolicy(&p, "", 1))
+		encoded, ok := statuspage.ParsePolicy(statuspage.EncodePolicy(&p, statuspage.Override{}, 1))
 		if !ok {
 			t.Fatal("a policy that cannot be read")
 		}
@@ -485,7 +485,7 @@ func TestBrowserDraws(t *testing.T) {
 			return
 		}
 		last := r.URL.Query().Get("after") == markup
-		page := statuspage.BeginPage(nil, `a&"b"`, now, !last, 8192)
+		page := statuspage.BeginPage(nil, &statuspage.Head{Plugin: `a&"b"`, At: now, ConfigInvalid: !last, Total: 8192})
 		if last {
 			w.Write(page.End(""))
 			return

@@ -18,7 +18,7 @@ func TestFallbackWithoutRoute(t *testing.T) {
 		name, leadsTo, warning string
 		end                    wasmhost.End
 	}{
-		{"no route", "payments", "came back to the cluster that had refused it", wasmhost.End{Status: 500, Upstream: wasmhost.Upstream}},
+		{"no route", "payments", "came back to where it was refused", wasmhost.End{Status: 500, Upstream: wasmhost.Upstream}},
 		{"no route at all", "", "no route matches it", wasmhost.End{Status: 404, Details: "route_not_found"}},
 		{"no cluster", "", "a cluster that does not exist", notThere},
 	} {
@@ -29,11 +29,11 @@ func TestFallbackWithoutRoute(t *testing.T) {
 			leadsTo, end := test.leadsTo, test.end
 			send := func(worker int) (reached bool) {
 				t.Helper()
-				s := w.send(worker, wasmhost.Req{Route: func(h wasmhost.Headers) string {
+				s := w.send(worker, wasmhost.Req{Route: func(h wasmhost.Headers) (cluster, route string) {
 					if h.Get("x-spare") != "" {
-						return leadsTo
+						return leadsTo, ""
 					}
-					return "payments"
+					return "payments", ""
 				}})
 				if !s.Continued() {
 					return false
@@ -90,11 +90,11 @@ func TestFallbackWithRoute(t *testing.T) {
 	for w.call(0, 500) && w.stat(breaker.Opened) == 0 {
 	}
 	send := func() {
-		s := w.send(0, wasmhost.Req{Route: func(h wasmhost.Headers) string {
+		s := w.send(0, wasmhost.Req{Route: func(h wasmhost.Headers) (cluster, route string) {
 			if h.Get("x-spare") != "" {
-				return "spare"
+				return "spare", ""
 			}
-			return "payments"
+			return "payments", ""
 		}})
 		if !s.Continued() {
 			t.Fatal("rejected")
@@ -110,11 +110,11 @@ func TestFallbackWithRoute(t *testing.T) {
 }
 
 // spare is the route of a request that payments does not take.
-func spare(h wasmhost.Headers) string {
+func spare(h wasmhost.Headers) (cluster, route string) {
 	if h.Get("x-spare") != "" {
-		return "spare"
+		return "spare", ""
 	}
-	return "payments"
+	return "payments", ""
 }
 
 // A fallback that does not say to which cluster it leads is measured all the same: the calls that it makes can be slow.

@@ -48,7 +48,7 @@ func TestNoClusterInProcess(t *testing.T) {
 
 // A policy says which override it is from.
 func TestPolicyTellsItsOverride(t *testing.T) {
-	for config, want := range map[string]string{`{"clusters": [{"match": "*"}]}`: `{"match":"*","mode":`, `{}`: `{"match":null,"mode":`} {
+	for config, want := range map[string]string{`{"clusters": [{"match": "*"}]}`: `{"match":"*","route":null,"mode":`, `{}`: `{"match":null,"route":null,"mode":`} {
 		w := startWorkers(t, wasmhost.Options{Workers: 2, Config: config})
 		w.warm()
 		w.wantPolicy(want)

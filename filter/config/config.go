@@ -4,6 +4,7 @@ package config
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"envoy-circuit-breaker/breaker"
@@ -16,14 +17,16 @@ type Config struct {
 	MaxBreakers int        // how many clusters may have a breaker in a worker, 1 to 1,000,000
 	StatusPath  string     // where the status page is; empty for nowhere
 
-	matches  matcher // of Overrides
-	warnings Errors
+	matches     matcher // of Overrides
+	anyPerRoute bool
+	warnings    Errors
 }
 
 // An Override has the rules of the clusters that its Match names: an exact name, or a glob in which * stands for any
-// text.
+// text. Where its Route is given, which is another such, it has those of the routes of that name alone, and each has its own breaker.
 type Override struct {
 	Match string
+	Route string // empty for all, and for those without a name
 	Rules Rules
 }
 
@@ -77,13 +80,14 @@ func (c *Config) take(o *object) {
 		o.fail("clusters", items, fmt.Sprintf("at most %d overrides", mostOverrides))
 		return
 	}
-	c.Overrides = make([]Override, len(items))
+	c.Overrides, c.anyPerRoute = make([]Override, len(items)), c.Rules.PerRoute
 	for i, item := range items {
 		if o.report.isFull() {
 			return
 		}
 		c.Overrides[i] = readOverride(item, index("clusters", i), &c.Rules, inherited, o.report)
-		c.matches.add(c.Overrides[i].Match, i)
+		c.anyPerRoute = c.anyPerRoute || c.Overrides[i].Rules.PerRoute
+		c.matches.add(c.Overrides[i].Match, c.Overrides[i].Route, i)
 	}
 }
 
@@ -101,7 +105,15 @@ func readOverride(item any, path string, base *Rules, inherited []*breaker.Polic
 	o := &object{path: path, keys: keys, report: report}
 	over := Override{Rules: *base}
 	o.required("match", &over.Match, func(name string) bool { return name != "" }, `the name of a cluster, or a glob such as "payments*"`)
+	if o.text("route", &over.Route) {
+		if over.Rules.PerRoute = true; over.Route == "" {
+			o.fail("route", over.Route, `the name of a route, or a glob such as "reports*"; left out for all routes`)
+		}
+	}
 	over.Rules.read(o, inherited)
+	if v, given := keys["per"]; given && over.Route != "" && v == "cluster" {
+		o.fail("per", v, `"route", or left out, beside "route"`)
+	}
 	for _, key := range []string{"max_breakers", "status", "invalid_config", "clusters"} {
 		if v, given := keys[key]; given {
 			o.fail(key, v, "at the top level only")
@@ -112,23 +124,43 @@ func readOverride(item any, path string, base *Rules, inherited []*breaker.Polic
 	return over
 }
 
-// For returns the rules of a cluster: those of the first override that matches it.
-func (c *Config) For(cluster string) *Rules {
-	if i := c.Match(cluster); i >= 0 {
+// For returns the rules of a cluster and a route to it, which may have no name: those of the first override that matches them.
+func (c *Config) For(cluster, route string) *Rules {
+	if i := c.Match(cluster, route); i >= 0 {
 		return &c.Overrides[i].Rules
 	}
 	return &c.Rules
 }
 
-// Match returns which override a cluster has its rules from, -1 if it is none.
-func (c *Config) Match(cluster string) int { return c.matches.find(cluster) }
+// Match returns which override a cluster and a route to it have their rules from, -1 if it is none.
+func (c *Config) Match(cluster, route string) int { return c.matches.find(cluster, route) }
+
+// ByRoute reports whether the route matters to whose breaker a request of that cluster has. Then it is the breaker of the route where
+// that has a name and [Config.For] says PerRoute of it, and else the cluster's.
+func (c *Config) ByRoute(cluster string) bool {
+	return c.HasRoutes() && (c.For(cluster, "").PerRoute || c.matches.hasRoutes(cluster))
+}
+
+// HasRoutes reports whether any breaker can be that of a route.
+func (c *Config) HasRoutes() bool { return c.anyPerRoute }
+
+// Name tells which clusters and routes an override is for, in the words of the log.
+func (over *Override) Name() string { return Owner(over.Match, over.Route) }
+
+// Owner tells whose breaker it is, in the words of the log: that of a cluster, or of a route to it.
+func Owner(cluster, route string) string {
+	if route == "" {
+		return strconv.Quote(cluster)
+	}
+	return strconv.Quote(cluster) + " route " + strconv.Quote(route)
+}
 
 // String tells the effective policy of each override, and of everything else.
 func (c *Config) String() string {
 	var s strings.Builder
 	usual := c.Rules.other()
 	for _, over := range c.Overrides {
-		fmt.Fprintf(&s, "%q: %s", over.Match, over.Rules.Policy)
+		fmt.Fprintf(&s, "%s: %s", over.Name(), over.Rules.Policy)
 		if other := over.Rules.other(); other != usual {
 			s.WriteString(other)
 		}

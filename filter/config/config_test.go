@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/reply"
 )
 
 func TestParseDefaults(t *testing.T) {
@@ -25,7 +26,7 @@ func TestParseDefaults(t *testing.T) {
 
 func TestParseEveryKey(t *testing.T) {
 	c, err := Parse([]byte(`{
-		"mode": "shadow",
+		"mode": "shadow", "per": "route",
 		"failure_on": ["gateway-error", "429", "520-530", "timeout", "resource-exhausted"],
 		"window": {"duration": "30s"},
 		"min_requests": 50,
@@ -35,9 +36,9 @@ func TestParseEveryKey(t *testing.T) {
 		"open": {"duration": "1s", "multiplier": 1.5, "max_duration": "2m", "jitter": 0.5, "honor_retry_after": true},
 		"half_open": {"max_requests": 5, "success_threshold": 6, "permit_timeout": "10s"},
 		"ramp": "20s",
-		"reject": {"status": 429, "body": "{\"error\": \"{cluster} is {state}, { try } in {retry_after} s\", \"{}\": {}}",
+		"reject": {"status": 429, "body": "{\"error\": \"{cluster} is {state}, { try } in {retry_after} s\", \"{}\": {}, \"route\": \"{route}\"}",
 			"content_type": "application/json", "headers": {"X-State": "is {state}", "x-a": "b"}, "retry_after": false, "overloaded": false},
-		"fallback": {"header": "X-Fallback", "value": "yes", "cluster": "spare"},
+		"fallback": {"header": "X-Fallback", "value": "yes", "cluster": "spare", "route": "spare-route"},
 		"probe": {"path": "/healthz", "method": "HEAD", "host": "pay.example", "headers": {"X-Probe": "1"}, "interval": "2s", "timeout": "250ms", "status": "204", "on_success": "close"},
 		"max_breakers": 10,
 		"status": {"path": "/circuit-breakers"},
@@ -64,13 +65,13 @@ func TestParseEveryKey(t *testing.T) {
 	if r.Status != 429 || r.ContentType != "application/json" || r.RetryAfter || r.Overloaded {
 		t.Errorf("reject %+v", r)
 	}
-	if got := r.Body.Expand("payments", "5", "open"); got != `{"error": "payments is open, { try } in 5 s", "{}": {}}` {
+	if got := r.Body.Expand(reply.Values{Cluster: "payments", Route: "checkout", RetryAfter: "5", State: "open"}); got != `{"error": "payments is open, { try } in 5 s", "{}": {}, "route": "checkout"}` {
 		t.Errorf("reject.body %s", got)
 	}
-	if len(r.Headers) != 2 || r.Headers[1].Name != "x-a" || r.Headers[0].Value.Expand("", "", "half_open") != "is half_open" {
+	if len(r.Headers) != 2 || r.Headers[1].Name != "x-a" || r.Headers[0].Value.Expand(reply.Values{State: "half_open"}) != "is half_open" {
 		t.Errorf("reject.headers %+v", r.Headers)
 	}
-	if (c.Rules.Fallback != Fallback{"x-fallback", "yes", "spare"}) || !c.Rules.HonorRetryAfter || c.MaxBreakers != 10 || c.StatusPath != "/circuit-breakers" {
+	if (c.Rules.Fallback != Fallback{"x-fallback", "yes", "spare", "spare-route"}) || !c.Rules.HonorRetryAfter || !c.Rules.PerRoute || c.MaxBreakers != 10 || c.StatusPath != "/circuit-breakers" {
 		t.Errorf("fallback %+v, honor_retry_after %v, max_breakers %d", c.Rules.Fallback, c.Rules.HonorRetryAfter, c.MaxBreakers)
 	}
 	probe := c.Rules.Probe
@@ -80,7 +81,7 @@ func TestParseEveryKey(t *testing.T) {
 	}
 	payments := want
 	payments.FailureRate, payments.OpenDuration = 25, 3*time.Second
-	if got := c.For("payments").Policy; got != payments {
+	if got := c.For("payments", "").Policy; got != payments {
 		t.Errorf("payments\n%+v, want\n%+v", got, payments)
 	}
 }
@@ -91,7 +92,7 @@ func TestMinRequestsGivesWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := c.For("a").Policy.MinRequests; got != 15 {
+	if got := c.For("a", "").Policy.MinRequests; got != 15 {
 		t.Errorf("min_requests = %d, want 15", got)
 	}
 	_, err = Parse([]byte(`{"min_requests": 20, "window": {"requests": 15}}`))
@@ -166,7 +167,13 @@ func TestParseRefuses(t *testing.T) {
 		`{"": 1}`:           `"": unknown key with value 1: must be one of`,
 		`{"open": {"": 1}}`: `open."": unknown key with value 1: must be one of`,
 		`{"prob": null}`:    `prob: unknown key with value null: did you mean probe?`,
-		`{"probe": null, "fallback": null, "x": 1}`: `x: unknown key with value 1: must be one of clusters, consecutive_failures, failure_on, failure_rate, fallback, half_open, invalid_config, max_breakers, min_requests, mode, open, probe, ramp`,
+		`{"per": "host"}`:   `per: "host" is not allowed: must be "cluster" or "route"`,
+		`{"route": "a"}`:    `route: unknown key with value "a": did you mean`,
+		`{"clusters": [{"match": "a", "route": ""}]}`:                    `clusters[0].route: "" is not allowed: must be the name of a route`,
+		`{"clusters": [{"match": "a", "route": 5}]}`:                     `clusters[0].route: 5 is not allowed: must be a string`,
+		`{"clusters": [{"match": "a", "route": "b", "per": "cluster"}]}`: `clusters[0].per: "cluster" is not allowed: must be "route", or left out, beside "route"`,
+		`{"fallback": {"header": "x", "route": "r"}}`:                    `fallback.route: "r" is not allowed: must be given together with cluster`,
+		`{"probe": null, "fallback": null, "x": 1}`:                      `x: unknown key with value 1: must be one of clusters, consecutive_failures, failure_on, failure_rate, fallback, half_open, invalid_config, max_breakers, min_requests, mode, open, per, probe, ramp`,
 		`[1]`: `[1] is not allowed: must be an object of keys`,
 	} {
 		_, err := Parse([]byte(text))

@@ -83,7 +83,7 @@ func TestKeys(t *testing.T) {
 	} {
 		check(object, listed(fmt.Sprintf(`{%q: {"?": 1%s}}`, object, besides)))
 	}
-	topLevel := append(Keys(""), "match")
+	topLevel := append(Keys(""), "match", "route")
 	over := listed(`{"clusters": [{"?": 1, "match": "a"}]}`)
 	for _, key := range over {
 		if !slices.Contains(topLevel, key) {
@@ -154,6 +154,18 @@ func TestWarnings(t *testing.T) {
 		`{"slow_call": {"duration": "1m"}}`:                                        {"slow_call.duration: a trial has 30s, and a call is slow after 1m0s"},
 		`{"half_open": {"permit_timeout": "500ms"}}`:                               {"half_open.permit_timeout: 500ms may be less than an answer takes"},
 		`{"half_open": {"permit_timeout": "5s"}}`:                                  nil,
+
+		`{"clusters": [{"match": "a", "route": "b*"}, {"match": "a", "route": "bc"}, {"match": "a"}, {"match": "a", "route": "d"}]}`: {
+			`clusters[1].match: "a" route "bc" never counts: clusters[0] ("a" route "b*")`, `clusters[3].match: "a" route "d" never counts: clusters[2] ("a")`},
+		`{"clusters": [{"match": "a", "route": "*"}, {"match": "a"}]}`:                                         nil, // routes without a name
+		`{"clusters": [{"match": "a", "route": "^b"}]}`:                                                        {`clusters[0].route: "^b" looks like a regular expression`},
+		`{"per": "route", "probe": {"path": "/x"}}`:                                                            {`probe: the breakers of several routes are probed at one path, "/x"`},
+		`{"probe": {"path": "/x"}, "clusters": [{"match": "a", "route": "b*"}, {"match": "a", "route": "c"}]}`: {`clusters[0].route: the breakers of several`},
+		`{"fallback": {"header": "x", "cluster": "spare"}, "clusters": [{"match": "spare", "per": "route"}, {"match": "b"}]}`: {
+			`fallback.cluster: "spare" has breakers of its routes, and none is asked without fallback.route`},
+		`{"clusters": [{"match": "b", "fallback": {"header": "x", "cluster": "spare", "route": "r"}}]}`: {
+			`clusters[0].fallback.route: "r" has no effect, since "spare" has one breaker for all routes`},
+		`{"per": "route", "fallback": {"header": "x", "cluster": "spare", "route": "r"}}`: nil,
 	} {
 		c, err := Parse([]byte(text))
 		if err != nil {

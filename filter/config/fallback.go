@@ -7,6 +7,7 @@ import "strings"
 type Fallback struct {
 	Header, Value string
 	Cluster       string // where that route leads, if its breaker is to be asked
+	Route         string // that route's name, which says whose breaker it is where that cluster has some by route
 }
 
 // read changes the fallback by the keys that are given; null switches it off.
@@ -25,5 +26,8 @@ func (f *Fallback) read(o *object, off bool) {
 		o.fail("value", f.Value, "text without control characters")
 	}
 	o.text("cluster", &f.Cluster)
+	if o.text("route", &f.Route) && f.Route != "" && f.Cluster == "" {
+		o.fail("route", f.Route, "given together with cluster, where that route leads")
+	}
 	o.end()
 }

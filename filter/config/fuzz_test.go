@@ -4,21 +4,29 @@ import "testing"
 
 // FuzzFor looks arbitrary names up among arbitrary overrides: the first that matches is found, as by trying them one by one.
 func FuzzFor(f *testing.F) {
-	f.Add("payments", "outbound|*|payments.*", "*s", "outbound|80||payments.prod")
-	f.Add("*", "**", "a*b*c", "aXbXc")
-	f.Add("a*a", "ab", "", "a")
-	f.Add("\xff*", "\x00", "é*", "\xff\x00")
-	f.Fuzz(func(t *testing.T, first, second, third, name string) {
+	f.Add("payments", "outbound|*|payments.*", "*s", "outbound|80||payments.prod", "", "re*", "reports")
+	f.Add("*", "**", "a*b*c", "aXbXc", "", "", "")
+	f.Add("a*a", "ab", "", "a", "*", "a", "a")
+	f.Add("\xff*", "\x00", "é*", "\xff\x00", "", "\x00", "\x00")
+	f.Fuzz(func(t *testing.T, first, second, third, name, firstRoute, thirdRoute, route string) {
 		var m matcher
-		want := -1
-		for i, pattern := range []string{first, second, third} {
-			m.add(pattern, i)
-			if want < 0 && matchesSlowly(pattern, name) {
+		want, forAll, routes := -1, false, false
+		for i, over := range []Override{{Match: first, Route: firstRoute}, {Match: second}, {Match: third, Route: thirdRoute}} {
+			m.add(over.Match, over.Route, i)
+			if !matchesSlowly(over.Match, name) {
+				continue
+			}
+			if want < 0 && (over.Route == "" || route != "" && matchesSlowly(over.Route, route)) {
 				want = i
 			}
+			routes = routes || over.Route != "" && !forAll
+			forAll = forAll || over.Route == ""
 		}
-		if got := m.find(name); got != want {
-			t.Errorf("%q among %q, %q, %q: %d, want %d", name, first, second, third, got, want)
+		if got := m.hasRoutes(name); got != routes {
+			t.Errorf("routes of %q: %v, want %v", name, got, routes)
+		}
+		if got := m.find(name, route); got != want {
+			t.Errorf("%q, %q among %q, %q, %q for %q and %q: %d, want %d", name, route, first, second, third, firstRoute, thirdRoute, got, want)
 		}
 	})
 }

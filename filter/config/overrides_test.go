@@ -43,7 +43,7 @@ func TestForIsQuick(t *testing.T) {
 		best := time.Hour
 		for range 50 { // the machine may be busy with something else
 			start := time.Now()
-			c.For(meshName)
+			c.For(meshName, "")
 			best = min(best, time.Since(start))
 		}
 		if best > 150*time.Microsecond {
@@ -57,7 +57,7 @@ func BenchmarkFor(b *testing.B) {
 		c := thousands(b, glob)
 		b.Run(glob, func(b *testing.B) {
 			for b.Loop() {
-				c.For(meshName)
+				c.For(meshName, "")
 			}
 		})
 	}
@@ -78,21 +78,23 @@ func TestFirstMatchCounts(t *testing.T) {
 		c := &Config{}
 		for i := range 1 + rnd.IntN(12) {
 			over := Override{Match: text("ab*", 5)}
+			if rnd.IntN(3) == 0 {
+				over.Route = text("cd*", 3)
+			}
 			c.Overrides = append(c.Overrides, over)
-			c.matches.add(over.Match, i)
+			c.matches.add(over.Match, over.Route, i)
 		}
 		for range 20 {
-			name := text("ab", 7)
+			name, route := text("ab", 7), text("cd", 4)
 			want := &c.Rules
 			for i, over := range c.Overrides {
-				pattern := strings.ReplaceAll(regexp.QuoteMeta(over.Match), `\*`, ".*")
-				if regexp.MustCompile("^" + pattern + "$").MatchString(name) {
+				if matches(over.Match, name) && (over.Route == "" || route != "" && matches(over.Route, route)) {
 					want = &c.Overrides[i].Rules
 					break
 				}
 			}
-			if got := c.For(name); got != want {
-				t.Fatalf("%q does not get the first that matches of %+v", name, c.Overrides)
+			if got := c.For(name, route); got != want {
+				t.Fatalf("%q, %q does not get the first that matches of %+v", name, route, c.Overrides)
 			}
 			found[want != &c.Rules]++
 		}
@@ -100,6 +102,10 @@ func TestFirstMatchCounts(t *testing.T) {
 	if found[true] < 1000 || found[false] < 1000 {
 		t.Errorf("lopsided: %v", found)
 	}
+}
+
+func matches(glob, name string) bool {
+	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(glob), `\*`, ".*") + "$").MatchString(name)
 }
 
 // An override changes what it names and inherits the rest, in objects too; null switches a probe or a fallback off.
@@ -122,36 +128,36 @@ func TestOverridesMerge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base := c.For("another")
-	if got := c.For("same"); !reflect.DeepEqual(got, base) {
+	base := c.For("another", "")
+	if got := c.For("same", ""); !reflect.DeepEqual(got, base) {
 		t.Errorf("empty objects: %+v, want %+v", got, base)
 	}
 	some := *base
 	some.Probe.Path, some.Policy.ProbeInterval, some.Fallback.Cluster = "/live", 3*time.Second, "other"
-	if got := c.For("some"); !reflect.DeepEqual(got, &some) {
+	if got := c.For("some", ""); !reflect.DeepEqual(got, &some) {
 		t.Errorf("some keys: %+v, want %+v", got, some)
 	}
 	rest := *base
 	rest.Probe = Probe{Method: "GET", Path: "/healthz", Headers: [][2]string{{"x-b", "2"}}}
 	rest.Probe.Good.Add("200-299")
 	rest.Policy.ProbeTimeout, rest.Policy.ProbeCloses = time.Second, false
-	rest.Fallback = Fallback{"x-other", "no", "spare"}
-	if got := c.For("rest"); !reflect.DeepEqual(got, &rest) {
+	rest.Fallback = Fallback{"x-other", "no", "spare", ""}
+	if got := c.For("rest", ""); !reflect.DeepEqual(got, &rest) {
 		t.Errorf("the other keys: %+v, want %+v", got, rest)
 	}
 	off := *base
 	off.Probe, off.Fallback = Probe{}, Fallback{}
 	never := breaker.DefaultPolicy()
 	off.Policy.ProbeInterval, off.Policy.ProbeTimeout, off.Policy.ProbeCloses = never.ProbeInterval, never.ProbeTimeout, never.ProbeCloses
-	if got := c.For("off"); !reflect.DeepEqual(got, &off) {
+	if got := c.For("off", ""); !reflect.DeepEqual(got, &off) {
 		t.Errorf("null: %+v, want %+v", got, off)
 	}
-	if got := c.For("slow").FailureOn; got != (verdict.FailureSet{}) {
+	if got := c.For("slow", "").FailureOn; got != (verdict.FailureSet{}) {
 		t.Errorf("no failures, but slow calls: %+v", got)
 	}
 	var only429 verdict.FailureSet
 	only429.Add("429")
-	if got := c.For("twice").FailureOn; got != only429 {
+	if got := c.For("twice", "").FailureOn; got != only429 {
 		t.Errorf("a name given twice: %+v", got)
 	}
 
@@ -163,7 +169,7 @@ func TestOverridesMerge(t *testing.T) {
 	if !reflect.DeepEqual(&c.Rules, &plain) {
 		t.Errorf("null at the top level: %+v, want the defaults", c.Rules)
 	}
-	on := c.For("on")
+	on := c.For("on", "")
 	if p := on.Policy; p.ProbeInterval != time.Second || p.ProbeTimeout != time.Second || on.Probe.Method != "GET" || !on.Probe.Good.Has(299) || on.Fallback.Value != "true" {
 		t.Errorf("on where it was off: %+v", on)
 	}

@@ -22,6 +22,8 @@ type Rules struct {
 	Reject   reply.Reject
 	Fallback Fallback
 	Probe    Probe
+	// PerRoute gives each route with a name a breaker of its own, in place of one for the whole cluster.
+	PerRoute bool
 	// HonorRetryAfter lets the upstream say how long the breaker stays open, by the answer that trips it.
 	HonorRetryAfter bool
 
@@ -44,12 +46,18 @@ func (r *Rules) Verdicts() uint64 {
 // other tells, in the way that the policy's String does, what is beside the policy.
 func (r *Rules) other() string {
 	s := " failure_on=" + r.FailureOn.String()
-	s += fmt.Sprintf(" reject=%d %s", r.Reject.Status, show(r.Reject.Body.Expand("{cluster}", "{retry_after}", "{state}")))
+	s += fmt.Sprintf(" reject=%d %s", r.Reject.Status, show(r.Reject.Body.String()))
 	if s += " fallback=off"; r.Fallback.Header != "" {
 		s = strings.TrimSuffix(s, "off") + r.Fallback.Header
 		if r.Fallback.Cluster != "" {
 			s += " to " + r.Fallback.Cluster
+			if r.Fallback.Route != "" {
+				s += " route " + r.Fallback.Route
+			}
 		}
+	}
+	if r.PerRoute {
+		s += " per=route"
 	}
 	if r.Probe.Path != "" {
 		s += " probe=" + r.Probe.Method + " " + r.Probe.Path
@@ -70,6 +78,12 @@ func (r *Rules) read(o *object, inherited []*breaker.PolicyError) []*breaker.Pol
 		if p.Mode = breaker.Mode(modeOf(mode)); int(p.Mode) == len(breaker.Modes) {
 			p.Mode = breaker.Enforce
 			o.fail("mode", mode, `one of "enforce", "shadow", "force_open", "disabled"`)
+		}
+	}
+	var per string
+	if o.text("per", &per) {
+		if r.PerRoute = per == "route"; !r.PerRoute && per != "cluster" {
+			o.fail("per", per, `"cluster" or "route"`)
 		}
 	}
 	r.readFailureOn(o)

@@ -4,13 +4,13 @@ import "strings"
 
 // allKeys are the keys that there are, each with the object in which it stands: one that stands at a wrong place is shown the right
 // one. It is a text, for its size.
-const allKeys = "mode failure_on min_requests failure_rate consecutive_failures ramp max_breakers invalid_config " +
+const allKeys = "mode per failure_on min_requests failure_rate consecutive_failures ramp max_breakers invalid_config " +
 	"window window.duration window.requests slow_call slow_call.duration slow_call.rate " +
 	"open open.duration open.multiplier open.max_duration open.jitter open.honor_retry_after " +
 	"half_open half_open.max_requests half_open.success_threshold half_open.permit_timeout " +
 	"probe probe.path probe.method probe.host probe.headers probe.interval probe.timeout probe.status probe.on_success " +
 	"reject reject.status reject.body reject.content_type reject.headers reject.retry_after reject.overloaded " +
-	"fallback fallback.header fallback.value fallback.cluster status status.path clusters clusters[].match"
+	"fallback fallback.header fallback.value fallback.cluster fallback.route status status.path clusters clusters[].match clusters[].route"
 
 // Keys are the keys that there are at the top level, or within the object of that name there.
 func Keys(object string) (keys []string) {

@@ -14,17 +14,40 @@ func (c *Config) Warnings() Errors {
 	var before matcher
 	for i, over := range c.Overrides {
 		// That * in the name can only be matched by * in a glob, so whatever the name matches, the glob does.
-		if first := before.find(over.Match); first >= 0 {
+		if first := before.find(over.Match, over.Route); first >= 0 {
 			shadowed.warn(index("clusters", i)+".match", "%s never counts: clusters[%d] (%s) matches it before",
-				show(over.Match), first, show(c.Overrides[first].Match))
+				over.Name(), first, c.Overrides[first].Name())
 		}
-		before.add(over.Match, i)
+		before.add(over.Match, over.Route, i)
 	}
-	return append(shadowed.warnings, c.warnings...)
+	return append(append(shadowed.warnings, c.warnings...), c.aboutFallbacks()...)
+}
+
+// aboutFallbacks warns of fallbacks whose own breaker is not asked, or has no routes.
+func (c *Config) aboutFallbacks() Errors {
+	var told report
+	about := func(f *Fallback, path string) {
+		byRoute := c.ByRoute(f.Cluster)
+		switch {
+		case f.Cluster == "":
+		case byRoute && f.Route == "":
+			told.warn(join(path, "fallback.cluster"), "%s has breakers of its routes, and none is asked without fallback.route", show(f.Cluster))
+		case !byRoute && f.Route != "":
+			told.warn(join(path, "fallback.route"), "%s has no effect, since %s has one breaker for all routes", show(f.Route), show(f.Cluster))
+		}
+	}
+	about(&c.Rules.Fallback, "")
+	for i := range c.Overrides {
+		if f := &c.Overrides[i].Rules.Fallback; *f != c.Rules.Fallback {
+			about(f, index("clusters", i))
+		}
+	}
+	return told.warnings
 }
 
 func (c *Config) warnAtTop(o *object) {
 	c.Rules.warn(o)
+	c.Rules.warnOfProbe(o, "")
 	slow, trips := c.Rules.Policy.SlowCallDuration > 0, c.Rules.canTrip()
 	for _, over := range c.Overrides {
 		slow = slow || over.Rules.Policy.SlowCallDuration > 0
@@ -41,6 +64,7 @@ func (c *Config) warnAtTop(o *object) {
 func (over *Override) warn(o *object) {
 	r := &over.Rules
 	r.warn(o)
+	r.warnOfProbe(o, over.Route)
 	if rate, given := o.given("slow_call.rate"); given && r.Policy.SlowCallDuration == 0 {
 		o.warn("slow_call.rate", "%s has no effect without slow_call.duration", show(rate))
 	}
@@ -50,8 +74,10 @@ func (over *Override) warn(o *object) {
 			break
 		}
 	}
-	if sign := regularExpression(over.Match); sign != "" {
-		o.warn("match", "%s looks like a regular expression, for its %s: it is a glob, in which only * has a meaning", show(over.Match), sign)
+	for _, glob := range [][2]string{{"match", over.Match}, {"route", over.Route}} {
+		if sign := regularExpression(glob[1]); sign != "" {
+			o.warn(glob[0], "%s looks like a regular expression, for its %s: it is a glob, in which only * has a meaning", show(glob[1]), sign)
+		}
 	}
 }
 
@@ -77,6 +103,14 @@ func (r *Rules) warn(o *object) {
 			permit, p.SlowCallDuration)
 	} else if key == "half_open.permit_timeout" && permit < time.Second {
 		o.warn(key, "%v may be less than an answer takes, and then the breaker never closes", permit)
+	}
+}
+
+// warnOfProbe is about breakers of several routes that are all probed at one path, which tells nothing of the single route.
+func (r *Rules) warnOfProbe(o *object, route string) {
+	isOne := route != "" && !strings.Contains(route, "*")
+	if key := o.firstGiven("probe", "route", "per"); key != "" && r.PerRoute && r.Probe.Path != "" && !isOne {
+		o.warn(key, "the breakers of several routes are probed at one path, %s: give each route an override with a path of its own", show(r.Probe.Path))
 	}
 }
 

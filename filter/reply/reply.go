@@ -50,16 +50,17 @@ type Reply struct {
 	Headers []byte // serialized
 }
 
-// Fill makes the reply of a cluster whose breaker is in that state. seconds is for retry-after; grpcWeb is the content type
+// Fill makes the reply of the breaker of a cluster, or of a route to it, in that state. seconds is for retry-after; grpcWeb is the content type
 // of a gRPC-Web request, and empty for any other. A gRPC-Web client gets what a trailers-only reply is in its protocol; to
 // gRPC proper Envoy turns any reply into one by itself.
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
-func (r *Reject) Fill(cluster, state string, seconds int64, grpcWeb string) *Reply {
+func (r *Reject) Fill(cluster, route, state string, seconds int64, grpcWeb string) *Reply {
 	after := strconv.FormatInt(seconds, 10)
+	values := Values{Cluster: cluster, Route: route, RetryAfter: after, State: state}
 	out := &Reply{
 		State: state, Seconds: seconds, Status: uint32(r.Status),
 		Details: "circuit_breaker_" + state,
-		Body:    []byte(r.Body.Expand(cluster, after, state)),
+		Body:    []byte(r.Body.Expand(values)),
 	}
 	pairs := [][2]string{{"x-circuit-breaker", state}}
 	if r.RetryAfter {
@@ -71,7 +72,7 @@ func (r *Reject) Fill(cluster, state string, seconds int64, grpcWeb string) *Rep
 		pairs = append(pairs, [2]string{"x-envoy-overloaded", "true"}, [2]string{"x-envoy-ratelimited", "true"})
 	}
 	for _, h := range r.Headers {
-		pairs = append(pairs, [2]string{h.Name, h.Value.Expand(cluster, after, state)})
+		pairs = append(pairs, [2]string{h.Name, h.Value.Expand(values)})
 	}
 	switch {
 	case grpcWeb != "":

@@ -56,7 +56,7 @@ func TestFill(t *testing.T) {
 		{"own", own, 429, "circuit_breaker_open", `{"pay": 7}`, "x-circuit-breaker: open\nx-a: open\ncontent-type: application/json\n"},
 		{"empty", empty, 503, "circuit_breaker_open", "", "x-circuit-breaker: open\n"},
 	} {
-		r := c.reject.Fill("pay", "open", 7, "")
+		r := c.reject.Fill("pay", "", "open", 7, "")
 		headers := headersOf(t, r.Headers)
 		if r.State != "open" || r.Seconds != 7 || r.Status != c.status || r.Details != c.details || string(r.Body) != c.body || headers != c.headers {
 			t.Errorf("%s: %+v\n%s", c.name, r, headers)
@@ -80,7 +80,7 @@ func TestFillGRPCWeb(t *testing.T) {
 		if !IsGRPCWeb([]byte(contentType)) {
 			t.Errorf("%s is not taken for gRPC-Web", contentType)
 		}
-		r := reject.Fill("pay", "open", 7, contentType)
+		r := reject.Fill("pay", "", "open", 7, contentType)
 		headers := headersOf(t, r.Headers)
 		if r.Status != 200 || !bytes.Equal(r.Body, want) ||
 			!strings.HasSuffix(headers, "content-type: "+contentType+"\ngrpc-status: 14\ngrpc-message: pay is unavailable: circuit breaker open%0A\n") {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A Template is text with placeholders: {cluster}, {retry_after} and {state}. Any brace that does not enclose letters or _
+// A Template is text with placeholders: {cluster}, {route}, {retry_after} and {state}. Any brace that does not enclose letters or _
 // alone is plain text, so JSON needs no escaping.
 type Template []segment
 
@@ -13,7 +13,7 @@ type Template []segment
 type segment struct{ text, placeholder string }
 
 // Placeholders are those that there are, for an error message.
-const Placeholders = "{cluster}, {retry_after} or {state}"
+const Placeholders = "{cluster}, {route}, {retry_after} or {state}"
 
 // ParseTemplate splits a text. A placeholder of another name is an error.
 func ParseTemplate(text string) (Template, error) {
@@ -34,7 +34,7 @@ func ParseTemplate(text string) (Template, error) {
 		}
 		name := rest[i+1 : i+1+n]
 		switch name {
-		case "cluster", "retry_after", "state":
+		case "cluster", "route", "retry_after", "state":
 		default:
 			return nil, fmt.Errorf("{%s} is no placeholder", name)
 		}
@@ -56,19 +56,29 @@ func (t Template) literal(text string) Template {
 	return append(t, segment{text: text})
 }
 
+// Values are what the placeholders stand for. Route is empty where the breaker is the cluster's.
+type Values struct{ Cluster, Route, RetryAfter, State string }
+
+// String is the text as it was written.
+func (t Template) String() string {
+	return t.Expand(Values{Cluster: "{cluster}", Route: "{route}", RetryAfter: "{retry_after}", State: "{state}"})
+}
+
 // Expand fills the placeholders.
-func (t Template) Expand(cluster, retryAfter, state string) string {
+func (t Template) Expand(v Values) string {
 	var b strings.Builder
 	for _, s := range t {
 		switch s.placeholder {
 		case "":
 			b.WriteString(s.text)
 		case "cluster":
-			b.WriteString(cluster)
+			b.WriteString(v.Cluster)
+		case "route":
+			b.WriteString(v.Route)
 		case "retry_after":
-			b.WriteString(retryAfter)
+			b.WriteString(v.RetryAfter)
 		case "state":
-			b.WriteString(state)
+			b.WriteString(v.State)
 		}
 	}
 	return b.String()

@@ -4,9 +4,10 @@ package statuspage
 
 import "envoy-circuit-breaker/breaker"
 
-// A Cluster is what the page says of one cluster's breaker.
+// A Cluster is what the page says of the breaker of one cluster, or of one route to it.
 type Cluster struct {
 	Name   string
+	Route  string // empty where it is the cluster's
 	Policy Policy
 	Status breaker.Status // zero where the policy's mode leaves the breaker alone
 

@@ -33,7 +33,7 @@ func FuzzQuery(f *testing.F) {
 func FuzzPage(f *testing.F) {
 	p := breaker.DefaultPolicy()
 	history := AddTransition(nil, 5, time.Unix(1, 0), "closed -> open: 12/20 failed")
-	f.Add("payments", EncodePolicy(&p, "", 7), history, uint64(6), "open -> half_open", uint64(3), uint64(20), byte(1), int64(4e9))
+	f.Add("payments", EncodePolicy(&p, Override{}, 7), history, uint64(6), "open -> half_open", uint64(3), uint64(20), byte(1), int64(4e9))
 	f.Add("\xff\"\x00", []byte("?"), []byte("?"), uint64(0), "", uint64(1<<63), uint64(0), byte(9), int64(-1))
 	f.Add("", []byte(nil), append(history, history...), uint64(1<<63), "\xff\n</script>", uint64(1), uint64(2), byte(2), int64(1<<62))
 	f.Fuzz(func(t *testing.T, name string, policy, history []byte, epoch uint64, text string, failures, calls uint64, state byte, openFor int64) {
@@ -47,9 +47,9 @@ func FuzzPage(f *testing.F) {
 		var ok bool
 		if c.Policy, ok = ParsePolicy(policy); !ok {
 			p := breaker.DefaultPolicy()
-			c.Policy, _ = ParsePolicy(EncodePolicy(&p, "", 1))
+			c.Policy, _ = ParsePolicy(EncodePolicy(&p, Override{}, 1))
 		}
-		w := BeginPage(nil, name, time.Unix(0, openFor), false, 1)
+		w := BeginPage(nil, &Head{Plugin: name, At: time.Unix(0, openFor), Unmatched: 1, Some: []Override{{name, name}}})
 		w.Add(&c)
 		if body := w.End(Query{After: name, Limit: 1}.String()); !json.Valid(body) || !utf8.Valid(body) {
 			t.Errorf("no JSON: %q", body)

@@ -15,14 +15,36 @@ type Page struct {
 	empty bool
 }
 
-// BeginPage begins the page of a plugin in a buffer. configInvalid tells that the configuration which was loaded last does not hold;
-// total is how many clusters there are on all pages.
-func BeginPage(b []byte, plugin string, at time.Time, configInvalid bool, total int) *Page {
-	b = appendString(append(b[:0], `{"plugin":`...), plugin)
+// A Head is what all pages of a list have alike.
+type Head struct {
+	Plugin        string
+	At            time.Time
+	ConfigInvalid bool       // the configuration that was loaded last does not hold
+	Overrides     int        // of the configuration in force
+	Unmatched     int        // those of them that have given no breaker its policy yet
+	Some          []Override // the first of these
+	Total         int        // breakers on all pages
+}
+
+// MaxUnmatched is how many overrides that have matched nothing are named at most.
+const MaxUnmatched = 50
+
+// BeginPage begins a page in a buffer.
+func BeginPage(b []byte, h *Head) *Page {
+	b = appendString(append(b[:0], `{"plugin":`...), h.Plugin)
 	b = appendString(append(b, `,"version":`...), version.Version)
-	b = appendTime(append(b, `,"at":`...), at)
-	b = strconv.AppendBool(append(b, `,"config_invalid":`...), configInvalid)
-	b = strconv.AppendInt(append(b, `,"total":`...), int64(total), 10)
+	b = appendTime(append(b, `,"at":`...), h.At)
+	b = strconv.AppendBool(append(b, `,"config_invalid":`...), h.ConfigInvalid)
+	b = strconv.AppendInt(append(b, `,"overrides":{"total":`...), int64(h.Overrides), 10)
+	b = strconv.AppendInt(append(b, `,"unmatched":`...), int64(h.Unmatched), 10)
+	b = append(b, `,"first_unmatched":[`...)
+	for i := range h.Some {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(h.Some[i].appendTo(append(b, '{')), '}')
+	}
+	b = strconv.AppendInt(append(b, `]},"total":`...), int64(h.Total), 10)
 	return &Page{append(b, `,"clusters":[`...), true}
 }
 
@@ -48,6 +70,7 @@ func (c *Cluster) appendTo(b []byte) []byte {
 	s := &c.Status
 	number := func(key string, n uint64) { b = strconv.AppendUint(append(b, key...), n, 10) }
 	b = appendString(append(b, `{"cluster":`...), c.Name)
+	b = appendOptional(append(b, `,"route":`...), c.Route)
 	b = appendString(append(b, `,"state":`...), c.state())
 	probing, wait, probe := false, s.OpenFor, time.Duration(0)
 	if s.State == breaker.Open && c.Policy.Probes {
@@ -93,6 +116,14 @@ func appendFloat(b []byte, f float64) []byte { return strconv.AppendFloat(b, f, 
 
 func appendTime(b []byte, t time.Time) []byte {
 	return append(t.UTC().AppendFormat(append(b, '"'), "2006-01-02T15:04:05.000Z"), '"')
+}
+
+// appendOptional writes a string as JSON; null for the empty one.
+func appendOptional(b []byte, s string) []byte {
+	if s == "" {
+		return append(b, "null"...)
+	}
+	return appendString(b, s)
 }
 
 // appendString writes a string as JSON, whatever is in it: what is not UTF-8 becomes U+FFFD.

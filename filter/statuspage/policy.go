@@ -2,11 +2,11 @@ package statuspage
 
 import (
 	"encoding/binary"
-	"hash/fnv"
 	"strconv"
 	"time"
 
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/internal/checked"
 )
 
 // A Policy is what a cluster's breaker goes by, as far as it explains the status, in the form in which workers tell each other.
@@ -19,11 +19,14 @@ type Policy struct {
 	json []byte
 }
 
-// policyHeader is the length of what comes before the JSON: a checksum of all that follows, and the fields.
-const policyHeader = 8 + 4 + 1 + 1 + 8
+// policyHeader is the length of what comes before the JSON.
+const policyHeader = checked.Header + 4 + 1 + 1 + 8
 
-// EncodePolicy writes what [ParsePolicy] reads. match is that of the override which gave the policy, "" if none did.
-func EncodePolicy(p *breaker.Policy, match string, generation uint32) []byte {
+// An Override names clusters, and routes to them if Route is not empty, as the configuration does.
+type Override struct{ Match, Route string }
+
+// EncodePolicy writes what [ParsePolicy] reads. from is the override which gave the policy, empty if none did.
+func EncodePolicy(p *breaker.Policy, from Override, generation uint32) []byte {
 	le := binary.LittleEndian
 	b := make([]byte, policyHeader, 400)
 	le.PutUint32(b[8:], generation)
@@ -32,33 +35,27 @@ func EncodePolicy(p *breaker.Policy, match string, generation uint32) []byte {
 		b[13] = 1
 	}
 	le.PutUint64(b[14:], uint64(p.OpenMaxDuration))
-	b = appendPolicy(b, p, match)
-	le.PutUint64(b, checksum(b[8:]))
-	return b
+	return checked.Seal(appendPolicy(b, p, from))
 }
 
 // ParsePolicy reports false if b is not what EncodePolicy wrote. The policy refers to b.
 func ParsePolicy(b []byte) (Policy, bool) {
 	le := binary.LittleEndian
-	if len(b) < policyHeader || le.Uint64(b) != checksum(b[8:]) {
+	if _, ok := checked.Open(b); !ok || len(b) < policyHeader {
 		return Policy{}, false
 	}
 	return Policy{le.Uint32(b[8:]), breaker.Mode(b[12]), b[13] != 0, time.Duration(le.Uint64(b[14:])), b[policyHeader:]}, true
 }
 
-func checksum(b []byte) uint64 {
-	h := fnv.New64a()
-	h.Write(b)
-	return h.Sum64()
+// appendTo writes the keys of an override: null for what it does not have.
+func (o *Override) appendTo(b []byte) []byte {
+	b = appendOptional(append(b, `"match":`...), o.Match)
+	return appendOptional(append(b, `,"route":`...), o.Route)
 }
 
-func appendPolicy(b []byte, p *breaker.Policy, match string) []byte {
+func appendPolicy(b []byte, p *breaker.Policy, from Override) []byte {
 	integer := func(key string, n int) { b = strconv.AppendInt(append(b, key...), int64(n), 10) }
-	if b = append(b, `{"match":`...); match == "" {
-		b = append(b, "null"...)
-	} else {
-		b = appendString(b, match)
-	}
+	b = from.appendTo(append(b, '{'))
 	b = appendString(append(b, `,"mode":`...), p.Mode.String())
 	if p.WindowRequests > 0 {
 		integer(`,"window_requests":`, p.WindowRequests)

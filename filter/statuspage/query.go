@@ -11,8 +11,9 @@ const MaxLimit = 50
 
 // A Query says which page is asked for.
 type Query struct {
-	After string // the clusters are those that come after this one by name
-	Limit int    // how many at most
+	After      string // the breakers are those that come after this cluster's by name
+	AfterRoute string // and after that of this route to it
+	Limit      int    // how many at most
 }
 
 // ParseQuery reads a URL's query, without the question mark. It ignores keys that it does not know.
@@ -21,12 +22,16 @@ func ParseQuery(text string) (Query, error) {
 	for pair := range strings.SplitSeq(text, "&") {
 		key, value, _ := strings.Cut(pair, "=")
 		switch key {
-		case "after":
+		case "after", "after_route":
 			name, ok := unescape(value)
 			if !ok {
-				return q, fmt.Errorf("after: %q is not allowed: must be a name in URL encoding", value)
+				return q, fmt.Errorf("%s: %q is not allowed: must be a name in URL encoding", key, value)
 			}
-			q.After = name
+			if key == "after" {
+				q.After = name
+			} else {
+				q.AfterRoute = name
+			}
 		case "limit":
 			n, err := strconv.Atoi(value)
 			if err != nil || n < 1 || n > MaxLimit {
@@ -40,8 +45,15 @@ func ParseQuery(text string) (Query, error) {
 
 // String returns the query as a URL has it, with the question mark.
 func (q Query) String() string {
-	b := []byte("?after=")
-	for _, c := range []byte(q.After) {
+	b := escape([]byte("?after="), q.After)
+	if q.AfterRoute != "" {
+		b = escape(append(b, "&after_route="...), q.AfterRoute)
+	}
+	return string(b) + "&limit=" + strconv.Itoa(q.Limit)
+}
+
+func escape(b []byte, s string) []byte {
+	for _, c := range []byte(s) {
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~", c) >= 0:
 			b = append(b, c)
@@ -50,7 +62,7 @@ func (q Query) String() string {
 			b = append(b, '%', digits[c>>4], digits[c&15])
 		}
 	}
-	return string(b) + "&limit=" + strconv.Itoa(q.Limit)
+	return b
 }
 
 // unescape decodes a value of a query. As in a form's, a plus is a space.

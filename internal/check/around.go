@@ -28,7 +28,7 @@ func (p *Plugin) lookAround() {
 	told := map[string]bool{}
 	for _, r := range routes {
 		for _, cluster := range r.clusters {
-			p.lookAtTimeout(r, cluster, rules[p.Config.Match(cluster)+1], told)
+			p.lookAtTimeout(r, cluster, rules[p.Config.Match(cluster, "")+1], told)
 		}
 	}
 	for _, s := range rules {

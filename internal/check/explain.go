@@ -10,7 +10,6 @@ import (
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/config"
-	"envoy-circuit-breaker/filter/reply"
 )
 
 // A row is a key, and what it is in force as. A nil value is off, or the other of two.
@@ -59,12 +58,12 @@ var rows = []row{
 		return "half_open"
 	})},
 	{"reject.status", func(r *config.Rules) any { return r.Reject.Status }},
-	{"reject.body", func(r *config.Rules) any { return strconv.Quote(text(r.Reject.Body)) }},
+	{"reject.body", func(r *config.Rules) any { return strconv.Quote(r.Reject.Body.String()) }},
 	{"reject.content_type", func(r *config.Rules) any { return r.Reject.ContentType }},
 	{"reject.headers", func(r *config.Rules) any {
 		var headers []string
 		for _, h := range r.Reject.Headers {
-			headers = append(headers, h.Name+": "+text(h.Value))
+			headers = append(headers, h.Name+": "+h.Value.String())
 		}
 		return shownIf(len(headers) > 0, strings.Join(headers, ", "))
 	}},
@@ -103,11 +102,9 @@ func fallback(value func(*config.Rules) any) func(*config.Rules) any {
 	}
 }
 
-func text(t reply.Template) string { return t.Expand("{cluster}", "{retry_after}", "{state}") }
-
 // Explain writes which rules a cluster has, and from where each of them is.
 func (p *Plugin) Explain(w io.Writer, cluster string) {
-	at := p.Config.Match(cluster)
+	at := p.Config.Match(cluster, "")
 	s := p.rules()[at+1]
 	fmt.Fprintf(w, "%s: %s\n", cluster, p.where(at))
 	for _, row := range rows {
@@ -147,7 +144,7 @@ func (p *Plugin) Unmatched(w io.Writer, clusters []string) {
 	used := map[int]bool{}
 	var without []string
 	for _, cluster := range clusters {
-		at := p.Config.Match(cluster)
+		at := p.Config.Match(cluster, "")
 		if used[at] = true; at < 0 {
 			without = append(without, cluster)
 		}

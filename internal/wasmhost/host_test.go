@@ -294,18 +294,18 @@ func TestHeaders(t *testing.T) {
 
 func TestRouteFollowsHeaders(t *testing.T) {
 	h := newHost(t, wasmhost.Options{})
-	route := func(r wasmhost.Headers) string {
+	route := func(r wasmhost.Headers) (cluster, name string) {
 		if r.Get("x-fallback") != "" {
-			return "fallback"
+			return "fallback", "second"
 		}
-		return "payments"
+		return "payments", "first"
 	}
 	lines := said(h, func() {
-		s := request(t, h.VM(0), wasmhost.Req{Route: route}, "add 0 x-fallback true;property xds.cluster_name;on-log property xds.cluster_name")
+		s := request(t, h.VM(0), wasmhost.Req{Route: route}, "add 0 x-fallback true;property xds.cluster_name;property xds.route_name;on-log property xds.cluster_name&property xds.route_name")
 		equal(t, s.Cluster(), "fallback")
 		must(t, s.OK())
 	})
-	equal(t, lines, []string{"add 0", `xds.cluster_name 0 "payments"`, `xds.cluster_name 0 "fallback"`})
+	equal(t, lines, []string{"add 0", `xds.cluster_name 0 "payments"`, `xds.route_name 0 "first"`, `xds.cluster_name 0 "fallback"`, `xds.route_name 0 "second"`})
 }
 
 func TestLocalReply(t *testing.T) {

@@ -54,6 +54,8 @@ func (s *Stream) property(path, b []byte) (value []byte, found bool) {
 	switch string(path) {
 	case "xds\x00cluster_name":
 		return text(s.cluster)
+	case "xds\x00route_name":
+		return text(s.routeName)
 	case "upstream\x00address":
 		return text(s.upstream)
 	case "upstream\x00request_attempt_count":

@@ -13,9 +13,12 @@ type Req struct {
 	// Cluster is where the route leads; "" is a route without a cluster (direct response, redirect).
 	Cluster string
 
-	// Route, given in place of Cluster, tells the cluster from the request's headers. It is asked at the start, and again
+	// RouteName is what the route is called; "" is one without a name.
+	RouteName string
+
+	// Route, given in place of Cluster and RouteName, tells them from the request's headers. It is asked at the start, and again
 	// after the request-headers callback where the plugin has changed them.
-	Route func(Headers) (cluster string)
+	Route func(Headers) (cluster, name string)
 
 	Headers Headers // nil is a GET of http://example.com/
 	Body    bool    // the headers are not all of it: it comes to its end with Stream.EndRequest, or before an upstream's answer
@@ -31,7 +34,7 @@ type Stream struct {
 	vm    *VM
 	root  *root
 	id    uint32
-	route func(Headers) string
+	route func(Headers) (cluster, name string)
 	began time.Duration
 
 	state    streamState
@@ -44,6 +47,7 @@ type Stream struct {
 	request, response, trailers Headers
 
 	cluster    string
+	routeName  string
 	status     int
 	details    string
 	hasDetails bool
@@ -101,7 +105,7 @@ func (vm *VM) Request(r Req) (*Stream, error) {
 		s.state = continued
 	}
 	if s.reroute && s.route != nil {
-		s.cluster = s.route(s.request)
+		s.cluster, s.routeName = s.route(s.request)
 	}
 	if s.state == replied && !r.HoldEnd {
 		return s, s.end(End{})
@@ -120,7 +124,7 @@ func (vm *VM) newStream(r Req) *Stream {
 		if r.Cluster != "" {
 			panic("wasmhost: a request has either a Cluster or a Route")
 		}
-		r.Cluster = r.Route(r.Headers)
+		r.Cluster, r.RouteName = r.Route(r.Headers)
 	}
 	root := vm.root(r.Plugin)
 	if root.removed {
@@ -134,7 +138,7 @@ func (vm *VM) newStream(r Req) *Stream {
 		route:   r.Route,
 		began:   vm.host.Now(),
 		request: r.Headers,
-		cluster: r.Cluster,
+		cluster: r.Cluster, routeName: r.RouteName,
 	}
 	vm.contexts[s.id] = s.target()
 	root.streams++

@@ -1,0 +1,106 @@
+//go:build wasip1
+
+package main
+
+import (
+	"strings"
+
+	"envoy-circuit-breaker/filter/config"
+	"envoy-circuit-breaker/filter/internal/bridge"
+)
+
+// Whose breaker a request has: its cluster's or, where the configuration says so, that of its route to the cluster. The route is asked
+// for only where it matters.
+
+// routeName is the property that has the name of the route; empty where it has none.
+const routeName = "xds\x00route_name"
+
+// An owner is whose breaker it is.
+type owner struct {
+	name  string // of the cluster
+	route string // the route's name; empty where the breaker is the cluster's
+}
+
+// id is what the owner is called in the registry and in keys of shared data. NUL is in no name.
+func (o owner) id() string {
+	if o.route == "" {
+		return o.name
+	}
+	return o.name + "\x00" + o.route
+}
+
+func ownerOf(id string) owner {
+	name, route, _ := strings.Cut(id, "\x00")
+	return owner{name, route}
+}
+
+// String is what the log calls the owner.
+func (o owner) String() string { return "cluster " + config.Owner(o.name, o.route) }
+
+// serves reports whether a request of the cluster of that name, whose stream the host is asked about, is the owner's.
+func (o owner) serves(name []byte) bool {
+	return o.name == string(name) && (o.route == "" || o.route == string(bridge.Property(routeName)))
+}
+
+// routes are the breakers of a cluster that has some by route.
+type routes struct {
+	cluster  string
+	breakers map[string]*cluster // by the route's name
+}
+
+// cluster finds the breaker of a request by the name of its cluster, or makes it. It returns nil where there is none to be had for now.
+func (p *plugin) cluster(name []byte) *cluster {
+	if p.last != nil && p.last.name == string(name) {
+		return p.last
+	}
+	r := p.routes[string(name)]
+	if r == nil {
+		if c, known := p.clusters[string(name)]; known {
+			p.last = c
+			return c
+		}
+		own := string(name) // which the next call of the host overwrites
+		if !p.config.ByRoute(own) {
+			return p.addCluster(owner{name: own})
+		}
+		return p.addRoute(own, string(bridge.Property(routeName)))
+	}
+	route := bridge.Property(routeName)
+	if c := r.breakers[string(route)]; c != nil {
+		return c
+	}
+	return p.addRoute(r.cluster, string(route))
+}
+
+// clusterOf finds the breaker of requests that have not come yet, as cluster does. Where their route matters and is not known, there is
+// none.
+func (p *plugin) clusterOf(o owner) *cluster {
+	switch {
+	case !p.config.ByRoute(o.name):
+		return p.cluster([]byte(o.name))
+	case o.route == "":
+		return nil
+	}
+	return p.addRoute(o.name, o.route)
+}
+
+// addRoute finds the breaker of a route that this worker has not met.
+func (p *plugin) addRoute(name, route string) *cluster {
+	o := p.owner(name, route)
+	c := p.clusters[o.id()]
+	if c == nil {
+		c = p.addCluster(o)
+	}
+	if r := p.routes[name]; c != nil && len(r.breakers) < p.config.MaxBreakers { // of those that share the cluster's there may be many
+		r.breakers[route] = c
+	}
+	return c
+}
+
+// owner tells whose breaker a route of a cluster has that has some by route.
+func (p *plugin) owner(name, route string) owner {
+	if route != "" && !p.config.For(name, route).PerRoute {
+		route = ""
+	}
+	return owner{name, route}
+}
