@@ -61,7 +61,7 @@ const mostOverrides = 10_000
 func (c *Config) take(o *object) {
 	inherited := c.Rules.read(o, nil)
 	if o.integer("max_breakers", &c.MaxBreakers) && (c.MaxBreakers < 1 || c.MaxBreakers > 1_000_000) {
-		o.fail("max_breakers", c.MaxBreakers, "from 1 to 1000000")
+		o.fail("max_breakers", o.keys["max_breakers"], "from 1 to 1000000")
 	}
 	if page := o.object("status"); page != nil {
 		page.required("path", &c.StatusPath, isPath, `a path such as "/circuit-breakers"`)
@@ -128,7 +128,7 @@ func (c *Config) String() string {
 	var s strings.Builder
 	usual := c.Rules.other()
 	for _, over := range c.Overrides {
-		fmt.Fprintf(&s, "%q: %s", over.Match, over.Rules.Policy)
+		fmt.Fprintf(&s, "%s: %s", show(over.Match), over.Rules.Policy)
 		if other := over.Rules.other(); other != usual {
 			s.WriteString(other)
 		}
