@@ -64,7 +64,7 @@ const mostOverrides = 10_000
 func (c *Config) take(o *object) {
 	inherited := c.Rules.read(o, nil)
 	if o.integer("max_breakers", &c.MaxBreakers) && (c.MaxBreakers < 1 || c.MaxBreakers > 1_000_000) {
-		o.fail("max_breakers", c.MaxBreakers, "from 1 to 1000000")
+		o.fail("max_breakers", o.keys["max_breakers"], "from 1 to 1000000")
 	}
 	if page := o.object("status"); page != nil {
 		page.required("path", &c.StatusPath, isPath, `a path such as "/circuit-breakers"`)
@@ -145,7 +145,12 @@ func (c *Config) ByRoute(cluster string) bool {
 func (c *Config) HasRoutes() bool { return c.anyPerRoute }
 
 // Name tells which clusters and routes an override is for, in the words of the log.
-func (over *Override) Name() string { return Owner(over.Match, over.Route) }
+func (over *Override) Name() string {
+	if over.Route == "" {
+		return show(over.Match)
+	}
+	return show(over.Match) + " route " + show(over.Route)
+}
 
 // Owner tells whose breaker it is, in the words of the log: that of a cluster, or of a route to it.
 func Owner(cluster, route string) string {

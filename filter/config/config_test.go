@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +125,15 @@ func TestParseRefuses(t *testing.T) {
 		`{"open": {"duration": "1ms"}}`:                       `open.duration: "1ms" is not allowed: must be from 10ms to 1h0m0s`,
 		`{"open": {"duration": "9s", "max_duration": "1s"}}`:  `open.max_duration: "1s" is not allowed: must be from 9s to 24h0m0s`,
 		`{"min_requests": 1.5}`:                               `min_requests: 1.5 is not allowed: must be a whole number`,
+		`{"min_requests": 1e300}`:                             `min_requests: 1e+300 is not allowed: must be from 1 to 1000000`,
+		`{"min_requests": -99999999999999999999}`:             `min_requests: -100000000000000000000 is not allowed: must be from 1 to 1000000`,
+		`{"window": {"requests": 99999999999999999999}}`:      `window.requests: 100000000000000000000 is not allowed: must be from 10 to 100000`,
+		`{"max_breakers": 1e300}`:                             `max_breakers: 1e+300 is not allowed: must be from 1 to 1000000`,
+		`{"reject": {"status": -1e300}}`:                      `reject.status: -1e+300 is not allowed: must be from 400 to 599`,
+		`{"open.duration": "5s"}`:                             `"open.duration": unknown key with value "5s": did you mean {"open": {"duration": …}}?`,
+		`{"clusters": [{"match": "a", "slowCallRate": 5}]}`:   `clusters[0].slowCallRate: unknown key with value 5: did you mean {"slow_call": {"rate": …}}?`,
+		`{"open": {"open.duration": "5s"}}`:                   `open."open.duration": unknown key with value "5s": did you mean duration?`,
+		`{"open": {"half_open_max_requests": 5}}`:             `open.half_open_max_requests: unknown key with value 5: did you mean half_open.max_requests?`,
 		`{"window": {}}`:                                      `window: {} is not allowed: must be either`,
 		`{"window": {"duration": "5s", "requests": 50}}`:      `window: {"duration":"5s","requests":50} is not allowed: must be either`,
 		`{"window": {"duration": "1ms"}}`:                     `window.duration: "1ms" is not allowed: must be from 1s to 1h0m0s`,
@@ -164,6 +174,7 @@ func TestParseRefuses(t *testing.T) {
 		`{"fallback": []}`:              `fallback: [] is not allowed: must be an object, or null for off`,
 		`{"probe": {"path": "/"}, "clusters": [{"match": "a", "probe": {"path": "x"}}]}`:                                              `clusters[0].probe.path: "x" is not allowed`,
 		`{"fallback": {"header": "x-a"}, "clusters": [{"match": "a", "fallback": null}, {"match": "b", "fallback": {"header": ""}}]}`: `clusters[1].fallback.header: "" is not allowed`,
+		`{"` + strings.Repeat("k", 300) + `": 1}`:                                                                                     strings.Repeat("k", 80) + `…: unknown key with value 1: must be one of`,
 		`{"": 1}`:           `"": unknown key with value 1: must be one of`,
 		`{"open": {"": 1}}`: `open."": unknown key with value 1: must be one of`,
 		`{"prob": null}`:    `prob: unknown key with value null: did you mean probe?`,
@@ -220,6 +231,15 @@ func TestConfigString(t *testing.T) {
 		`"{cluster} is unavailable: circuit breaker {state}\n" fallback=off`
 	if got := c.String(); got != want {
 		t.Errorf("got\n%s, want\n%s", got, want)
+	}
+	long := strings.Repeat("k", 90)
+	c, err = Parse(fmt.Appendf(nil, `{"fallback": {"header": "%[1]s", "cluster": "%[1]s"}, "probe": {"path": "/%[1]s", "method": "%[2]s"}, "clusters": [{"match": "%[1]s"}]}`,
+		long, strings.ToUpper(long)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.String(); strings.Contains(strings.ToLower(got), long) || strings.Count(got, long[:79]+"…: mode=enforce") != 1 {
+		t.Errorf("what is long is not cut: %s", got)
 	}
 }
 

@@ -7,16 +7,22 @@ import (
 
 // An Error is one thing that is wrong with a configuration. A warning is one too: what is valid, and surely not meant.
 type Error struct {
-	Path string // of the key, such as "clusters[0].open.duration"; empty where it is about the whole
+	Path string // of the key, such as "clusters[0].open.duration" (see [Join]); empty where it is about the whole
 	Text string // the value, and what is allowed
 	Line int    // in a text that is no JSON; else 0
+
+	shown string // the path with its key cut, if that is long; else empty
 }
 
 func (e *Error) Error() string {
 	if e.Path == "" {
 		return e.Text
 	}
-	return e.Path + ": " + e.Text
+	path := e.shown
+	if path == "" {
+		path = e.Path
+	}
+	return path + ": " + e.Text
 }
 
 // Twice is the error of a key that is given once more, with a value: one of the two would be ignored.
@@ -66,18 +72,20 @@ const mostTwice = 100
 
 func (r *report) isFull() bool { return len(r.errors) > mostErrors }
 
-func (r *report) error(path, text string) {
-	if r.at[path] || r.isFull() {
+func (r *report) error(path, text string) { r.add(&Error{Path: path, Text: text}) }
+
+func (r *report) add(e *Error) {
+	if r.at[e.Path] || r.isFull() {
 		return
 	}
 	if len(r.errors) == mostErrors {
-		path, text = "", "more is wrong"
+		e = &Error{Text: "more is wrong"}
 	}
 	if r.at == nil {
 		r.at = map[string]bool{}
 	}
-	r.at[path] = true
-	r.errors = append(r.errors, &Error{Path: path, Text: text})
+	r.at[e.Path] = true
+	r.errors = append(r.errors, e)
 }
 
 func (r *report) warn(path, format string, args ...any) {

@@ -9,6 +9,7 @@ import (
 
 // All that is wrong is told, each thing once, and nothing that only follows from it.
 func TestAllErrors(t *testing.T) {
+	long := strings.Repeat("k", 300)
 	for text, want := range map[string][]string{
 		`{"failure_rat": 1, "min_requests": 0, "open": {"duration": 5, "jiter": 1}, "clusters": [{"match": ""}, 5]}`: {
 			"open.jiter", "open.duration", "min_requests", "failure_rat", "clusters[0].match", "clusters[1]"},
@@ -17,16 +18,41 @@ func TestAllErrors(t *testing.T) {
 			"failure_rate", "clusters[1].failure_rate"},
 		`{"probe": {"path": "x"}, "fallback": {"header": ""}, "clusters": [{"match": "a", "probe": {"interval": "2s"}, "fallback": {"value": "x"}}]}`: {
 			"fallback.header", "probe.path"},
-		`{"failure_on": [], "clusters": [{"match": "a"}, {"match": "b", "failure_on": []}]}`:                      {"failure_on", "clusters[1].failure_on"},
-		`{"failure_on": ["x"], "clusters": [{"match": "a"}]}`:                                                     {"failure_on[0]"},
-		`{"failure_on": [], "slow_call": {"duration": 5}}`:                                                        {"slow_call.duration"},
-		`{"window": {"duration": "1x"}}`:                                                                          {"window.duration"},
-		`{"window": {"duration": "5s", "requests": 50}, "clusters": [{"match": "a", "window": {"requests": 9}}]}`: {"window", "clusters[0].window.requests"},
-		`{"window": {"duration": "0s"}, "clusters": [{"match": "a"}]}`:                                            {"window"},
-		`{"open": {"duration": "3m", "max_duration": "1m"}, "clusters": [{"match": "a", "open": {"jitter": 2}}]}`: {"open.max_duration", "clusters[0].open.jitter"},
-		`{"open": {"max_duration": "1m"}, "clusters": [{"match": "a", "open": {"duration": "3m"}}]}`:              {"clusters[0].open.max_duration"},
-		`{"clusters": [{"match": "a", "max_breakers": 1}]}`:                                                       {"clusters[0].max_breakers"},
-		`{"mode": "on", "clusters": [{"match": "a"}]}`:                                                            {"mode"},
+		`{"failure_on": [], "clusters": [{"match": "a"}, {"match": "b", "failure_on": []}]}`:                                 {"failure_on", "clusters[1].failure_on"},
+		`{"failure_on": ["x"], "clusters": [{"match": "a"}]}`:                                                                {"failure_on[0]"},
+		`{"failure_on": [], "slow_call": {"duration": 5}}`:                                                                   {"slow_call.duration"},
+		`{"window": {"duration": "1x"}}`:                                                                                     {"window.duration"},
+		`{"window": {"duration": "5s", "requests": 50}, "clusters": [{"match": "a", "window": {"requests": 9}}]}`:            {"window", "clusters[0].window.requests"},
+		`{"window": {"duration": "0s"}, "clusters": [{"match": "a"}]}`:                                                       {"window"},
+		`{"open": {"duration": "3m", "max_duration": "1m"}, "clusters": [{"match": "a", "open": {"jitter": 2}}]}`:            {"open.max_duration", "clusters[0].open.jitter"},
+		`{"open": {"max_duration": "1m"}, "clusters": [{"match": "a", "open": {"duration": "3m"}}]}`:                         {"clusters[0].open.max_duration"},
+		`{"clusters": [{"match": "a", "max_breakers": 1}]}`:                                                                  {"clusters[0].max_breakers"},
+		`{"mode": "on", "clusters": [{"match": "a"}]}`:                                                                       {"mode"},
+		`{"open": {"duration": "100h"}, "clusters": [{"match": "a", "open": {"max_duration": "2s"}}]}`:                       {"open.duration"},
+		`{"open": {"duration": 5, "max_duration": "2s"}, "clusters": [{"match": "a", "open": {"max_duration": "3s"}}]}`:      {"open.duration"},
+		`{"open": {"duration": 5, "max_duration": "25h"}}`:                                                                   {"open.duration", "open.max_duration"},
+		`{"open": {"duration": "100h", "jitter": "x", "max_duration": "2s"}}`:                                                {"open.duration", "open.jitter"},
+		`{"open": {"duraton": "1s", "max_duration": "2s"}}`:                                                                  {"open.duraton"},
+		`{"open": "1s", "clusters": [{"match": "a", "open": {"max_duration": "2s"}}]}`:                                       {"open"},
+		`{"slow_call": {"duration": "0s", "rate": "x"}, "failure_on": []}`:                                                   {"slow_call.rate", "failure_on"},
+		`{"slow_call": "2s", "failure_on": []}`:                                                                              {"slow_call"},
+		`{"slow_call": {"duratoin": "2s"}, "failure_on": []}`:                                                                {"slow_call.duratoin"},
+		`{"slow_call": {"duration": 5}, "clusters": [{"match": "a", "failure_on": []}]}`:                                     {"slow_call.duration"},
+		`{"slow_call": {"duration": 5}, "clusters": [{"match": "a", "failure_on": [], "slow_call": {"duration": "0s"}}]}`:    {"slow_call.duration", "clusters[0].failure_on"},
+		`{"slow_call": {"duration": "-1s", "rate": "x"}}`:                                                                    {"slow_call.duration", "slow_call.rate"},
+		`{"window": {"requests": 15}, "clusters": [{"match": "a", "window": {}, "min_requests": 50}]}`:                       {"clusters[0].window"},
+		`{"window": {"requests": 5}, "min_requests": 20}`:                                                                    {"window.requests"},
+		`{"window": {"requests": -5}, "clusters": [{"match": "a", "min_requests": 20}]}`:                                     {"window.requests"},
+		`{"window": {"requests": 5}, "min_requests": 0}`:                                                                     {"window.requests", "min_requests"},
+		`{"window": {"requests": 15}, "clusters": [{"match": "a", "window": {"requests": "90"}, "min_requests": 50}]}`:       {"clusters[0].window.requests"},
+		`{"window": {"requests": 15}, "clusters": [{"match": "a", "window": 90, "min_requests": 50}]}`:                       {"clusters[0].window"},
+		`{"min_requests": 2000000, "clusters": [{"match": "a", "window": {"requests": 100}}]}`:                               {"min_requests"},
+		`{"probe": 5, "fallback": 5, "clusters": [{"match": "a", "probe": {"interval": "2s"}, "fallback": {"value": "x"}}]}`: {"probe", "fallback"},
+		// A key that reads as a path, or that is equal to another for long, is not taken for another.
+		`{"open.duration": "5s", "open": {"duration": "1ms"}, "clusters[0]": 1, "clusters": [1]}`: {
+			`"open.duration"`, "open.duration", `"clusters[0]"`, "clusters[0]"},
+		`{"reject": {"headers": {"` + long + `1": "\n", "` + long + `2": "\n"}}, "` + long + `1": 1, "` + long + `2": 2, "": 0}`: {
+			"reject.headers." + long + "1", "reject.headers." + long + "2", long + "1", long + "2", `""`},
 		`{"ramp": "1s", "ramp": "2s", "clusters": [{"match": "a", "match": "b"}, {"match": "c", "x": {"y": 1, "y": 2}}]}`: {
 			"ramp", "clusters[0].match", "clusters[1].x.y", "clusters[1].x"},
 	} {
@@ -141,9 +167,9 @@ func TestWarnings(t *testing.T) {
 		`{"failure_rate": 0.5, "clusters": [{"match": "a", "failure_rate": 0.25}, {"match": "b"}, {"match": "c", "failure_rate": 1}]}`: {
 			"failure_rate: 0.5 is less than one percent: did you mean 50?", "clusters[0].failure_rate: 0.25 is less than one percent: did you mean 25?"},
 
-		`{"clusters": [{"match": "^payments"}, {"match": "search.+"}, {"match": "a\\.b"}, {"match": "(a|b)"}, {"match": "c$"}, {"match": "[a-z]*x"}, {"match": ".*d"}]}`: {
-			"clusters[0].match", "clusters[1].match", "clusters[2].match", "clusters[3].match", "clusters[4].match", "clusters[5].match", "clusters[6].match"},
-		`{"clusters": [{"match": "outbound|*|payments.*"}, {"match": "[::1]:80"}, {"match": "outbound|80|v1|a.b"}, {"match": "a.*"}]}`: nil,
+		`{"clusters": [{"match": "^payments"}, {"match": "search.+"}, {"match": "a\\.b"}, {"match": "(a|b)"}, {"match": "c$"}, {"match": "[a-z]*x"}, {"match": ".*d"}, {"match": "[fd00::1]:[0-9:]*"}, {"match": "[:abc"}, {"match": "[0-9]+"}]}`: {
+			"clusters[0].match", "clusters[1].match", "clusters[2].match", "clusters[3].match", "clusters[4].match", "clusters[5].match", "clusters[6].match", "clusters[7].match", "clusters[9].match"},
+		`{"clusters": [{"match": "outbound|*|payments.*"}, {"match": "[::1]:80"}, {"match": "inbound|80||[fd00::1]*"}, {"match": "[fe80::1%eth0]*"}, {"match": "[fe80::*]*"}, {"match": "outbound|80|v1|a.b"}, {"match": "a.*"}]}`: nil,
 
 		`{"min_requests": 1000000}`: {"min_requests: 1000000 requests in 10s are more than a window ever has"},
 		`{"min_requests": 100000, "clusters": [{"match": "a", "window": {"duration": "1s"}}]}`: {"clusters[0].window: 100000 requests in 1s"},

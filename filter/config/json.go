@@ -69,15 +69,15 @@ func (r *jsonReader) value(depth int) (any, error) {
 		known := len(r.twice)
 		v, err := r.value(depth + 1)
 		if err != nil || len(r.twice) > known {
-			step := index("", i)
+			here := index("", i)
 			if quoted != nil {
-				step = cut(unquote(quoted))
+				here = step(cut(unquote(quoted)))
 			}
 			for _, e := range r.twice[known:] {
-				e.under(step)
+				e.under(here)
 			}
 			if err != nil {
-				return nil, under(step, err)
+				return nil, under(here, err)
 			}
 		}
 		switch {
@@ -86,7 +86,7 @@ func (r *jsonReader) value(depth int) (any, error) {
 		case r.keep:
 			key := unquote(quoted)
 			if _, again := object[key]; again && len(r.twice) < mostTwice {
-				r.twice = append(r.twice, Twice(cut(key), v))
+				r.twice = append(r.twice, Twice(step(cut(key)), v))
 			}
 			object[key] = v
 		}

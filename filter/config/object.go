@@ -21,7 +21,16 @@ type object struct {
 }
 
 func (o *object) fail(key string, v any, allowed string) {
-	o.report.error(join(o.path, key), show(v)+" is not allowed: must be "+allowed)
+	o.error(key, show(v)+" is not allowed: must be "+allowed)
+}
+
+// error reports what is wrong with a key, which may be any.
+func (o *object) error(key, text string) {
+	e := &Error{Path: Join(o.path, key), Text: text}
+	if short := cut(key); short != key {
+		e.shown = Join(o.path, short)
+	}
+	o.report.add(e)
 }
 
 // take returns the value of a key, if it is given. A null is a wrong type like any other, but to switchable.
@@ -30,6 +39,9 @@ func (o *object) take(key string) (any, bool) {
 	v, given := o.keys[key]
 	return v, given
 }
+
+// isWrong reports whether an error has been told of a key's value.
+func (o *object) isWrong(key string) bool { return o.report.at[join(o.path, key)] }
 
 // end refuses keys that nobody asked for.
 func (o *object) end() {
@@ -54,7 +66,7 @@ func (o *object) end() {
 		} else {
 			text += "must be one of " + strings.Join(o.known, ", ")
 		}
-		o.report.error(join(o.path, key), text)
+		o.error(key, text)
 	}
 }
 
@@ -62,6 +74,16 @@ func (o *object) end() {
 func (o *object) meant(key string) []string {
 	if name := nearest(key, o.known, 1); name != "" {
 		return []string{name}
+	}
+	if path := Joined(key); path != "" {
+		within, name := split(path)
+		switch {
+		case o.path == "" || strings.HasSuffix(o.path, "]"):
+			path = fmt.Sprintf(`{"%s": {"%s": …}}`, within, name)
+		case o.path == within || strings.HasSuffix(o.path, "."+within):
+			path = name
+		}
+		return []string{path}
 	}
 	if paths := elsewhere(key); len(paths) > 0 {
 		if o.path != "" && len(paths) == 1 && paths[0] == key {
@@ -143,11 +165,11 @@ func (o *object) integer(key string, to *int) bool {
 		return false
 	}
 	n, ok := v.(float64)
-	if !ok || n != math.Trunc(n) || math.Abs(n) > 1<<53 {
+	if !ok || n != math.Trunc(n) {
 		o.fail(key, v, "a whole number"+unquoted(v))
 		return false
 	}
-	*to = int(n)
+	*to = int(max(-1<<53, min(n, 1<<53))) // beyond which it is out of every range
 	return true
 }
 
@@ -228,14 +250,23 @@ func (o *object) given(path string) (any, bool) {
 	return v, given
 }
 
-func join(path, key string) string {
-	if key = cut(key); key == "" {
-		key = `""`
+// Join returns the path of a key in the object at a path, with the key in quotes if it would read as a path itself.
+func Join(path, key string) string { return join(path, step(key)) }
+
+// step is how a key stands in a path: in quotes if it would read as more than one or none, or break the line.
+func step(key string) string {
+	if key == "" || strings.ContainsAny(key, ".[\"\r\n") {
+		return strconv.Quote(key)
 	}
+	return key
+}
+
+// join puts a path behind another.
+func join(path, more string) string {
 	if path == "" {
-		return key
+		return more
 	}
-	return path + "." + key
+	return path + "." + more
 }
 
 // show writes a value as a configuration would.

@@ -13,7 +13,7 @@ func readReject(r *reply.Reject, o *object) {
 		return
 	}
 	if o.integer("status", &r.Status) && (r.Status < 400 || r.Status > 599) {
-		o.fail("status", r.Status, "from 400 to 599")
+		o.fail("status", o.keys["status"], "from 400 to 599")
 	}
 	o.template("body", &r.Body)
 	if o.text("content_type", &r.ContentType) && !validHeaderValue(r.ContentType) {

@@ -48,11 +48,11 @@ func (r *Rules) other() string {
 	s := " failure_on=" + r.FailureOn.String()
 	s += fmt.Sprintf(" reject=%d %s", r.Reject.Status, show(r.Reject.Body.String()))
 	if s += " fallback=off"; r.Fallback.Header != "" {
-		s = strings.TrimSuffix(s, "off") + r.Fallback.Header
+		s = strings.TrimSuffix(s, "off") + cut(r.Fallback.Header)
 		if r.Fallback.Cluster != "" {
-			s += " to " + r.Fallback.Cluster
+			s += " to " + cut(r.Fallback.Cluster)
 			if r.Fallback.Route != "" {
-				s += " route " + r.Fallback.Route
+				s += " route " + cut(r.Fallback.Route)
 			}
 		}
 	}
@@ -60,7 +60,7 @@ func (r *Rules) other() string {
 		s += " per=route"
 	}
 	if r.Probe.Path != "" {
-		s += " probe=" + r.Probe.Method + " " + r.Probe.Path
+		s += " probe=" + cut(r.Probe.Method) + " " + cut(r.Probe.Path)
 	}
 	return s
 }
@@ -87,30 +87,36 @@ func (r *Rules) read(o *object, inherited []*breaker.PolicyError) []*breaker.Pol
 		}
 	}
 	r.readFailureOn(o)
-	if w := o.object("window"); w != nil {
-		readWindow(w, o, p)
-	}
+	readWindow(o, p)
 	r.minRequestsGiven = o.integer("min_requests", &p.MinRequests) || r.minRequestsGiven
 	if !r.minRequestsGiven && p.WindowRequests > 0 {
 		p.MinRequests = min(breaker.DefaultPolicy().MinRequests, p.WindowRequests)
 	}
 	o.number("failure_rate", &p.FailureRate)
 	o.integer("consecutive_failures", &p.ConsecutiveFailures)
+	known, given := len(o.report.errors), false
 	if s := o.object("slow_call"); s != nil {
-		s.duration("duration", &p.SlowCallDuration)
+		given = s.duration("duration", &p.SlowCallDuration)
 		s.number("rate", &p.SlowCallRate)
 		s.end()
 	}
+	if len(o.report.errors) > known && !given {
+		p.SlowCallDuration = 1 // it may be meant to be on, and then failure_on may be empty
+	}
+	known, given = len(o.report.errors), false
 	if s := o.object("open"); s != nil {
-		s.duration("duration", &p.OpenDuration)
+		given = s.duration("duration", &p.OpenDuration)
 		s.number("multiplier", &p.OpenMultiplier)
 		r.maxDurationGiven = s.duration("max_duration", &p.OpenMaxDuration) || r.maxDurationGiven
 		s.number("jitter", &p.OpenJitter)
 		s.flag("honor_retry_after", &r.HonorRetryAfter)
 		s.end()
 	}
-	if !r.maxDurationGiven {
-		p.OpenMaxDuration = max(60*time.Second, p.OpenDuration)
+	if len(o.report.errors) > known && !given {
+		p.OpenDuration = 10 * time.Millisecond // the least, and then max_duration may be so too
+	}
+	if !r.maxDurationGiven { // within its own range: a duration that is too long is told by itself
+		p.OpenMaxDuration = min(max(60*time.Second, p.OpenDuration), 24*time.Hour)
 	}
 	if s := o.object("half_open"); s != nil {
 		s.integer("max_requests", &p.HalfOpenMaxRequests)
@@ -121,10 +127,14 @@ func (r *Rules) read(o *object, inherited []*breaker.PolicyError) []*breaker.Pol
 	o.duration("ramp", &p.Ramp)
 	readReject(&r.Reject, o.object("reject"))
 	fallback, off := o.switchable("fallback")
-	r.Fallback.read(fallback, off)
+	if r.Fallback.read(fallback, off); o.isWrong("fallback") {
+		r.Fallback.Header = "?" // so that who inherits it is not told that it is missing
+	}
 	probe, off := o.switchable("probe")
-	r.Probe.read(probe, off, p)
-	if r.FailureOn == (verdict.FailureSet{}) && p.SlowCallDuration == 0 && !o.report.at[join(o.path, "slow_call.duration")] {
+	if r.Probe.read(probe, off, p); o.isWrong("probe") {
+		r.Probe.Path = "?"
+	}
+	if r.FailureOn == (verdict.FailureSet{}) && p.SlowCallDuration == 0 {
 		r.FailureOn = verdict.DefaultFailureOn() // so that who inherits it is not told again
 		o.fail("failure_on", []any{}, "at least one name, in any mode, unless slow_call.duration is on: "+
 			"a breaker without failures and slow calls never opens")
@@ -149,26 +159,30 @@ func (r *Rules) readFailureOn(o *object) {
 		} else if meant := nearest(name, verdict.Names(), slips(name)); meant != "" && name[0] > '9' { // "4xx" is no slip
 			allowed = "a name of a failure: did you mean " + show(meant) + "?"
 		}
-		o.fail(index("failure_on", i), v, allowed)
+		o.report.error(join(o.path, index("failure_on", i)), show(v)+" is not allowed: must be "+allowed)
 		r.FailureOn.Add("5xx") // so that it is not said to be empty
 	}
 }
 
-func readWindow(w, o *object, p *breaker.Policy) {
+func readWindow(o *object, p *breaker.Policy) {
 	known := len(o.report.errors)
+	w := o.object("window")
 	var duration time.Duration
 	var requests int
-	w.duration("duration", &duration)
-	w.integer("requests", &requests)
-	w.end()
-	if len(o.report.errors) > known {
-		return
+	if w != nil {
+		w.duration("duration", &duration)
+		w.integer("requests", &requests)
+		w.end()
+		if len(o.report.errors) == known && len(w.keys) != 1 {
+			o.fail("window", w.keys, `either {"duration": "1s" to "1h"} or {"requests": 10 to 100000}`)
+		}
 	}
-	if len(w.keys) != 1 {
-		o.fail("window", w.keys, `either {"duration": "1s" to "1h"} or {"requests": 10 to 100000}`)
-		return
+	switch {
+	case len(o.report.errors) > known:
+		p.WindowDuration, p.WindowRequests = breaker.DefaultPolicy().WindowDuration, 0 // for which no min_requests is too many
+	case w != nil:
+		p.WindowDuration, p.WindowRequests = duration, requests
 	}
-	p.WindowDuration, p.WindowRequests = duration, requests
 }
 
 // validate reports what is wrong with the policy and returns it.
@@ -180,6 +194,13 @@ func (r *Rules) validate(o *object, inherited []*breaker.PolicyError) (wrong []*
 	for _, err := range joined.Unwrap() {
 		e, ok := err.(*breaker.PolicyError)
 		if !ok {
+			continue
+		}
+		// That there are too many for a window follows where either number is wrong by itself.
+		follows := strings.HasPrefix(e.Allowed, "at most window.requests") && slices.ContainsFunc(wrong, func(before *breaker.PolicyError) bool {
+			return before.Field == "window.requests" || before.Field == e.Field
+		})
+		if follows {
 			continue
 		}
 		wrong = append(wrong, e)

@@ -53,7 +53,7 @@ func structOf(b []byte, depth int, keep bool) (object map[string]any, err error)
 		}
 		tree, err := valueOf(value, depth+1, keep)
 		if err != nil {
-			return under(cut(string(key)), err)
+			return under(step(cut(string(key))), err)
 		}
 		if keep {
 			object[string(key)] = tree

@@ -28,6 +28,21 @@ func split(path string) (object, key string) {
 	return path[:max(0, i)], path[i+1:]
 }
 
+// Joined returns the path of the key that a word joins with its object, as slow_call_duration and slow_call.duration do; empty if it
+// joins none.
+func Joined(word string) string {
+	if len(word) > mostName {
+		return ""
+	}
+	word = plain(word)
+	for _, path := range strings.Fields(allKeys) {
+		if strings.Contains(path, ".") && plain(path) == word {
+			return path
+		}
+	}
+	return ""
+}
+
 // elsewhere returns the paths at which there is a key of that name.
 func elsewhere(name string) (paths []string) {
 	for _, path := range strings.Fields(allKeys) {
@@ -38,9 +53,12 @@ func elsewhere(name string) (paths []string) {
 	return paths
 }
 
+// mostName is how long a word can be that is meant to be a key.
+const mostName = 40
+
 // nearest returns the name that somebody who wrote word most likely meant, with at most so many slips; empty if none is near.
 func nearest(word string, names []string, most int) (best string) {
-	if word == "" || len(word) > 40 {
+	if word == "" || len(word) > mostName {
 		return ""
 	}
 	for _, name := range names {
@@ -60,7 +78,7 @@ func slips(word string) int { return (len(word) + 1) / 3 }
 // plain leaves out what people mix up in names.
 func plain(name string) string {
 	return strings.Map(func(r rune) rune {
-		if r == '_' || r == '-' || r == ' ' {
+		if r == '_' || r == '-' || r == ' ' || r == '.' {
 			return -1
 		}
 		return r

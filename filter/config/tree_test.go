@@ -61,7 +61,7 @@ func TestDepth(t *testing.T) {
 		"objects":       {`{"reject": ` + deep(`{"`+long+`": `, "}", 9000) + `}`, `reject.` + long[:80] + "…." + long[:80] + "…."},
 		"lists":         {`{"failure_on": ` + deep("[", "]", 9000) + `}`, "failure_on[0][0][0]"},
 		"one too deep":  {`{"status": ` + deep(`{"a": `, "}", 32) + `}`, "status" + strings.Repeat(".a", 31)},
-		"mixed":         {`{"clusters": [{}, {"match": "a", "größe\n": ` + deep(`[0, {"x": `, "}]", 30) + `}]}`, "clusters[1].größe\n[1].x[1].x[1]"},
+		"mixed":         {`{"clusters": [{}, {"match": "a", "größe\n": ` + deep(`[0, {"x": `, "}]", 30) + `}]}`, `clusters[1]."größe\n"[1].x[1].x[1]`},
 		"wide, objects": {`{"status": {}, "clusters": [` + strings.Repeat("{}, ", size/4) + deep("[", "]", 31) + `]}`, "clusters[225000][0]"},
 		"wide, strings": {`{"clusters": [` + strings.Repeat(`"[", `, size/5) + deep("[", "]", 31) + `]}`, "clusters[180000][0]"},
 		"a long key":    {`{"` + strings.Repeat("k", size) + `": ` + deep("[", "]", 32) + `}`, long[:80] + "…[0][0]"},
@@ -96,6 +96,7 @@ func TestLargeConfiguration(t *testing.T) {
 	for name, text := range map[string]string{
 		"strings":          `{"failure_on": [` + strings.Repeat(`"", `, size/4) + `1]}`,
 		"overrides":        `{"clusters": [` + strings.Repeat(`{"match": "a"}, `, size/16) + `{"match": "b"}]}`,
+		"brackets":         `{"clusters": [{"match": "` + strings.Repeat("[a]", size/3) + `"}]}`,
 		"under a long key": `{"` + strings.Repeat("k", size/2) + `": [` + strings.Repeat(`{"a":1},`, size/16) + `{}]}`,
 	} {
 		for form, configuration := range map[string][]byte{"JSON": []byte(text), "Struct": structOfJSON(t, []byte(text))} {

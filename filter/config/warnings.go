@@ -127,6 +127,7 @@ func (r *Rules) isJudged() bool {
 
 // regularExpression returns what no glob, but many a regular expression has.
 func regularExpression(match string) string {
+	match = withoutAddresses(match)
 	for _, sign := range []string{`\`, ".+", "]*", "]+", ")*", ")+", ")$", "[^"} {
 		if strings.Contains(match, sign) {
 			return sign
@@ -146,6 +147,26 @@ func regularExpression(match string) string {
 	}
 	return ""
 }
+
+// withoutAddresses leaves IPv6 addresses in brackets out, and globs of such.
+func withoutAddresses(match string) string {
+	var rest strings.Builder
+	for {
+		before, behind, _ := strings.Cut(match, "[")
+		inside, after, closed := strings.Cut(behind, "]")
+		if !closed {
+			rest.WriteString(match)
+			return rest.String()
+		}
+		rest.WriteString(before)
+		if address, _, _ := strings.Cut(inside, "%"); !strings.Contains(address, ":") || strings.ContainsFunc(address, isNoAddress) {
+			rest.WriteString("[" + inside + "]")
+		}
+		match = after
+	}
+}
+
+func isNoAddress(r rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF:.*", r) }
 
 func (o *object) warn(key, format string, args ...any) {
 	o.report.warn(join(o.path, key), format, args...)

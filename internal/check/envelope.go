@@ -18,8 +18,11 @@ var (
 	policyPluginKeys = strings.Fields("name rootID code config failOpen env")
 	pluginKeys       = strings.Fields("name root_id vm_config configuration fail_open failure_policy reload_config " +
 		"capability_restriction_config allow_on_headers_stop_iteration")
-	vmKeys  = strings.Fields("vm_id runtime code configuration allow_precompiled nack_on_code_cache_miss environment_variables")
-	anyKeys = strings.Fields("@type value")
+	vmKeys     = strings.Fields("vm_id runtime code configuration allow_precompiled nack_on_code_cache_miss environment_variables")
+	anyKeys    = strings.Fields("@type value")
+	wasmKeys   = strings.Fields("@type config")
+	typedKeys  = strings.Fields("@type type_url value")
+	filterKeys = strings.Fields("name typed_config config_discovery is_optional disabled")
 )
 
 // An envelope is an object that a configuration is put in.

@@ -20,7 +20,7 @@ type Plugin struct {
 	file        *File
 	value       *node             // the configuration, nil if there is none
 	lines       map[string]int    // the line of each path in it
-	told        map[string]bool   // the paths of what is wrong that the plugin cannot know, or say as well
+	told        map[string]bool   // the paths of what is wrong that the plugin cannot know; true where it is told instead of what that says
 	decimals    map[string]string // what are numbers here and strings to Envoy, by path
 	isMisplaced bool              // some of it, or what is around it, is not where it counts
 	chain       *chain            // where it stands; nil if that is not known
@@ -124,8 +124,7 @@ var nextDocument = regexp.MustCompile(`(?m)^---`)
 // isBare reports whether a YAML document is a configuration by itself: it has one of the breaker's keys, or what was meant as one.
 func isBare(document *node) bool {
 	return !isEnvelope(document) && slices.ContainsFunc(document.fields, func(f field) bool {
-		joined, _ := nested(f.key)
-		return config.Nearest(f.key, config.Keys("")) != "" || joined != "" || isWrapper(f) && isOurs(f.value, "")
+		return config.Nearest(f.key, config.Keys("")) != "" || config.Joined(f.key) != "" || isWrapper(f) && isOurs(f.value, "")
 	})
 }
 
@@ -159,7 +158,7 @@ func (f *File) walk(n *node, at *chain) {
 	case "EnvoyExtensionPolicy":
 		entries := spec.get("wasm").list()
 		for _, entry := range entries {
-			p := &Plugin{Name: entry.get("name").string(), Line: entry.line, value: entry.get("config")}
+			p := &Plugin{Name: entry.get("name").string(), Line: entry.line, value: entry.meant("config")}
 			code := entry.get("code")
 			names := []*node{entry.get("rootID"), code.at("image", "url"), code.at("http", "url")}
 			if len(entries) == 1 { // or else the resource's name tells nothing of any
@@ -172,16 +171,13 @@ func (f *File) walk(n *node, at *chain) {
 		}
 		return
 	}
-	wasm := n
-	if t := n.get("type_url"); t != nil { // a TypedStruct
-		wasm = n.get("value")
-		if strings.HasSuffix(t.string(), wasmType) {
-			f.addEnvoy(wasm.get("config"), at)
-			return
-		}
+	if strings.HasSuffix(n.get("type_url").string(), wasmType) { // a TypedStruct
+		wasm := n.meant("value")
+		f.addEnvoy(wasm, at, envelope{n, typedKeys, ""}, envelope{wasm, wasmKeys, inWasm})
+		return
 	}
 	if strings.HasSuffix(n.get("@type").string(), wasmType) {
-		f.addEnvoy(n.get("config"), at)
+		f.addEnvoy(n, at, envelope{n, wasmKeys, inWasm})
 		return
 	}
 	for _, field := range n.fields {
@@ -220,7 +216,7 @@ func isOurs(value *node, text string, names ...*node) bool {
 // addIstio adds what an Istio resource has: a WasmPlugin, or the like.
 func (f *File) addIstio(resource, spec *node) {
 	name := resource.at("metadata", "name")
-	p := &Plugin{Name: name.string(), Line: resource.line, value: spec.get("plugin_config")}
+	p := &Plugin{Name: name.string(), Line: resource.line, value: spec.meant("plugin_config")}
 	envelopes := []envelope{{resource, resourceKeys, "spec.pluginConfig"}}
 	if spec != resource.get("spec") {
 		envelopes = append(envelopes, envelope{resource.get("spec"), extensionKeys, "wasm.pluginConfig"})
@@ -257,25 +253,39 @@ func (f *File) addOther(p *Plugin) {
 	f.others = append(f.others, name)
 }
 
-// addEnvoy adds a plugin that is configured by Envoy's PluginConfig, if it is the breaker.
-func (f *File) addEnvoy(plugin *node, at *chain) {
-	if plugin == nil {
+// inWasm is where Envoy's Wasm has the configuration.
+const inWasm = "config.configuration.value"
+
+// addEnvoy adds a plugin that is configured by Envoy's Wasm, if it is the breaker.
+func (f *File) addEnvoy(wasm *node, at *chain, around ...envelope) {
+	if wasm == nil {
 		return
 	}
-	name, configuration := plugin.get("name"), plugin.get("configuration")
-	kind, value, code := configuration.get("@type"), configuration.get("value"), plugin.at("vm_config", "code")
+	plugin := wasm.meant("config")
+	isMissing := plugin == nil
+	if isMissing {
+		plugin = wasm
+	}
+	name, configuration := plugin.get("name"), plugin.meant("configuration")
+	kind, value, code := configuration.get("@type"), configuration.meant("value"), plugin.at("vm_config", "code")
 	p := &Plugin{Name: name.string(), Line: plugin.line, value: value, chain: at}
 	names := []*node{name, plugin.get("root_id"), code.at("local", "filename"), code.at("remote", "http_uri", "uri")}
 	if at != nil {
-		names = append(names, at.manager.get("http_filters").list()[at.at].get("name"))
+		filter := at.manager.get("http_filters").list()[at.at]
+		names, around = append(names, filter.get("name")), append(around, envelope{filter, filterKeys, ""})
 	}
-	if !isOurs(value, value.string(), names...) && !isOurs(configuration, "") {
+	if !isOurs(value, value.string(), names...) && !isOurs(configuration, "") && !isOurs(plugin, "") {
 		f.addOther(p)
 		return
 	}
-	p.isMisplaced = f.lookAtKeys([]envelope{
-		{plugin, pluginKeys, "configuration.value"}, {plugin.get("vm_config"), vmKeys, ""}, {configuration, anyKeys, "value"},
-	})
+	if !isMissing {
+		around = append(around, envelope{plugin, pluginKeys, "configuration.value"})
+	}
+	p.isMisplaced = f.lookAtKeys(append(around, envelope{plugin.get("vm_config"), vmKeys, ""}, envelope{configuration, anyKeys, "value"}))
+	if isMissing && !p.isMisplaced {
+		p.isMisplaced = true
+		f.add(p.Line, false, "config: is missing: must be an object that has name, vm_config and configuration")
+	}
 	if !p.isMisplaced && value == nil && (configuration == nil || kind != nil) {
 		f.warnOfNone(p.Line)
 	}
@@ -332,12 +342,12 @@ func (f *File) addObject(value *node, p *Plugin) {
 	}
 }
 
-// tell adds what is wrong that the plugin cannot know, or say as well.
-func (p *Plugin) tell(e *config.Error, line int) {
+// tell adds what is wrong that the plugin cannot know, instead of or beside what it has to say of that path.
+func (p *Plugin) tell(e *config.Error, line int, instead bool) {
 	if p.told == nil {
 		p.told = map[string]bool{}
 	}
-	p.told[e.Path] = true
+	p.told[e.Path] = p.told[e.Path] || instead
 	p.file.add(line, false, e.Error())
 }
 
@@ -353,7 +363,7 @@ func (f *File) addText(text []byte, line int, isLines bool, p *Plugin) {
 		return line
 	}
 	if document, err := readJSON(text); err == nil {
-		document.tree("", p.lines, func(*config.Error, int) {})
+		document.tree("", p.lines, func(*config.Error, int, bool) {})
 		for path, inText := range p.lines {
 			p.lines[path] = at(inText)
 		}

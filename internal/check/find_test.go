@@ -177,7 +177,7 @@ func TestYAMLValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	want.(map[string]any)["j"] = map[string]any{"k": "off"} // which is false to YAML 1.1
-	if got := documents[0].tree("", map[string]int{}, func(*config.Error, int) {}); fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", want) {
+	if got := documents[0].tree("", map[string]int{}, func(*config.Error, int, bool) {}); fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", want) {
 		t.Errorf("got  %#v\nwant %#v", got, want)
 	}
 }

@@ -59,8 +59,9 @@ func (f *File) addErrors(p *Plugin, err error, text []byte, at func(inText int) 
 			f.add(at(line), false, said)
 		case e.Path != "" && p.told[e.Path]:
 		case isDecimal:
-			f.add(p.line(e.Path), false, e.Path+": "+decimal+" is a string to Envoy, whose YAML has whole numbers only in a Struct: "+
-				"give the configuration as JSON text in a google.protobuf.StringValue")
+			e.Text = decimal + " is a string to Envoy, whose YAML has whole numbers only in a Struct: " +
+				"give the configuration as JSON text in a google.protobuf.StringValue"
+			f.add(p.line(e.Path), false, e.Error())
 		default:
 			f.add(p.line(e.Path), false, e.Error()+more(e.Text))
 		}
@@ -86,11 +87,8 @@ func notJSON(text []byte, e *config.Error) (line int, said string) {
 func more(text string) string {
 	value, allowed, _ := strings.Cut(text, " is not allowed: must be ")
 	_, err := strconv.ParseFloat(value, 64)
-	switch isNumber := err == nil; {
-	case allowed == "a string" && (isNumber || value == "true" || value == "false"):
+	if isNumber := err == nil; allowed == "a string" && (isNumber || value == "true" || value == "false") {
 		return " in quotes"
-	case allowed == "a whole number" && isNumber && !strings.Contains(value, "."):
-		return " in the range of the key"
 	}
 	return ""
 }

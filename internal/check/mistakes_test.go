@@ -31,6 +31,8 @@ func indent(lines string, by int) string {
 func structFilter(lines string) string { return filter("Struct", "\n"+lines) }
 func textFilter(lines string) string   { return filter("StringValue", "|\n"+lines) }
 
+func longKey(end string) string { return `"` + strings.Repeat("k", 300) + end + `"` }
+
 // mistakes are what people get wrong, with what they shall be told, line by line.
 var mistakes = []struct {
 	file, text string
@@ -53,6 +55,8 @@ var mistakes = []struct {
 	{"policy.yaml", policy("prob:\n  path: /healthz"), []string{`8: prob: unknown key with value {"path":"/healthz"}: did you mean probe?`}},
 	{"policy.json", "{\"failure_rate\": 50,\n\"min_requests\": 5,\n\"failure_rate\": 60}", []string{"3: failure_rate: 60 is not allowed: the key is given twice"}},
 	{"filter.yaml", structFilter("open:\n  duration: 5s\n  multiplier: 3\n  duration: 6s"), []string{`12: open.duration: "6s" is not allowed: the key is given twice`}},
+	{"plugin.yaml", wasmPlugin("open:\n  duration: 2m\n  max_duration: 3m\n  max_duration: 1m"), []string{
+		`10: open.max_duration: "1m" is not allowed: the key is given twice`, `10: open.max_duration: "1m" is not allowed: must be from 2m0s`}},
 	// Wrong places.
 	{"policy.json", "{\n  \"max_requests\": 3\n}", []string{"2: max_requests: unknown key with value 3: did you mean half_open.max_requests?"}},
 	{"plugin.yaml", wasmPlugin("open:\n  duration: 5s\n  half_open:\n    max_requests: 1"), []string{
@@ -63,10 +67,15 @@ var mistakes = []struct {
 	{"plugin.yaml", wasmPlugin("clusters:\n  payments:\n    failure_rate: 25"), []string{`7: clusters: {"payments":{"failure_rate":25}} is not allowed: must be a list`}},
 	{"policy.yaml", policy("clusters:\n- payments"), []string{`9: clusters[0]: "payments" is not allowed: must be an object such as {"match": "payments*"}`}},
 	{"policy.json", "{\n  \"window.duration\": \"10s\",\n  \"slow_call_duration\": \"1s\",\n  \"clusters\": [{\"match\": \"a\",\n  \"half-open-max-requests\": 5}]}", []string{
-		`2: window.duration: unknown key: did you mean {"window": {"duration": …}}?`,
-		`3: slow_call_duration: unknown key: did you mean {"slow_call": {"duration": …}}?`,
-		`5: clusters[0].half-open-max-requests: unknown key: did you mean {"half_open": {"max_requests": …}}?`}},
-	{"policy.yaml", "status.path: /x", []string{`1: status.path: unknown key: did you mean {"status": {"path": …}}?`}},
+		`2: "window.duration": unknown key with value "10s": did you mean {"window": {"duration": …}}?`,
+		`3: slow_call_duration: unknown key with value "1s": did you mean {"slow_call": {"duration": …}}?`,
+		`5: clusters[0].half-open-max-requests: unknown key with value 5: did you mean {"half_open": {"max_requests": …}}?`}},
+	{"policy.yaml", "status.path: /x", []string{`1: "status.path": unknown key with value "/x": did you mean {"status": {"path": …}}?`}},
+	{"policy.yaml", "open.duration: 5s\nopen:\n  duration: 1ms\n  max_duration: 1s", []string{
+		`1: "open.duration": unknown key with value "5s": did you mean {"open": {"duration": …}}?`, `3: open.duration: "1ms" is not allowed: must be from 10ms`}},
+	{"policy.json", "{\n" + longKey("1") + ": 1,\n" + longKey("3") + ": 3,\n" + longKey("2") + ": 2,\n\"\": 0,\n\"a\\n\": 5}", []string{
+		"2: kkkkk", "3: kkkkk", "4: kkkkk", `5: "": unknown key with value 0`, `6: "a\n": unknown key with value 5`}},
+	{"policy.yaml", "failure_rate: 5\n" + longKey("1") + ": 1\n" + longKey("2") + ": 2", []string{"2: kkkkk", "3: kkkkk"}},
 	{"policy.json", "{\"configuration\":\n{\"failure_rate\": 40}}", []string{"1: configuration: unknown key: the configuration is what is inside of it: leave configuration out"}},
 	{"plugin.yaml", wasmPlugin("config:\n  failure_rate: 40"), []string{"7: config: unknown key: the configuration is"}},
 	{"filter.yaml", textFilter("{\n\"value\":\n{\"failure_rate\": 40}}"), []string{"10: value: unknown key: the configuration is"}},
@@ -80,7 +89,9 @@ var mistakes = []struct {
 	{"filter.yaml", structFilter("ramp: 30\nopen: {honor_retry_after: \"yes\"}"), []string{
 		"9: ramp: 30 is not allowed: must be a duration such as", `10: open.honor_retry_after: "yes" is not allowed: must be true or false without quotes`}},
 	{"policy.json", "{\n  \"probe\": {\"path\": \"/\", \"status\": 200},\n  \"max_breakers\": 99999999999999999999\n}", []string{
-		"2: probe.status: 200 is not allowed: must be a string in quotes", "3: max_breakers: 100000000000000000000 is not allowed: must be a whole number in the range of the key"}},
+		"2: probe.status: 200 is not allowed: must be a string in quotes", "3: max_breakers: 100000000000000000000 is not allowed: must be from 1 to 1000000"}},
+	{"plugin.yaml", wasmPlugin("min_requests: 1e300\nreject: {status: 99999999999999999999}"), []string{
+		"7: min_requests: 1e+300 is not allowed: must be from 1 to 1000000", "8: reject.status: 100000000000000000000 is not allowed: must be from 400 to 599"}},
 	{"policy.json", "{\n  \"window\": \"10s\"\n}", []string{`2: window: "10s" is not allowed: must be an object`}},
 	{"plugin.yaml", wasmPlugin("failure_on: [5xx, 429]"), []string{`7: failure_on[1]: 429 is not allowed: must be in quotes: "429"`}},
 	{"plugin.yaml", wasmPlugin("failure_on: 5xx"), []string{`7: failure_on: "5xx" is not allowed: must be a list`}},
@@ -92,6 +103,12 @@ var mistakes = []struct {
 	{"plugin.yaml", strings.Replace(wasmPlugin("failure_rate: 40"), "  url:", "  urls:", 1), []string{"5: urls: unknown key: did you mean url?"}},
 	{"plugin.yaml", strings.Replace(wasmPlugin("x"), "  pluginConfig:\n    x", "  failure_rate: 40", 1), []string{
 		"6: failure_rate: is a key of the configuration, which is to be under pluginConfig"}},
+	{"plugin.yaml", "kind: WasmPlugin\nspec:\n  pluginConfg:\n    failure_rate: 140", []string{
+		"3: pluginConfg: unknown key: did you mean pluginConfig?", "4: failure_rate: 140 is not allowed"}},
+	{"policy.yaml", "kind: EnvoyExtensionPolicy\nspec:\n  wasm:\n  - configs:\n      failure_rate: 140", []string{
+		"4: configs: unknown key: did you mean config?", "5: failure_rate: 140 is not allowed"}},
+	{"filter.yaml", strings.Replace(strings.Replace(structFilter("failure_rate: 140"), "value:", "valu:", 1), "breaker\n      configuration", "a\n      configuratoin", 1), []string{
+		"6: configuratoin: unknown key: did you mean configuration?", "8: valu: unknown key: did you mean value?", "9: failure_rate: 140 is not allowed"}},
 	{"traffic.yaml", "kind: TrafficExtension\nmetadata: {name: breaker}\nspec:\n  wasm:\n    url: oci://x\n    pluginConfg: {failure_rate: 5}", []string{"6: pluginConfg: unknown key: did you"}},
 	{"policy.yaml", strings.Replace(policy("failure_rate: 40"), "config:", "configs:", 1), []string{"7: configs: unknown key: did you mean config?"}},
 	{"policy.yaml", strings.Replace(policy("failure_rate: 40"), "spec:", "specs:", 1), []string{"4: specs: unknown key: did you mean spec?"}},
@@ -100,7 +117,28 @@ var mistakes = []struct {
 	{"filter.yaml", strings.Replace(structFilter("x"), "value: \n          x", "failure_rate: 40", 1), []string{
 		"8: failure_rate: is a key of the configuration, which is to be under value"}},
 	{"filter.yaml", strings.Replace(structFilter("failure_rate: 40"), "name: breaker", "vmconfig: {}", 1), []string{"5: vmconfig: unknown key: did you mean vm_config?"}},
+	{"filter.yaml", strings.Replace(structFilter("failure_rate: 140"), "    config:", "    confg:", 1), []string{
+		"4: confg: unknown key: did you mean config?", "9: failure_rate: 140 is not allowed"}},
+	{"filter.yaml", strings.Replace(structFilter("failure_rate: 40"), "    config:\n      name: breaker", "    conifg:", 1), []string{"4: conifg: unknown key: did you mean config?"}},
+	{"listener.yaml", "http_filters:\n" + strings.Replace(structFilter("mode: shadow"), "    config:\n      name: breaker", "    Config:", 1), []string{
+		"5: Config: unknown key: did you mean config?"}},
+	{"listener.yaml", "http_filters:\n" + strings.Replace(structFilter("mode: shadow"), "  typed_config:", "  isOptional: true\n  disable: false\n  typed_config:", 1), []string{
+		"4: disable: unknown key: did you mean disabled?"}},
+	{"envoyfilter.yaml", "kind: EnvoyFilter\nspec:\n- type_url: a/" + wasmType + "\n  value:\n    confi:\n      name: breaker", []string{"5: confi: unknown key: did you mean config?"}},
+	{"envoyfilter.yaml", "kind: EnvoyFilter\nspec:\n- type_url: a/" + wasmType + "\n  valu:\n    config:\n      name: breaker", []string{"4: valu: unknown key: did you mean value?"}},
+	{"filter.yaml", strings.Replace(structFilter("failure_rate: 40"), "    config:\n      name: breaker\n      c", "    c", 1), []string{"3: config: is missing"}},
+	{"filter.yaml", "\"@type\": a/" + wasmType + "\nfailure_rate: 40", []string{"2: failure_rate: is a key of the configuration, which is to be under config.configuration.value"}},
 	// What is not the same to all that read YAML.
+	{"plugin.yaml", wasmPlugin("failure_rate: 5\non: 5\nclusters:\n- match: a\n  Yes:\n    1: 5\n  1.5: x\n  open: {~: 5}\nreject:\n  headers:\n    y: a\n    \"n\": b"), []string{
+		`8: on: this key is true or false to some that read YAML, and a text to others: only a header can be called so, and in quotes`,
+		"11: clusters[0].Yes: this key is true or false", "12: clusters[0].Yes.1: this key is a number", `13: clusters[0]."1.5": this key is a number`,
+		"14: clusters[0].open.~: this key is null", "17: reject.headers.y: this key is true or false"}},
+	{"filter.yaml", structFilter("true: 5\n010: 5\n2026-01-01: 5\n1:30: 5\n!!str mode: shadow"), []string{
+		"9: true: this key is true", "10: 010: this key is a number", "11: 2026-01-01: this key is a time", "12: 1:30: this key is a number",
+		"13: mode: this key has the tag !!str"}},
+	{"plugin.yaml", wasmPlugin("failure_rate: 5\n[a]: 5"), []string{"8: not valid YAML: a list is no key"}},
+	{"policy.yaml", "ramp: &a [1s]\n*a : shadow", []string{"2: not valid YAML: a list is no key"}},
+	{"policy.yaml", "failure_rate: &a mode\n*a : shadow", []string{`1: failure_rate: "mode" is not allowed`}},
 	{"filter.yaml", structFilter("fallback: {value: yes, header: x-a}\nmode: on\nopen:\n  honor_retry_after: No\n  jitter: \"n\""), []string{
 		`9: fallback.value: yes is true to Envoy and Kubernetes: write true, or "yes" in quotes`, "10: mode: on is true to Envoy",
 		`12: open.honor_retry_after: No is false to Envoy and Kubernetes: write false, or "No" in quotes`,
@@ -111,9 +149,9 @@ var mistakes = []struct {
 	{"policy.yaml", policy("min_requests: 1:30\nreject:\n  body: 1e3\n  content_type: 2026-01-01\nfailure_rate: !!str 40"), []string{
 		"8: min_requests: 1:30 is a number to some", `10: reject.body: 1000 is not allowed: must be a string`, "11: reject.content_type: 2026-01-01 is a time",
 		"12: failure_rate: Envoy takes no notice of the tag !!str"}},
-	{"filter.yaml", structFilter("open: {jitter: 0.1}\nfailure_rate: .5e2\nreject: {body: 1e3}"), []string{
+	{"filter.yaml", structFilter("open: {jitter: 0.1}\nfailure_rate: .5e2\nreject: {body: 1e3}\n" + longKey("1") + ": 0.5"), []string{
 		"9: open.jitter: 0.1 is a string to Envoy, whose YAML has whole numbers only in a Struct: give the configuration as JSON text",
-		"10: failure_rate: .5e2 is a string to Envoy"}},
+		"10: failure_rate: .5e2 is a string to Envoy", "12: " + strings.Repeat("k", 80) + "…: 0.5 is a string to Envoy"}},
 	{"policy.yaml", "open: {honor_retry_after: off}", []string{"1: open.honor_retry_after: off is false to Envoy"}},
 	// Values.
 	{"policy.json", "{\n  \"failure_rate\": 140,\n  \"min_requests\": 0\n}", []string{

@@ -38,7 +38,8 @@ type field struct {
 	key      string
 	line     int
 	value    *node
-	isMerged bool // it is from another object, by a merge key of YAML
+	isMerged bool   // it is from another object, by a merge key of YAML
+	unclear  string // why the key is not the same to all that read YAML; empty if it is
 }
 
 // get returns the value of a key, which protobuf's JSON may write in either of two ways: typed_config or typedConfig. It returns
@@ -49,6 +50,20 @@ func (n *node) get(key string) *node {
 	}
 	for _, f := range n.fields {
 		if f.key == key || strings.Contains(key, "_") && f.key == camel(key) {
+			return f.value
+		}
+	}
+	return nil
+}
+
+// meant returns the value of a key, or of what is surely meant as that key, nil if there is none.
+func (n *node) meant(key string) *node {
+	v := n.get(key)
+	if v != nil || n == nil {
+		return v
+	}
+	for _, f := range n.fields {
+		if config.Nearest(f.key, []string{key}) != "" {
 			return f.value
 		}
 	}
@@ -169,25 +184,20 @@ func (r *jsonReader) value() (*node, error) {
 	return n, nil
 }
 
-// under returns the path of a key in what is at a path.
-func under(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
-
 // tree returns what the plugin is given for a value; lines has the line of each path in it. It tells what is wrong that the plugin
-// cannot know, or say as well. Of a key that is given twice the last counts.
-func (n *node) tree(path string, lines map[string]int, tell func(e *config.Error, line int)) any {
+// cannot know, instead of or beside what that says. Of a key that is given twice the last counts.
+func (n *node) tree(path string, lines map[string]int, tell func(e *config.Error, line int, instead bool)) any {
 	switch n.kind {
 	case object:
 		keys := make(map[string]any, len(n.fields))
 		for _, f := range n.fields {
-			here := under(path, f.key)
+			here := config.Join(path, f.key)
 			v := f.value.tree(here, lines, tell)
+			if f.unclear != "" {
+				tell(&config.Error{Path: here, Text: f.unclear}, f.line, true)
+			}
 			if _, again := keys[f.key]; again {
-				tell(config.Twice(here, v), f.line)
+				tell(config.Twice(here, v), f.line, false)
 			}
 			keys[f.key], lines[here] = v, f.line
 		}
@@ -202,7 +212,7 @@ func (n *node) tree(path string, lines map[string]int, tell func(e *config.Error
 		return items
 	}
 	if n.unclear != "" {
-		tell(&config.Error{Path: path, Text: n.unclear}, n.line)
+		tell(&config.Error{Path: path, Text: n.unclear}, n.line, true)
 	}
 	return n.value
 }

@@ -246,7 +246,7 @@ func configurations(t *testing.T, name, text string) (trees []any) {
 		if n == nil || n.kind != object {
 			continue
 		}
-		tree, err := json.Marshal(n.tree("", map[string]int{}, func(*config.Error, int) {}))
+		tree, err := json.Marshal(n.tree("", map[string]int{}, func(*config.Error, int, bool) {}))
 		if err != nil {
 			t.Fatal(err)
 		}

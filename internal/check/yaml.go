@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"envoy-circuit-breaker/filter/config"
 )
 
 // readYAML reads the documents of a file. Where one is broken, it returns those before it.
@@ -108,9 +110,15 @@ func (r *yamlReader) value(y *yaml.Node, depth int) (*node, error) {
 	case yaml.MappingNode:
 		n.kind = object
 		for i := 0; i+1 < len(y.Content); i += 2 {
-			key := y.Content[i]
-			if key.Kind == yaml.MappingNode {
-				return nil, &syntaxError{key.Line, "not valid YAML: an object is no key, but in a template: check what it renders to"}
+			key, line := y.Content[i], y.Content[i].Line
+			if key.Kind == yaml.AliasNode {
+				key = key.Alias
+			}
+			switch key.Kind {
+			case yaml.MappingNode:
+				return nil, &syntaxError{line, "not valid YAML: an object is no key, but in a template: check what it renders to"}
+			case yaml.SequenceNode:
+				return nil, &syntaxError{line, "not valid YAML: a list is no key"}
 			}
 			value, err := r.value(y.Content[i+1], depth+1)
 			if err != nil {
@@ -122,7 +130,7 @@ func (r *yamlReader) value(y *yaml.Node, depth int) (*node, error) {
 				continue
 			}
 			n.fields = slices.DeleteFunc(n.fields, func(f field) bool { return f.isMerged && f.key == key.Value })
-			n.fields = append(n.fields, field{key: key.Value, line: key.Line, value: value})
+			n.fields = append(n.fields, field{key: key.Value, line: line, value: value, unclear: unclearKey(key)})
 		}
 	case yaml.SequenceNode:
 		n.kind = list
@@ -203,6 +211,29 @@ func unclear(y *yaml.Node) string {
 	return fmt.Sprintf("%s is %v to Envoy and Kubernetes: write %[2]v, %s", y.Value, yes, quotes)
 }
 
+// unclearKey tells why a key is not the same to all that read YAML, or not a text to some. It is empty for one that is.
+func unclearKey(y *yaml.Node) string {
+	is := ""
+	_, isYes := isYes[strings.ToLower(y.Value)]
+	switch {
+	case y.Style&yaml.TaggedStyle != 0:
+		return "this key has the tag " + y.Tag + ", of which Envoy takes no notice: leave it out"
+	case y.Style != 0:
+		return ""
+	case isYes || y.Tag == "!!bool":
+		is = "true or false"
+	case y.Tag == "!!int" || y.Tag == "!!float" || sexagesimal.MatchString(y.Value):
+		is = "a number"
+	case y.Tag == "!!timestamp":
+		is = "a time"
+	case y.Tag == "!!null":
+		is = "null"
+	default:
+		return ""
+	}
+	return "this key is " + is + " to some that read YAML, and a text to others: only a header can be called so, and in quotes"
+}
+
 func written(number any) string {
 	n, _ := number.(float64)
 	return strconv.FormatFloat(n, 'f', -1, 64)
@@ -218,7 +249,7 @@ var (
 // https://github.com/envoyproxy/envoy/issues/24410
 func (n *node) toEnvoy(path string, decimals map[string]string) {
 	for _, f := range n.fields {
-		f.value.toEnvoy(under(path, f.key), decimals)
+		f.value.toEnvoy(config.Join(path, f.key), decimals)
 	}
 	for i, item := range n.items {
 		item.toEnvoy(fmt.Sprintf("%s[%d]", path, i), decimals)
