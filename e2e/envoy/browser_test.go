@@ -140,6 +140,18 @@ func (b *browser) drawn() {
 	})
 }
 
+// refreshed waits until the page has refreshed itself.
+func (b *browser) refreshed() {
+	b.t.Helper()
+	before, _ := b.recorded()
+	envoytest.Eventually(b.t, browserPatience, func() error {
+		if now, _ := b.recorded(); now < before+2 {
+			return errors.New("the page has not refreshed itself")
+		}
+		return nil
+	})
+}
+
 func (b *browser) text() string { return evaluate[string](b, "document.body.innerText") }
 
 // show sets the size of the screen and the colour scheme.
@@ -343,6 +355,9 @@ func TestBrowser(t *testing.T) {
 	if title := evaluate[string](b, "document.title"); title != "breaker: 1 open, 1 half-open, 1 closed" {
 		t.Errorf("the title is %q", title)
 	}
+	if strings.Contains(text, "Overrides") {
+		t.Errorf("all overrides have matched, and the page shows:\n%s", text)
+	}
 	// The client's calls fill the window first, for a picture worth looking at.
 	envoytest.Eventually(t, browserPatience, func() error {
 		if c := e.read().cluster(t, "catalog"); c.Calls < 40 {
@@ -392,7 +407,8 @@ func TestBrowserManyClusters(t *testing.T) {
 	origin := "http://" + e.Address("status")
 	b.open(origin + statusPath)
 	b.drawn()
-	if text := b.text(); !strings.Contains(text, "No cluster has had a request yet.") {
+	if text := b.text(); !strings.Contains(text, "No cluster has had a request yet.") ||
+		!strings.Contains(text, "Overrides that have matched nothing yet (3\u00a0of\u00a03): *service-30*, *service-31*, *service-32*\n") {
 		t.Errorf("before any request the page shows:\n%s", text)
 	}
 	b.show(360, "light")
@@ -416,16 +432,13 @@ func TestBrowserManyClusters(t *testing.T) {
 	if len(names) != 40 || names[0] != clusters["/markup"].Name || names[2] != clusters["/long"].Name || names[39] != clusters["/32/"].Name {
 		t.Errorf("the page has %q", names)
 	}
+	if text := b.text(); strings.Contains(text, "Overrides") {
+		t.Errorf("all overrides have matched, and the page shows:\n%s", text)
+	}
 	b.looks("status-many")
 
 	evaluate[bool](b, "scrollTo(0, 700), true")
-	before, _ := b.recorded()
-	envoytest.Eventually(t, browserPatience, func() error {
-		if now, _ := b.recorded(); now < before+2 {
-			return errors.New("the page has not refreshed itself")
-		}
-		return nil
-	})
+	b.refreshed()
 	envoytest.Eventually(t, 10*time.Second, func() error {
 		if y := evaluate[float64](b, "scrollY"); y != 700 {
 			return fmt.Errorf("after a refresh the page is scrolled to %v, want 700", y)
@@ -453,6 +466,7 @@ func TestBrowserDraws(t *testing.T) {
 	probed := open
 	probed.OpenedFor, probed.ProbeIn, probed.Successes = 20*time.Second, 400*time.Millisecond, 1
 	markup := `outbound|443||<script>alert("x")</script>`
+	const gateway = "httproute/default/shop/rule/0"
 	history := statuspage.AddTransition(nil, 1, now.Add(-30*time.Hour), "half_open -> closed: 3 trials succeeded")
 	history = statuspage.AddTransition(history, 2, now.Add(-75*time.Second), "closed -> open: <b>12/20</b> failed in 1h0m0s; open for 10m0s")
 	clusters := []statuspage.Cluster{
@@ -462,13 +476,18 @@ func TestBrowserDraws(t *testing.T) {
 			p.Mode, p.WindowDuration, p.WindowRequests, p.FailureRate, p.SlowCallDuration = breaker.Shadow, 0, 2000, 0, 0
 		}), ShadowRejected: 5, Fallback: 6, Status: breaker.Status{Window: breaker.Totals{Calls: 3}}},
 		{Name: "forced", Policy: policy(func(p *breaker.Policy) { p.Mode = breaker.ForceOpen }), Rejected: 30},
+		{Name: gateway, Route: gateway + "/match/0/*", Policy: plain, Status: open},
 		{Name: "late", Policy: plain, Status: breaker.Status{State: breaker.Open, Trips: 1}},
 		{Name: markup, Policy: plain, Status: open, History: history},
+		{Name: markup, Route: "<b>reports</b>", Policy: plain, Status: open},
 		{Name: "probed", Policy: policy(func(p *breaker.Policy) { p.ProbeInterval = time.Second }), Status: probed},
 		{Name: "search", Policy: plain, Status: breaker.Status{State: breaker.HalfOpen, Successes: 1, Trials: 2}},
+		{Name: "shop", Route: strings.Repeat("w", 200), Policy: plain},
 		{Name: "small", Policy: plain, Status: breaker.Status{Window: breaker.Totals{Calls: 4, Failures: 3}}},
 	}
-	next := statuspage.Query{After: markup, Limit: 9}.String()
+	next := statuspage.Query{After: markup, AfterRoute: "<b>reports</b>", Limit: 12}.String()
+	unmatched := []statuspage.Override{{Match: "serach"}, {Match: "shop", Route: "<i>re*</i>"}, {Match: gateway, Route: gateway + "/match/*"},
+		{Match: "*" + strings.Repeat("w", 200)}}
 	fails := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("content-security-policy", statuspage.SecurityPolicy)
@@ -485,7 +504,8 @@ func TestBrowserDraws(t *testing.T) {
 			return
 		}
 		last := r.URL.Query().Get("after") == markup
-		page := statuspage.BeginPage(nil, &statuspage.Head{Plugin: `a&"b"`, At: now, ConfigInvalid: !last, Total: 8192})
+		page := statuspage.BeginPage(nil, &statuspage.Head{Plugin: `a&"b"`, At: now, ConfigInvalid: !last,
+			Overrides: 1200, Unmatched: 1004, Some: unmatched, Total: 8192})
 		if last {
 			w.Write(page.End(""))
 			return
@@ -503,14 +523,19 @@ func TestBrowserDraws(t *testing.T) {
 	text := b.text()
 	rest := text
 	for _, want := range []string{ // in this order
-		"3 open", "1 forced open", "1 half-open", "3 closed", "1 disabled", `Plugin a&"b", 24 Nov 2026 10:00:00 UTC`,
-		"The configuration that was loaded last does not hold", "9 of 8,192 clusters, by name", "Next clusters",
+		"5 open", "1 forced open", "1 half-open", "4 closed", "1 disabled", `Plugin a&"b", 24 Nov 2026 10:00:00 UTC`,
+		"The configuration that was loaded last does not hold", "12 of 8,192 breakers, by name", "Next breakers",
+		"Overrides that have matched nothing yet (1,004\u00a0of\u00a01,200): serach, shop route <i>re*</i>, " + gateway + " route " + gateway + "/match/*, *www",
+		"w, and 1,000 more",
+		gateway, "route " + gateway + "/match/0/*", "Open", "in\u00a04.3\u00a0s",
 		"late", "Next try", "now", markup, "Open", "Next try", "in\u00a04.3\u00a0s", "Trips in a row", "2",
 		"closed → open", "09:58:45, 1 min ago", "<b>12/20</b> failed in 1h; open for 10m", "half-open → closed", "23 Nov 04:00, 30 h ago",
+		markup, "route <b>reports</b>", "Open", "in\u00a04.3\u00a0s",
 		"probed", "Next probe", "in\u00a0400\u00a0ms", "1 good of 3", "Requests wait", "40\u00a0s", "at most, while probes fail",
 		"forced", "Forced open", "Rejected", "30", "search", "Half-open", "Good trials", "1", "of 3 to close", "Trials in flight", "2", "of 3 at once",
 		"catalog", "Calls", "1,200", "in 10\u00a0s", "Failed", "30.0%", "opens at 50%", "Slow", "2.5%", "over 1.5\u00a0s, opens at 100%", "1,234,567",
 		"few", "shadow", "3", "of the last 2,000", "opens no breaker", "6 to the fallback, 5 would be",
+		"shop", "route www",
 		"small", "4", "judged from 20", "75.0%", "disabled", "Disabled",
 	} {
 		i := strings.Index(rest, want)
@@ -519,21 +544,31 @@ func TestBrowserDraws(t *testing.T) {
 		}
 		rest = rest[i+len(want):]
 	}
-	if title := evaluate[string](b, "document.title"); title != `a&"b": 3 open, 1 forced open, 1 half-open, 3 closed, 1 disabled of 8,192` {
+	if title := evaluate[string](b, "document.title"); title != `a&"b": 5 open, 1 forced open, 1 half-open, 4 closed, 1 disabled of 8,192` {
 		t.Errorf("the title is %q", title)
 	}
 	if icon := evaluate[string](b, `document.querySelector("link").href`); !strings.Contains(icon, "%23d1242f") {
 		t.Errorf("the icon is %s", icon)
 	}
 	bars := evaluate[[]string](b, `[...document.querySelectorAll(".bar")].map(e => [e.className, e.style.getPropertyValue("--value"), e.style.getPropertyValue("--limit")].join(" "))`)
-	if want := []string{"bar near 30.0 50", "bar 2.5 100", "bar 0.0 ", "bar over 75.0 50", "bar 0.0 100"}; !slices.Equal(bars, want) {
+	if want := []string{"bar near 30.0 50", "bar 2.5 100", "bar 0.0 ", "bar 0.0 50", "bar 0.0 100", "bar over 75.0 50", "bar 0.0 100"}; !slices.Equal(bars, want) {
 		t.Errorf("the bars are %q, want %q", bars, want)
+	}
+	if n := evaluate[int64](b, `document.querySelectorAll("i, small b b, #unmatched b b").length`); n != 0 {
+		t.Errorf("%d elements came from a name", n)
 	}
 	b.looks("status-draws")
 
+	// What has not changed stays: a screen reader that is at it, or a selection, is not disturbed.
+	evaluate[bool](b, `window.before = [...document.getElementById("unmatched").childNodes], true`)
+	b.refreshed()
+	if same := evaluate[bool](b, `before.length > 0 && before.every(n => n.isConnected)`); !same {
+		t.Error("a refresh has put the overrides again, which are the same")
+	}
+
 	evaluate[bool](b, `document.querySelector("nav a").click(), true`)
 	envoytest.Eventually(t, browserPatience, func() error {
-		if text := b.text(); !strings.Contains(text, "No cluster comes after this.") || !strings.Contains(text, "First clusters") || strings.Contains(text, "does not hold") {
+		if text := b.text(); !strings.Contains(text, "No breaker comes after this.") || !strings.Contains(text, "First breakers") || strings.Contains(text, "does not hold") {
 			return fmt.Errorf("the last page shows:\n%s", text)
 		}
 		return nil

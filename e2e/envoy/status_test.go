@@ -1,11 +1,11 @@
 package envoy_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -17,149 +17,15 @@ import (
 	"envoy-circuit-breaker/internal/envoytest"
 )
 
-const statusPath = "/circuit-breakers"
-
-// board is an Envoy with a status page on a listener of its own.
-type board struct {
-	*envoytest.Envoy
-	t *testing.T
-}
-
-// openBoard starts an Envoy with these clusters, each under a prefix of its own in the main listener.
-func openBoard(t *testing.T, config string, clusters map[string]envoy.Cluster) *board {
-	t.Helper()
-	main := envoy.Listener{Plugin: &envoy.Plugin{Config: config}}
-	var all []envoy.Cluster
-	for _, prefix := range slices.Sorted(maps.Keys(clusters)) {
-		c := clusters[prefix]
-		all = append(all, c)
-		main.Routes = append(main.Routes, envoy.Route{Prefix: prefix, Cluster: c.Name})
-	}
-	return &board{t: t, Envoy: envoytest.Start(t, envoy.Bootstrap{
-		Clusters: all,
-		Listeners: []envoy.Listener{main, {
-			Name:   "status",
-			Plugin: &envoy.Plugin{Config: fmt.Sprintf(`{"status": {"path": %q}}`, statusPath)},
-			Routes: []envoy.Route{{Prefix: "/elsewhere", Extra: `direct_response: { status: 200, body: { inline_string: "elsewhere" } }`}},
-		}},
-	})}
-}
-
-// ask sends a request to the status listener.
-func (b *board) ask(method, path, accept string) envoytest.Answer {
-	b.t.Helper()
-	request, err := http.NewRequest(method, "http://"+b.Address("status")+path, nil)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	request.Header.Set("accept", accept)
-	answer := envoytest.Do(request)
-	if answer.Err != nil {
-		b.t.Fatal(answer.Err)
-	}
-	return answer
-}
-
-// shown is the JSON of the status page.
-type shown struct {
-	Plugin        string
-	Version       string
-	At            time.Time
-	ConfigInvalid bool `json:"config_invalid"`
-	Total         int
-	Clusters      []shownCluster
-	Next          string // null reads as ""
-}
-
-type shownCluster struct {
-	Cluster        string
-	State          string
-	NextTry        float64 `json:"next_try_seconds"`
-	Probing        bool
-	NextProbe      float64 `json:"next_probe_seconds"`
-	Trips          int
-	Successes      int
-	Trials         int `json:"trials_in_flight"`
-	Calls          int
-	Failures       int
-	SlowCalls      int     `json:"slow_calls"`
-	FailureRate    float64 `json:"failure_rate"`
-	SlowRate       float64 `json:"slow_rate"`
-	Rejected       int
-	ShadowRejected int `json:"shadow_rejected"`
-	Fallback       int
-	Policy         map[string]any
-	Transitions    []struct {
-		At   time.Time
-		Text string
-	}
-}
-
-// read reads the status page as a program does.
-func (b *board) read() shown {
-	b.t.Helper()
-	return b.readPage("")
-}
-
-// readPage reads the page that a query asks for. No field may be new.
-func (b *board) readPage(query string) shown {
-	b.t.Helper()
-	a := b.ask("GET", statusPath+query, "application/json")
-	if a.Status != 200 || a.Header.Get("content-type") != "application/json" {
-		b.t.Fatalf("the status page: %+v", a)
-	}
-	var s shown
-	d := json.NewDecoder(strings.NewReader(a.Body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&s); err != nil {
-		b.t.Fatalf("%v in %s", err, a.Body)
-	}
-	return s
-}
-
-func (s shown) cluster(t *testing.T, name string) shownCluster {
-	t.Helper()
-	for _, c := range s.Clusters {
-		if c.Cluster == name {
-			return c
-		}
-	}
-	t.Fatalf("%q is not on the page: %+v", name, s)
-	return shownCluster{}
-}
-
-// spread sends requests to a path of the main listener, at least so many, until both workers have had some. It returns how
-// many it sent.
-func (b *board) spread(path string, atLeast int) (n int) {
-	b.t.Helper()
-	perWorker := func() (counts [2]uint64) {
-		for i := range counts {
-			// Of both listeners, since it is the configured port that is in the name; the other one has none meanwhile.
-			counts[i] = b.Stat(fmt.Sprintf("listener.127.0.0.1_0.worker_%d.downstream_cx_total", i))
-		}
-		return counts
-	}
-	before := perWorker()
-	envoytest.Eventually(b.t, 60*time.Second, func() error {
-		if a := b.Get(path); a.Err != nil {
-			b.t.Fatal(a.Err)
-		}
-		n++
-		if now := perWorker(); n < atLeast || now[0] == before[0] || now[1] == before[1] {
-			return fmt.Errorf("%s: %d requests, connections per worker from %d to %d", path, n, before, now)
-		}
-		return nil
-	})
-	return n
-}
-
 func TestStatusPage(t *testing.T) {
 	t.Parallel()
 	const istio, dots, markup = "outbound|443||api.example.com", "api.v1.example.com", `<b>bold</b>"'&<script>alert(1)</script>`
 	payments, search, catalog, other := envoytest.NewUpstream(t), envoytest.NewUpstream(t), envoytest.NewUpstream(t), envoytest.NewUpstream(t)
+	shop := envoytest.NewUpstream(t)
 	b := openBoard(t, `{"min_requests": 10, "window": {"duration": "1h"}, "open": {"duration": "1h", "max_duration": "1h", "jitter": 0}, "clusters": [
 			{"match": "search", "open": {"duration": "10ms", "multiplier": 1}, "half_open": {"max_requests": 2}},
 			{"match": "catalog", "slow_call": {"duration": "2s", "rate": 80}},
+			{"match": "serach"}, {"match": "shop", "route": "re*"},
 			{"match": "shadow", "mode": "shadow"}, {"match": "forced", "mode": "force_open"}, {"match": "disabled", "mode": "disabled"}]}`,
 		map[string]envoy.Cluster{
 			"/payments": {Name: "payments", Address: payments.Address}, "/search": {Name: "search", Address: search.Address},
@@ -167,15 +33,24 @@ func TestStatusPage(t *testing.T) {
 			"/forced": {Name: "forced", Address: other.Address}, "/disabled": {Name: "disabled", Address: other.Address},
 			"/istio": {Name: istio, Address: other.Address}, "/dots": {Name: dots, Address: other.Address},
 			"/markup": {Name: markup, Address: other.Address},
+			"/orders": {Name: "shop", Address: shop.Address}, "/reports": {Name: "shop", Address: shop.Address}, "/returns": {Name: "shop", Address: shop.Address},
 		})
 
 	if s := b.read(); s.Plugin != "breaker" || s.Clusters == nil || len(s.Clusters) != 0 {
 		t.Errorf("before any request: %+v", s)
+	} else if want := (shownOverrides{7, 7, []shownOverride{{"search", ""}, {"catalog", ""}, {"serach", ""}, {"shop", "re*"},
+		{"shadow", ""}, {"forced", ""}, {"disabled", ""}}}); !reflect.DeepEqual(s.Overrides, want) {
+		t.Errorf("before any request: %+v, want %+v", s.Overrides, want)
 	}
 
 	payments.Handle(envoytest.Status(500))
+	shop.Handle(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/reports" {
+			w.WriteHeader(500)
+		}
+	})
 	requests := map[string]int{}
-	for _, path := range []string{"/payments", "/shadow", "/forced", "/disabled", "/istio", "/dots", "/markup"} {
+	for _, path := range []string{"/payments", "/shadow", "/forced", "/disabled", "/istio", "/dots", "/markup", "/orders", "/reports", "/returns"} {
 		requests[path] = b.spread(path, 20)
 	}
 
@@ -227,10 +102,14 @@ func TestStatusPage(t *testing.T) {
 
 	var names []string
 	for _, c := range s.Clusters {
-		names = append(names, c.Cluster)
+		names = append(names, c.Cluster+" "+c.Route)
 	}
-	if want := slices.Sorted(slices.Values([]string{"payments", "search", "catalog", "shadow", "forced", "disabled", istio, dots, markup})); !slices.Equal(names, want) {
-		t.Errorf("the page has %q, want each cluster once, by name: %q", names, want)
+	if want := []string{markup + " ", dots + " ", "catalog ", "disabled ", "forced ", istio + " ", "payments ", "search ", "shadow ",
+		"shop ", "shop reports", "shop returns"}; !slices.Equal(names, want) {
+		t.Errorf("the page has %q, want each breaker once, by name: %q", names, want)
+	}
+	if want := (shownOverrides{7, 1, []shownOverride{{"serach", ""}}}); !reflect.DeepEqual(s.Overrides, want) {
+		t.Errorf("%+v, want %+v", s.Overrides, want)
 	}
 	if age := time.Since(s.At); age < -time.Minute || age > time.Minute {
 		t.Errorf("the page's time is %v", s.At)
@@ -289,6 +168,18 @@ func TestStatusPage(t *testing.T) {
 			t.Errorf("%s: %+v, want %d calls", name, c, requests[path])
 		}
 	}
+	// Only the routes that the override names have breakers of their own.
+	c = s.cluster(t, "shop")
+	if c.State != "closed" || c.Calls != requests["/orders"] || c.Policy["match"] != nil || c.Policy["route"] != nil {
+		t.Errorf("shop: %+v, want %d calls", c, requests["/orders"])
+	}
+	c = s.route(t, "shop", "reports")
+	if c.State != "open" || c.Rejected != requests["/reports"]-10 || c.Policy["match"] != "shop" || c.Policy["route"] != "re*" {
+		t.Errorf("reports: %+v, want %d requests", c, requests["/reports"])
+	}
+	if c = s.route(t, "shop", "returns"); c.State != "closed" || c.Calls != requests["/returns"] {
+		t.Errorf("returns: %+v, want %d calls", c, requests["/returns"])
+	}
 
 	t.Run("HTML", func(t *testing.T) {
 		// What its script makes of the JSON is for TestBrowser.
@@ -306,24 +197,27 @@ func TestStatusPage(t *testing.T) {
 		if s.Total != len(names) || s.Next != "" {
 			t.Errorf("total %d, next %q, want %d on one page", s.Total, s.Next, len(names))
 		}
-		var paged []string
-		for query := "?limit=2"; query != ""; {
-			page := b.readPage(query)
-			if len(page.Clusters) == 0 || len(page.Clusters) > 2 || page.Total != len(names) {
-				t.Fatalf("%s: %+v", query, page)
+		for limit := 1; limit <= 2; limit++ {
+			var paged []string
+			for query := fmt.Sprintf("?limit=%d", limit); query != ""; {
+				page := b.readPage(query)
+				if len(page.Clusters) == 0 || len(page.Clusters) > limit || len(paged) > len(names) || page.Total != len(names) {
+					t.Fatalf("%s: %+v", query, page)
+				}
+				for _, c := range page.Clusters {
+					paged = append(paged, c.Cluster+" "+c.Route)
+				}
+				query = page.Next
 			}
-			for _, c := range page.Clusters {
-				paged = append(paged, c.Cluster)
+			if !slices.Equal(paged, names) {
+				t.Errorf("the pages of %d have %q, want %q", limit, paged, names)
 			}
-			query = page.Next
-		}
-		if !slices.Equal(paged, names) {
-			t.Errorf("the pages have %q, want %q", paged, names)
 		}
 		for query, want := range map[string]string{
-			"?limit=0":   "limit: \"0\" is not allowed: must be from 1 to 50\n",
-			"?limit=51":  "limit: \"51\" is not allowed: must be from 1 to 50\n",
-			"?after=%zz": "after: \"%zz\" is not allowed: must be a name in URL encoding\n",
+			"?limit=0":                  "limit: \"0\" is not allowed: must be from 1 to 50\n",
+			"?limit=51":                 "limit: \"51\" is not allowed: must be from 1 to 50\n",
+			"?after=shop&after_route=%": "after_route: \"%\" is not allowed: must be a name in URL encoding\n",
+			"?after=%zz":                "after: \"%zz\" is not allowed: must be a name in URL encoding\n",
 		} {
 			if a := b.ask("GET", statusPath+query, "application/json"); a.Status != 400 || a.Body != want || a.Header.Get("content-type") != "text/plain" {
 				t.Errorf("%s: %+v, want %q", query, a, want)

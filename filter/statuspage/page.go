@@ -10,5 +10,5 @@ var HTML string
 
 // SecurityPolicy is the page's content-security-policy: nothing but its own style and script, told by their hashes, and requests to
 // where it is from.
-const SecurityPolicy = "default-src 'none'; style-src 'sha256-3MueVLqeFB7sS+8RRNT4RSrQE7HQMgtZS1FMM/nH/k0='; script-src 'sha256-l/WcJvgmsHNTPQ5RuEZREurg+aXJLZ3ibyTOFNDKgOA='; " +
+const SecurityPolicy = "default-src 'none'; style-src 'sha256-lp0BikXa+lpq/8jUgH25MUyLEb01xkhSlYBuvVlg28w='; script-src 'sha256-kYbixTg40x/Sc/YFCYhAlm+qiHvMLG5MwgaXvCcy2pI='; " +
 	"connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
