@@ -24,16 +24,16 @@ func (p *Plugin) lookAround() {
 		p.file.add(p.Line, true, "the filter is behind the router: it never runs, and Envoy refuses a router that is not the last")
 	}
 	p.lookAtNames()
-	routes, rules := p.routes().routes, p.rules()
+	table, rules := p.routes(), p.rules()
 	told := map[string]bool{}
-	for _, r := range routes {
+	for _, r := range table.routes {
 		for _, cluster := range r.clusters {
 			p.lookAtTimeout(r, cluster, rules[p.Config.Match(cluster, r.name)+1], told)
 		}
 	}
 	for _, s := range rules {
-		if s.own("fallback") && s.Fallback.Header != "" && len(routes) > 0 {
-			p.lookAtFallback(s, routes)
+		if s.own("fallback") && s.Fallback.Header != "" && len(table.routes) > 0 {
+			p.lookAtFallback(s, table)
 		}
 	}
 }
@@ -137,10 +137,10 @@ func (p *Plugin) lookAtTimeout(r route, cluster string, s scope, told map[string
 }
 
 // lookAtFallback warns of a header that leads nowhere, or that clients may send themselves.
-func (p *Plugin) lookAtFallback(s scope, routes []route) {
+func (p *Plugin) lookAtFallback(s scope, table routeTable) {
 	header, path := s.Fallback.Header, s.given("fallback.header")
 	isMatched, names := false, []string{} // of the routes that may lead to the fallback's cluster
-	for _, r := range routes {
+	for _, r := range table.routes {
 		if !slices.Contains(r.headers, header) {
 			continue
 		}
@@ -151,7 +151,7 @@ func (p *Plugin) lookAtFallback(s scope, routes []route) {
 	}
 	if !isMatched {
 		p.warn(path, "no route of this file matches %q, so that requests are rejected all the same", header)
-	} else if name := s.Fallback.Route; name != "" && !slices.Contains(names, name) {
+	} else if name := s.Fallback.Route; name != "" && !table.isPartial && !slices.Contains(names, name) {
 		p.warn(s.given("fallback.route"), "no route of this file that matches %q and leads to %q has the name %q", header, s.Fallback.Cluster, name)
 	}
 	for _, extension := range p.chain.manager.get("early_header_mutation_extensions").list() {

@@ -71,6 +71,8 @@ func TestAroundRoutes(t *testing.T) {
 		"the fallback's route": {named(fallback("cluster: spare, route: spares"), override("match: spare, per: route")), nil},
 		"no such route of the fallback's": {named(fallback("cluster: spare, route: pay"), override("match: spare, per: route")), []string{
 			`26: fallback.route: no route of this file that matches "x-fallback" and leads to "spare" has the name "pay"`}},
+		"the fallback's route, by VHDS": {named(fallback("cluster: spare, route: pay"), override("match: spare, per: route"), []string{
+			"            virtual_hosts:", "            vhds: {}\n            virtual_hosts:"}), nil},
 		"the fallback's route leads elsewhere": {named(fallback("cluster: slow, route: spares"), override("match: slow, per: route")), []string{
 			`26: fallback.route: no route of this file that matches "x-fallback" and leads to "slow" has the name "spares"`}},
 	} {
