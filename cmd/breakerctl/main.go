@@ -27,7 +27,8 @@ type command struct {
 
 var commands = []command{
 	{"check", "FILE…", "Tell all that is wrong with configurations, and what is surely not meant", setUpCheck},
-	{"explain", "-config FILE [-clusters FILE] NAME…", "Show which policy a cluster has, and where each key is from", setUpExplain},
+	{"explain", "-config FILE [-clusters FILE] [-route ROUTE] NAME…",
+		"Show which policy a cluster has, or a route to it, and where each key is from", setUpExplain},
 	{"version", "", "Tell which version this is", setUpVersion},
 }
 

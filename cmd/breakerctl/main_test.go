@@ -16,6 +16,7 @@ func TestRun(t *testing.T) {
 		return file
 	}
 	good := write("good.json", `{"clusters": [{"match": "pay*"}, {"match": "web"}]}`)
+	routes := write("routes.json", `{"clusters": [{"match": "shop", "route": "cart"}]}`)
 	bad := write("bad.json", "{\n\"failure_rat\": 5,\n\"min_requests\": 0}")
 	odd := write("odd.json", `{"failure_rate": 0.5}`)
 	clusters := write("clusters", "payments::default_priority::max_connections::1024\nother::default_priority::max_connections::1024\n")
@@ -42,6 +43,10 @@ func TestRun(t *testing.T) {
 		{[]string{"explain", "-config", good, "-clusters", clusters, "web"}, "", 0, "clusters without an override:\n  other\n", ""},
 		{[]string{"explain", "-config", "-", "x"}, `{"failure_rate": 0.5}`, 0, "failure_rate                 0.5                   top level, stdin:1\n", ""},
 		{[]string{"explain", "-config", "../../envoy.yaml", "catalog"}, "", 0, "envoy.yaml:85, plugin breaker\ncatalog: clusters[0], match \"catalog\"", ""},
+		{[]string{"explain", "-config", routes, "-route", "cart", "shop"}, "", 0, "shop route \"cart\": clusters[0], match \"shop\", route \"cart\" (", ""},
+		{[]string{"explain", "shop", "-config", routes}, "", 0, "but those below, each of which has its own\n", ""},
+		{[]string{"explain", "-config", routes, "-clusters", clusters}, "", 0, "routes are not known, as only a whole /config_dump tells them: ", ""},
+		{[]string{"explain", "-config", routes, "-clusters", clusters, "-route", "cart"}, "", 2, "", "which cluster?"},
 		{[]string{"explain", "-config", bad, "x"}, "", 1, "min_requests: 0 is not allowed", ""},
 		{[]string{"explain", "-config", good, "-clusters", bad}, "", 1, "", "no clusters are in it"},
 		{[]string{"explain", "web", "-config", good, "payments"}, "", 0, "payments: clusters[0], match \"pay*\"", ""},

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"envoy-circuit-breaker/filter/config"
 )
@@ -24,16 +23,17 @@ func (p *Plugin) lookAround() {
 	if slices.ContainsFunc(filters[:p.chain.at], isRouter) {
 		p.file.add(p.Line, true, "the filter is behind the router: it never runs, and Envoy refuses a router that is not the last")
 	}
-	routes, rules := p.routes(), p.rules()
+	p.lookAtNames()
+	table, rules := p.routes(), p.rules()
 	told := map[string]bool{}
-	for _, r := range routes {
+	for _, r := range table.routes {
 		for _, cluster := range r.clusters {
-			p.lookAtTimeout(r, cluster, rules[p.Config.Match(cluster, "")+1], told)
+			p.lookAtTimeout(r, cluster, rules[p.Config.Match(cluster, r.name)+1], told)
 		}
 	}
 	for _, s := range rules {
-		if s.own("fallback") && s.Fallback.Header != "" && len(routes) > 0 {
-			p.lookAtFallback(s, routes)
+		if s.own("fallback") && s.Fallback.Header != "" && len(table.routes) > 0 {
+			p.lookAtFallback(s, table)
 		}
 	}
 }
@@ -115,64 +115,6 @@ func (p *Plugin) lookAtClusters() {
 	}
 }
 
-// A route leads to clusters.
-type route struct {
-	line     int
-	headers  []string // that it asks for
-	clusters []string
-	timeout  time.Duration // 0 for none
-	given    bool          // the timeout is
-}
-
-// routes returns those of the plugin's connection manager, as far as the file has them.
-func (p *Plugin) routes() (routes []route) {
-	manager := p.chain.manager
-	table := manager.get("route_config")
-	if name := manager.at("rds", "route_config_name").string(); table == nil && name != "" {
-		for _, document := range p.file.documents {
-			table = findRoutes(document, name)
-		}
-	}
-	for _, host := range table.get("virtual_hosts").list() {
-		for _, n := range host.get("routes").list() {
-			to := n.get("route")
-			r := route{line: n.line, timeout: 15 * time.Second} // Envoy's own
-			for _, header := range n.at("match", "headers").list() {
-				r.headers = append(r.headers, strings.ToLower(header.get("name").string()))
-			}
-			if name := to.get("cluster").string(); name != "" {
-				r.clusters = append(r.clusters, name)
-			}
-			for _, weighted := range to.at("weighted_clusters", "clusters").list() {
-				r.clusters = append(r.clusters, weighted.get("name").string())
-			}
-			if timeout, err := time.ParseDuration(to.get("timeout").string()); err == nil {
-				r.timeout, r.given = timeout, true
-			}
-			routes = append(routes, r)
-		}
-	}
-	return routes
-}
-
-// findRoutes finds the route table of a name, nil if there is none.
-func findRoutes(n *node, name string) *node {
-	if n.get("virtual_hosts") != nil && n.get("name").string() == name {
-		return n
-	}
-	for _, f := range n.fields {
-		if found := findRoutes(f.value, name); found != nil {
-			return found
-		}
-	}
-	for _, item := range n.items {
-		if found := findRoutes(item, name); found != nil {
-			return found
-		}
-	}
-	return nil
-}
-
 // lookAtTimeout compares a route's timeout with what the rules of a cluster wait for. Of many routes the first is told.
 func (p *Plugin) lookAtTimeout(r route, cluster string, s scope, told map[string]bool) {
 	if r.timeout <= 0 {
@@ -195,10 +137,22 @@ func (p *Plugin) lookAtTimeout(r route, cluster string, s scope, told map[string
 }
 
 // lookAtFallback warns of a header that leads nowhere, or that clients may send themselves.
-func (p *Plugin) lookAtFallback(s scope, routes []route) {
+func (p *Plugin) lookAtFallback(s scope, table routeTable) {
 	header, path := s.Fallback.Header, s.given("fallback.header")
-	if !slices.ContainsFunc(routes, func(r route) bool { return slices.Contains(r.headers, header) }) {
+	isMatched, names := false, []string{} // of the routes that may lead to the fallback's cluster
+	for _, r := range table.routes {
+		if !slices.Contains(r.headers, header) {
+			continue
+		}
+		isMatched = true
+		if r.leadsTo(s.Fallback.Cluster) {
+			names = append(names, r.name)
+		}
+	}
+	if !isMatched {
 		p.warn(path, "no route of this file matches %q, so that requests are rejected all the same", header)
+	} else if name := s.Fallback.Route; name != "" && !table.isPartial && !slices.Contains(names, name) {
+		p.warn(s.given("fallback.route"), "no route of this file that matches %q and leads to %q has the name %q", header, s.Fallback.Cluster, name)
 	}
 	for _, extension := range p.chain.manager.get("early_header_mutation_extensions").list() {
 		for _, mutation := range extension.at("typed_config", "mutations").list() {

@@ -73,24 +73,35 @@ func TestAround(t *testing.T) {
 		"a probe of a plain name":   {[]string{"match: payments,", `match: payments, probe: { path: / },`}, nil},
 		"a warning by what is here": {[]string{"match: payments,", "match: payments$,"}, []string{"28: clusters[0].match: \"payments$\" looks like a regular"}},
 	} {
-		text := bootstrap
-		for i := 0; i < len(c.change); i += 2 {
-			if !strings.Contains(text, c.change[i]) {
-				t.Fatalf("%s: %q is not there", name, c.change[i])
-			}
-			text = strings.Replace(text, c.change[i], c.change[i+1], 1)
+		warns(t, name, changed(t, bootstrap, c.change...), c.want)
+	}
+}
+
+// changed returns a text with the first of each pair of texts replaced by the second, once.
+func changed(t *testing.T, text string, pairs ...string) string {
+	t.Helper()
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(text, pairs[i]) {
+			t.Fatalf("%q is not there", pairs[i])
 		}
-		f := Read("envoy.yaml", []byte(text))
-		var got []string
-		for _, finding := range f.Findings {
-			got = append(got, fmt.Sprintf("%d: %s", finding.Line, finding.Text))
-			if !finding.Warning || !strings.Contains(finding.String(), ": warning: ") {
-				t.Errorf("%s: no warning: %s", name, finding)
-			}
+		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
+	}
+	return text
+}
+
+// warns reads a file of which these warnings are wanted, by how they begin.
+func warns(t *testing.T, name, text string, want []string) {
+	t.Helper()
+	f := Read("envoy.yaml", []byte(text))
+	var got []string
+	for _, finding := range f.Findings {
+		got = append(got, fmt.Sprintf("%d: %s", finding.Line, finding.Text))
+		if !finding.Warning || !strings.Contains(finding.String(), ": warning: ") {
+			t.Errorf("%s: no warning: %s", name, finding)
 		}
-		if !slices.EqualFunc(got, c.want, strings.HasPrefix) {
-			t.Errorf("%s\ngot  %q\nwant %q", name, got, c.want)
-		}
+	}
+	if !slices.EqualFunc(got, want, strings.HasPrefix) {
+		t.Errorf("%s\ngot  %q\nwant %q", name, got, want)
 	}
 }
 

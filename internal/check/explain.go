@@ -20,6 +20,12 @@ type row struct {
 
 var rows = []row{
 	{"mode", func(r *config.Rules) any { return r.Policy.Mode }},
+	{"per", func(r *config.Rules) any {
+		if r.PerRoute {
+			return "route"
+		}
+		return "cluster"
+	}},
 	{"failure_on", func(r *config.Rules) any { return r.FailureOn.String() }},
 	{"window.duration", func(r *config.Rules) any { return positive(r.Policy.WindowDuration) }},
 	{"window.requests", func(r *config.Rules) any { return positive(r.Policy.WindowRequests) }},
@@ -73,6 +79,7 @@ var rows = []row{
 	{"fallback.header", fallback(func(r *config.Rules) any { return r.Fallback.Header })},
 	{"fallback.value", fallback(func(r *config.Rules) any { return r.Fallback.Value })},
 	{"fallback.cluster", fallback(func(r *config.Rules) any { return strconv.Quote(r.Fallback.Cluster) })},
+	{"fallback.route", fallback(func(r *config.Rules) any { return strconv.Quote(r.Fallback.Route) })},
 }
 
 func positive[T int | time.Duration](v T) any { return shownIf(v > 0, v) }
@@ -102,14 +109,58 @@ func fallback(value func(*config.Rules) any) func(*config.Rules) any {
 	}
 }
 
-// Explain writes which rules a cluster has, and from where each of them is.
-func (p *Plugin) Explain(w io.Writer, cluster string) {
-	at := p.Config.Match(cluster, "")
-	s := p.rules()[at+1]
-	fmt.Fprintf(w, "%s: %s\n", cluster, p.where(at))
+// Explain writes which rules a cluster has, and from where each of them is: those of its own breaker, or with the name of a route those
+// of the breaker that requests on that route have. Of a cluster that has breakers by route it tells which routes have other rules.
+func (p *Plugin) Explain(w io.Writer, cluster, route string) {
+	at, rules := p.Config.Match(cluster, route), p.rules()
+	s := rules[at+1]
+	name := cluster
+	if route != "" {
+		name += fmt.Sprintf(" route %q", route)
+	}
+	fmt.Fprintf(w, "%s: %s\n", name, p.where(at))
+	if whose := p.whose(s, cluster, route); whose != "" {
+		fmt.Fprintf(w, "  %s\n", whose)
+	}
 	for _, row := range rows {
 		if v := row.value(s.Rules); v != nil {
 			fmt.Fprintf(w, "  %-27s  %-20v  %s\n", row.key, v, p.source(s, row.key))
+		}
+	}
+	overrides := p.forRoutes(cluster)
+	if route != "" || len(overrides) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "  routes with rules of their own (-route ROUTE shows all of them):")
+	for _, i := range overrides {
+		p.summarize(w, i, rules[i+1])
+	}
+}
+
+// whose tells which routes have the breaker that is explained; empty where the cluster has one for all of them, and no route is asked for.
+func (p *Plugin) whose(s scope, cluster, route string) string {
+	isOwn, byRoute := s.PerRoute, p.Config.ByRoute(cluster)
+	switch {
+	case !byRoute && route == "":
+		return ""
+	case !byRoute:
+		return "the breaker is the cluster's: all routes share it"
+	case route != "" && isOwn:
+		return "the route has a breaker of its own"
+	case route != "":
+		return "the breaker is the cluster's: all routes share it, but those that an override is for"
+	case isOwn:
+		return "each route with a name has a breaker of its own; routes without a name share the cluster's"
+	}
+	return "the breaker is the cluster's: all routes share it, but those below, each of which has its own"
+}
+
+// summarize writes an override and the keys that are its own.
+func (p *Plugin) summarize(w io.Writer, override int, s scope) {
+	fmt.Fprintf(w, "    %s\n", p.where(override))
+	for _, row := range rows {
+		if v := row.value(s.Rules); v != nil && s.own(row.key) {
+			fmt.Fprintf(w, "      %-23s  %v\n", row.key, v)
 		}
 	}
 }
@@ -119,13 +170,20 @@ func (p *Plugin) where(override int) string {
 	if override < 0 {
 		return "no override matches"
 	}
-	path := fmt.Sprintf("clusters[%d]", override)
-	return fmt.Sprintf("%s, match %q (%s:%d)", path, p.Config.Overrides[override].Match, p.file.Name, p.line(path+".match"))
+	path, over := fmt.Sprintf("clusters[%d]", override), &p.Config.Overrides[override]
+	matches := fmt.Sprintf("match %q", over.Match)
+	if over.Route != "" {
+		matches += fmt.Sprintf(", route %q", over.Route)
+	}
+	return fmt.Sprintf("%s, %s (%s:%d)", path, matches, p.file.Name, p.line(path+".match"))
 }
 
 // source tells where a key has its value from.
 func (p *Plugin) source(s scope, key string) string {
 	path := s.given(key)
+	if key == "per" && !s.own(key) && s.own("route") {
+		path = s.path + "route" // which implies it
+	}
 	switch {
 	case path != "" && s.path != "" && strings.HasPrefix(path, s.path):
 		return fmt.Sprintf("%s, %s:%d", strings.TrimSuffix(s.path, "."), p.file.Name, p.line(path))
@@ -139,17 +197,34 @@ func (p *Plugin) source(s scope, key string) string {
 	return "default"
 }
 
-// Unmatched writes which overrides match none of the clusters, and which clusters have no override.
-func (p *Plugin) Unmatched(w io.Writer, clusters []string) {
+// Unmatched writes which overrides match none of what an Envoy has, and which clusters have no override.
+func (p *Plugin) Unmatched(w io.Writer, envoy *Running) {
+	have := "have"
+	if envoy.unknown != "" {
+		have = "may have"
+	}
 	used := map[int]bool{}
 	var without []string
-	for _, cluster := range clusters {
-		at := p.Config.Match(cluster, "")
-		if used[at] = true; at < 0 {
+	for _, cluster := range envoy.clusters {
+		at, ofRoutes := p.Config.Match(cluster, ""), p.inForce(envoy, cluster)
+		used[at] = true
+		for _, i := range ofRoutes {
+			used[i] = true
+		}
+		if at < 0 && len(ofRoutes) > 0 {
+			without = append(without, fmt.Sprintf("%s (routes to it %s one)", cluster, have))
+		} else if at < 0 {
 			without = append(without, cluster)
 		}
 	}
-	fmt.Fprintln(w, "overrides that are in force for no cluster:")
+	title := "overrides that are in force for no cluster"
+	if slices.ContainsFunc(p.Config.Overrides, func(over config.Override) bool { return over.Route != "" }) {
+		title += " or route"
+		if envoy.unknown != "" {
+			fmt.Fprintf(w, "%s: an override for routes counts as in force where its match is\n", envoy.unknown)
+		}
+	}
+	fmt.Fprintln(w, title+":")
 	none := true
 	for i := range p.Config.Overrides {
 		if !used[i] {
@@ -164,10 +239,22 @@ func (p *Plugin) Unmatched(w io.Writer, clusters []string) {
 	if len(without) == 0 {
 		without = []string{"none"}
 	}
-	slices.Sort(without)
 	for _, cluster := range without {
 		fmt.Fprintf(w, "  %s\n", cluster)
 	}
+}
+
+// inForce returns the overrides that are in force for routes to a cluster of an Envoy. Where its routes are not known, it may have any.
+func (p *Plugin) inForce(envoy *Running, cluster string) (overrides []int) {
+	if envoy.unknown != "" {
+		return p.forRoutes(cluster)
+	}
+	for _, name := range envoy.routes.names(cluster) {
+		if i := p.Config.Match(cluster, name); i >= 0 && p.Config.Overrides[i].Route != "" {
+			overrides = append(overrides, i)
+		}
+	}
+	return overrides
 }
 
 // IsStatusPage reports whether a plugin does nothing but show the status page: then it has no breakers of its own.

@@ -80,6 +80,18 @@ var mistakes = []struct {
 	{"plugin.yaml", wasmPlugin("config:\n  failure_rate: 40"), []string{"7: config: unknown key: the configuration is"}},
 	{"filter.yaml", textFilter("{\n\"value\":\n{\"failure_rate\": 40}}"), []string{"10: value: unknown key: the configuration is"}},
 	{"bare.yaml", "pluginConfig: {failure_rate: 50}", []string{"1: pluginConfig: unknown key: the configuration is"}},
+	// Routes.
+	{"policy.json", "{\n  \"per\": \"routes\",\n  \"route\": \"a\"\n}", []string{
+		`2: per: "routes" is not allowed: must be "cluster" or "route"`, `3: route: unknown key with value "a": did you mean `}},
+	{"plugin.yaml", wasmPlugin("clusters:\n- match: shop\n  route: reports\n  per: cluster"), []string{
+		`10: clusters[0].per: "cluster" is not allowed: must be "route", or left out, beside "route"`}},
+	{"plugin.yaml", wasmPlugin("clusters:\n- match: shop\n  route: ''"), []string{
+		`9: clusters[0].route: "" is not allowed: must be the name of a route, or a glob such as "reports*"`}},
+	{"plugin.yaml", wasmPlugin("clusters:\n- match: shop\n  route: [a, b]\n- route: a"), []string{
+		`9: clusters[0].route: ["a","b"] is not allowed: must be a string`, "10: clusters[1].match: is missing"}},
+	{"policy.yaml", policy("fallback:\n  header: x-a\n  route: spare"), []string{
+		`10: fallback.route: "spare" is not allowed: must be given together with cluster, where that route leads`}},
+	{"plugin.yaml", wasmPlugin("clusters:\n- match: shop\n  routes: reports"), []string{`9: clusters[0].routes: unknown key with value "reports": did you mean route?`}},
 	// Types and units.
 	{"policy.json", "{\n  \"failure_rate\": \"50%\",\n  \"min_requests\": \"20\"\n}", []string{
 		`2: failure_rate: "50%" is not allowed: must be a number without quotes`, `3: min_requests: "20" is not allowed: must be a whole number without quotes`}},

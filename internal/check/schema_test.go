@@ -67,7 +67,7 @@ func TestSchemaKeys(t *testing.T) {
 	override := slices.DeleteFunc(config.Keys(""), func(key string) bool {
 		return slices.Contains([]string{"max_breakers", "status", "invalid_config", "clusters"}, key)
 	})
-	same("an override", s.Definitions["override"].Properties, append(override, "match"))
+	same("an override", s.Definitions["override"].Properties, append(override, "match", "route"))
 	for name, d := range s.Definitions {
 		if d.Description == "" || d.Type == nil {
 			t.Errorf("%s has no description or no type", name)
@@ -268,7 +268,7 @@ func TestSchemaExamples(t *testing.T) {
 		}
 	}
 	bad := 0
-	beyond := regexp.MustCompile(`the key is given twice|at most window\.requests|from 2m0s to 24h|failure_on: \[\]`)
+	beyond := regexp.MustCompile(`the key is given twice|at most window\.requests|from 2m0s to 24h|failure_on: \[\]|given together with cluster`)
 	for _, c := range mistakes {
 		for _, tree := range configurations(t, c.file, c.text) {
 			bad++
