@@ -12,15 +12,18 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The examples are valid, and README shows them as they are.
+// The examples are valid, and README or a page of docs shows them as they are.
 func TestExamples(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	pages, _ := filepath.Glob("../../docs/*.md")
 	shown := map[string]string{}
-	for _, m := range regexp.MustCompile("<!-- examples/(\\S+) -->\n```\\w+\n((?s:.*?))```\n").FindAllStringSubmatch(string(readme), -1) {
-		shown[m[1]] = m[2]
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("<!-- examples/(\\S+) -->\n```\\w+\n((?s:.*?))```\n").FindAllStringSubmatch(string(text), -1) {
+			shown[m[1]] = m[2]
+		}
 	}
 	files, err := filepath.Glob("../../examples/*")
 	if err != nil || len(files) == 0 {
@@ -33,7 +36,7 @@ func TestExamples(t *testing.T) {
 		}
 		name := filepath.Base(file)
 		if shown[name] != string(text) {
-			t.Errorf("README shows %s as\n%s\nbut it is\n%s", name, shown[name], text)
+			t.Errorf("the documentation shows %s as\n%s\nbut it is\n%s", name, shown[name], text)
 		}
 		configuration := text
 		if strings.HasSuffix(name, ".yaml") {

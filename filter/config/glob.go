@@ -42,7 +42,7 @@ func (m *matcher) find(name, route string) int {
 		if ok && g.at > exact {
 			break
 		}
-		if (g.route == "" || route != "" && match(g.route, route)) && g.pairs&^has == 0 && match(g.pattern, name) {
+		if g.pairs&^has == 0 && match(g.pattern, name) && (g.route == "" || route != "" && match(g.route, route)) {
 			return g.at
 		}
 	}
