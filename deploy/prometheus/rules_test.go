@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/template"
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
@@ -57,39 +59,42 @@ func TestAlertsByStateAndMode(t *testing.T) {
 	var all scraped
 	want := map[string][]string{}
 	for _, b := range []struct {
-		cluster                         string
+		cluster, route                  string
 		state, mode, rejected, fallback float64
 		alert                           string // "" for none
 	}{
-		{"healthy", 0, 0, 0, 0, ""},
-		{"open", 1, 0, grows, 0, "CircuitBreakerOpen"},
-		{"half-open", 2, 0, grows, 0, "CircuitBreakerOpen"},
-		{"sent elsewhere", 1, 0, 0, grows, "CircuitBreakerOpen"},
-		{"nobody asks", 1, 0, 0, 0, ""},
-		{"shadow", 1, 1, 0, 0, ""},
-		{"forced", 1, 2, grows, 0, "CircuitBreakerForcedOpen"},
-		{"disabled", 0, 3, 0, 0, ""},
-		{"removed", 0, 0, 0, 0, ""},
+		{"healthy", "", 0, 0, 0, 0, ""},
+		{"open", "", 1, 0, grows, 0, "CircuitBreakerOpen"},
+		{"half-open", "", 2, 0, grows, 0, "CircuitBreakerOpen"},
+		{"sent elsewhere", "", 1, 0, 0, grows, "CircuitBreakerOpen"},
+		{"nobody asks", "", 1, 0, 0, 0, ""},
+		{"shadow", "", 1, 1, 0, 0, ""},
+		{"forced", "", 1, 2, grows, 0, "CircuitBreakerForcedOpen"},
+		{"disabled", "", 0, 3, 0, 0, ""},
+		{"removed", "", 0, 0, 0, 0, ""},
+
+		{"shop", "", 0, 0, 0, 0, ""},
+		{"shop", "reports", 1, 0, grows, 0, "CircuitBreakerOpen"},
+		{"shop", "export", 1, 0, grows, 0, "CircuitBreakerOpen"},
+		{"shop", "legacy", 1, 2, grows, 0, "CircuitBreakerForcedOpen"},
+		{"shop", "checkout", 0, 0, 0, 0, ""},
+		{"shop", "nobody asks", 1, 0, 0, 0, ""},
 	} {
 		for stat, first := range map[string]float64{"state": b.state, "mode": b.mode, "rejected": 0, "fallback": 0, "opened": 0,
 			"opened_half_open_failure": 0, "errors": 0, "permits_expired": 0} {
 			growth := map[string]float64{"rejected": b.rejected, "fallback": b.fallback}[stat]
-			all.addHour(labels.FromStrings("__name__", "circuit_breaker_"+stat, "plugin", "breaker", "cluster", b.cluster), first, growth)
+			all.addHour(labels.FromStrings("__name__", "circuit_breaker_"+stat, "plugin", "breaker", "cluster", b.cluster, "route", b.route).WithoutEmpty(), first, growth)
 		}
 		if b.alert != "" {
-			want[b.alert] = append(want[b.alert], b.cluster)
+			want[b.alert] = append(want[b.alert], b.cluster+"/"+b.route)
 		}
-	}
-	groups, errs := rulefmt.ParseFile("circuit-breaker.rules.yaml", false, model.UTF8Validation, parser.NewParser(parser.Options{}), slog.Default())
-	if len(errs) != 0 {
-		t.Fatal(errs)
 	}
 	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: 10_000, Timeout: time.Minute})
 	defer engine.Close()
 	got := map[string][]string{}
-	for _, rule := range groups.Groups[0].Rules {
-		for _, cluster := range fires(t, engine, all, rule.Expr) {
-			got[rule.Alert] = append(got[rule.Alert], cluster)
+	for _, rule := range readRules(t) {
+		for _, sample := range fires(t, engine, all, rule.Expr) {
+			got[rule.Alert] = append(got[rule.Alert], sample.Metric.Get("cluster")+"/"+sample.Metric.Get("route"))
 		}
 	}
 	if !maps.EqualFunc(got, want, func(a, b []string) bool {
@@ -99,8 +104,49 @@ func TestAlertsByStateAndMode(t *testing.T) {
 	}
 }
 
-// fires returns the clusters for which an expression has a value at the end.
-func fires(t *testing.T, engine *promql.Engine, s scraped, expression string) (clusters []string) {
+// readRules returns the rules that are shipped.
+func readRules(t *testing.T) []rulefmt.Rule {
+	t.Helper()
+	groups, errs := rulefmt.ParseFile("circuit-breaker.rules.yaml", false, model.UTF8Validation, parser.NewParser(parser.Options{}), slog.Default())
+	if len(errs) != 0 {
+		t.Fatal(errs)
+	}
+	return groups.Groups[0].Rules
+}
+
+// An alert says which breaker it is about: that of a cluster, or of a route to it.
+func TestAlertsTellTheRoute(t *testing.T) {
+	for _, rule := range readRules(t) {
+		if rule.Alert == "CircuitBreakerConfigInvalid" { // is about the plugin
+			continue
+		}
+		for route, want := range map[string]string{"": "shop", "reports": "shop (route reports)"} {
+			about := labels.FromStrings("instance", "envoy-1", "plugin", "breaker", "cluster", "shop", "route", route).WithoutEmpty()
+			summary := expand(t, rule.Annotations["summary"], about)
+			description := expand(t, rule.Annotations["description"], about)
+			if !strings.Contains(summary, want) || strings.Count(description, "shop") != strings.Count(description, want) ||
+				route == "" && strings.Contains(summary+description, "(route") {
+				t.Errorf("%s, about %s: %s: %s", rule.Alert, want, summary, description)
+			}
+		}
+	}
+}
+
+// expand fills in an annotation as Prometheus does.
+func expand(t *testing.T, text string, about labels.Labels) string {
+	t.Helper()
+	const variables = "{{ $labels := .Labels }}{{ $value := .Value }}"
+	data := template.AlertTemplateData(about.Map(), nil, "", promql.Sample{F: 5})
+	expander := template.NewTemplateExpander(context.Background(), variables+text, "", data, 0, nil, nil, []string{"missingkey=zero"})
+	expanded, err := expander.Expand()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return expanded
+}
+
+// fires returns what an expression has a value for at the end.
+func fires(t *testing.T, engine *promql.Engine, s scraped, expression string) promql.Vector {
 	t.Helper()
 	all := &storage.MockQueryable{MockQuerier: &storage.MockQuerier{SelectMockFunction: s.choose}}
 	query, err := engine.NewInstantQuery(context.Background(), all, nil, expression, time.UnixMilli(time.Hour.Milliseconds()))
@@ -112,8 +158,5 @@ func fires(t *testing.T, engine *promql.Engine, s scraped, expression string) (c
 	if err != nil {
 		t.Fatalf("%s: %v", expression, err)
 	}
-	for _, sample := range vector {
-		clusters = append(clusters, sample.Metric.Get("cluster"))
-	}
-	return clusters
+	return vector
 }

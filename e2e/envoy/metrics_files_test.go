@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/common/model"
@@ -44,27 +45,35 @@ func alertExpressions(t *testing.T) (expressions []string) {
 	return expressions
 }
 
-// dashboardExpressions returns the expressions of the dashboard's panels and variables, with values in place of Grafana's
-// variables.
-func dashboardExpressions(t *testing.T) (expressions []string) {
+// A dashboard is what is shipped for Grafana.
+type dashboard struct {
+	Panels []struct {
+		Title   string
+		GridPos struct{ X, Y, W, H int }
+		Targets []struct{ Expr, LegendFormat string }
+	}
+	Templating struct {
+		List []struct{ Name, Type, Definition, AllValue string }
+	}
+}
+
+func readDashboard(t *testing.T) (d dashboard) {
 	t.Helper()
 	text, err := os.ReadFile("../../deploy/grafana/circuit-breaker.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var dashboard struct {
-		Panels []struct {
-			Title   string
-			GridPos struct{ X, Y, W, H int }
-			Targets []struct{ Expr string }
-		}
-		Templating struct {
-			List []struct{ Name, Type, Definition string }
-		}
-	}
-	if err := json.Unmarshal(text, &dashboard); err != nil {
+	if err := json.Unmarshal(text, &d); err != nil {
 		t.Fatal(err)
 	}
+	return d
+}
+
+// dashboardExpressions returns the expressions of the dashboard's panels and variables, with values in place of Grafana's
+// variables.
+func dashboardExpressions(t *testing.T) (expressions []string) {
+	t.Helper()
+	dashboard := readDashboard(t)
 	for _, p := range dashboard.Panels {
 		if len(p.Targets) == 0 {
 			t.Errorf("panel %q shows nothing", p.Title)
@@ -124,4 +133,33 @@ func (s scrape) wantMetrics(t *testing.T, expressions []string) {
 		}
 	}
 	t.Logf("%d expressions ask for %d metrics: %v", len(expressions), len(asked), slices.Sorted(maps.Keys(asked)))
+}
+
+// The dashboard keeps the breakers of a cluster's routes apart, and has those without a route.
+func TestDashboardByRoute(t *testing.T) {
+	dashboard := readDashboard(t)
+	for _, v := range dashboard.Templating.List {
+		if v.Name == "route" && v.AllValue != ".*" {
+			t.Errorf("all routes are %q, which leaves out breakers without one", v.AllValue)
+		}
+	}
+	grouping := regexp.MustCompile(`by \(([^)]*)\)`)
+	selector := regexp.MustCompile(`\{[^}]*\}`)
+	for _, p := range dashboard.Panels {
+		for _, target := range p.Targets {
+			for _, match := range grouping.FindAllStringSubmatch(target.Expr, -1) {
+				if match[1] != "cluster, route" {
+					t.Errorf("%s: breakers of several routes are one: %s", p.Title, target.Expr)
+				}
+			}
+			for _, s := range selector.FindAllString(target.Expr, -1) {
+				if !strings.Contains(s, `, route=~"$route"`) {
+					t.Errorf("%s: the choice of a route makes no difference: %s", p.Title, target.Expr)
+				}
+			}
+			if l := target.LegendFormat; strings.Contains(l, "{{cluster}}") != strings.Contains(l, "{{cluster}} {{route}}") {
+				t.Errorf("%s: the legend does not tell the route: %s", p.Title, l)
+			}
+		}
+	}
 }

@@ -41,6 +41,7 @@ type Listener struct {
 
 // A Route leads from a path prefix to a cluster, or elsewhere.
 type Route struct {
+	Name    string // empty for none
 	Prefix  string // empty when Match says which paths
 	Match   string // raw: more fields of the match, such as headers
 	Cluster string // empty when Action or Extra say what to do

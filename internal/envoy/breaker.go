@@ -11,8 +11,8 @@ import (
 // BreakerStats are the stats of one circuit breaker, by [breaker.Stat].
 type BreakerStats [breaker.NumStats]uint64
 
-// Breakers returns the stats of the breakers of the plugin with that name, by cluster. A breaker has none before its first
-// request.
+// Breakers returns the stats of the breakers of the plugin with that name, by "CLUSTER" or "CLUSTER.route.ROUTE". A breaker has none
+// before its first request.
 func (e *Envoy) Breakers(ctx context.Context, plugin string) (map[string]BreakerStats, error) {
 	prefix := "wasmcustom.circuit_breaker." + plugin + ".cluster."
 	stats, err := e.Stats(ctx, prefix)
@@ -21,7 +21,7 @@ func (e *Envoy) Breakers(ctx context.Context, plugin string) (map[string]Breaker
 	}
 	breakers := map[string]BreakerStats{}
 	for name, value := range stats {
-		// A cluster's name can have dots, a stat's has none.
+		// The names of clusters and routes can have dots, a stat's has none.
 		dot := strings.LastIndex(name, ".")
 		if stat, known := statsByName[name[dot+1:]]; known && dot > len(prefix) {
 			b := breakers[name[len(prefix):dot]]
