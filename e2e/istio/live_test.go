@@ -22,11 +22,11 @@ import (
 func TestIstio(t *testing.T) {
 	needNamespace(t)
 	begin := time.Now()
-	g := &shop{whole: t, t: t, registry: plane.PushImage(t)}
+	g := &shop{whole: t, t: t}
 	g.payments, g.backup, g.catalog = plane.NewUpstream(t, "payments"), plane.NewUpstream(t, "backup"), plane.NewUpstream(t, "catalog")
 	g.plugin = plane.Resources(t, folder+"wasmplugin.yaml")[0]
 	spec := plane.At(g.plugin, "spec")
-	spec["url"] = strings.Replace(spec["url"].(string), "registry.example.com", g.registry, 1)
+	spec["url"] = strings.Replace(spec["url"].(string), "registry.example.com", plane.PushImage(t), 1)
 
 	var url string
 	g.kubernetes, url = newKubernetes(t)
@@ -35,7 +35,7 @@ func TestIstio(t *testing.T) {
 	g.apply(t, g.plugin)
 	g.istiod = startIstiod(t, url)
 	g.await("istiod", func() error { return plane.Get(istiodReady).Want(200, "") })
-	g.gateway = startGateway(t, g.registry)
+	g.gateway = startGateway(t)
 	g.await("the gateway", func() error { return plane.Get(ready).Want(200, "") })
 	g.await("a breaker", g.breakerOfPayments)
 	t.Logf("ready after %s; istiod has %d MB, the agent %d MB", time.Since(begin).Round(100*time.Millisecond), g.istiod.Memory(t), g.gateway.Memory(t))
@@ -262,7 +262,7 @@ func (g *shop) changeListener(proof string) {
 // rollout replaces the gateway by one that starts with the wrong configuration: it serves, without breakers, until that is put right.
 func (g *shop) rollout(t *testing.T) {
 	g.gateway.Stop()
-	g.gateway = startGateway(g.whole, g.registry)
+	g.gateway = startGateway(g.whole)
 	g.await("the new gateway", func() error { return plane.Get(ready).Want(200, "") })
 	g.await("its routes", func() error { return g.getCatalog().Want(200, "catalog 1") })
 	for range 30 {
@@ -281,8 +281,8 @@ func (g *shop) rollout(t *testing.T) {
 // missingImage edits url: with FAIL_OPEN running gateways lose their breakers, and with FAIL_CLOSE nothing passes.
 func (g *shop) missingImage(t *testing.T) {
 	spec := plane.At(g.plugin, "spec")
-	url := spec["url"]
-	spec["url"] = "oci://" + g.registry + "/envoy-circuit-breaker:no-such-version"
+	url := spec["url"].(string)
+	spec["url"] = strings.Replace(url, ":1.0.0", ":no-such-version", 1)
 	g.apply(t, g.plugin)
 	g.await("the plugin to be gone", func() error { return g.getPayments().Want(500, "payments 1") })
 
@@ -310,7 +310,7 @@ func (g *shop) refused(t *testing.T) {
 	}
 
 	g.gateway.Stop()
-	g.gateway = startGateway(g.whole, g.registry)
+	g.gateway = startGateway(g.whole)
 	g.await("the new gateway", func() error { return plane.Get(ready).Want(200, "") })
 	g.await("its answers", func() error { return g.getCatalog().Want(500, "") })
 
@@ -337,7 +337,7 @@ func (g *shop) sidecar(t *testing.T) {
 	plugin := plane.Resources(t, folder+"sidecar.yaml")[0]
 	plane.At(plugin, "spec")["url"] = plane.At(g.plugin, "spec")["url"]
 	g.apply(t, plugin)
-	g.gateway = startSidecar(g.whole, g.registry)
+	g.gateway = startSidecar(g.whole)
 	g.await("the sidecar", func() error { return plane.Get(ready).Want(200, "") })
 	call := func() plane.Answer { return plane.Get(public, "host", "catalog.shop.svc.cluster.local") }
 	g.await("its routes", func() error { return call().Want(200, "catalog") })

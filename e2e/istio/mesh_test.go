@@ -50,20 +50,19 @@ func startIstiod(t *testing.T, kubernetes string) *plane.Process {
 }
 
 // startGateway runs the agent of an ingress gateway.
-func startGateway(t *testing.T, registry string) *plane.Process {
+func startGateway(t *testing.T) *plane.Process {
 	t.Helper()
-	return startAgent(t, registry, "router", "istio-ingress", `istio="ingressgateway"`)
+	return startAgent(t, "router", "istio-ingress", `istio="ingressgateway"`)
 }
 
 // startSidecar runs the agent of a workload. Nothing catches its connections: Envoy listens at the services' ports.
-func startSidecar(t *testing.T, registry string) *plane.Process {
+func startSidecar(t *testing.T) *plane.Process {
 	t.Helper()
-	return startAgent(t, registry, "sidecar", "shop", `app="checkout"`, "ISTIO_META_INTERCEPTION_MODE=NONE")
+	return startAgent(t, "sidecar", "shop", `app="checkout"`, "ISTIO_META_INTERCEPTION_MODE=NONE")
 }
 
 // startAgent runs an agent and its Envoy, in a pod with what deploy/istio/bootstrap.yaml puts into it, until it is stopped or the test ends.
-// registry is one without TLS.
-func startAgent(t *testing.T, registry, kind, namespace, label string, env ...string) *plane.Process {
+func startAgent(t *testing.T, kind, namespace, label string, env ...string) *plane.Process {
 	t.Helper()
 	envoy := os.Getenv("ENVOY")
 	if _, err := os.Stat(envoy); err != nil {
@@ -97,7 +96,7 @@ func startAgent(t *testing.T, registry, kind, namespace, label string, env ...st
 		t.Fatal(err)
 	}
 	command.Env = append(os.Environ(), "POD_NAME=pod-1", "POD_NAMESPACE="+namespace, "INSTANCE_IP=127.0.0.1",
-		"ISTIO_META_CLUSTER_ID=Kubernetes", "FILE_MOUNTED_CERTS=true", "WASM_INSECURE_REGISTRIES="+registry,
+		"ISTIO_META_CLUSTER_ID=Kubernetes", "FILE_MOUNTED_CERTS=true",
 		"ISTIO_BOOTSTRAP_OVERRIDE=./etc/istio/custom-bootstrap/custom_bootstrap.json", "PROXY_CONFIG="+string(config))
 	command.Env = append(command.Env, env...)
 	return plane.Start(t, "the agent", command)

@@ -19,7 +19,6 @@ type shop struct {
 	whole                     *testing.T // processes live as long
 	t                         *testing.T // the part that runs
 	istiod, gateway           *plane.Process
-	registry                  string // where the plugin's image is
 	payments, backup, catalog *plane.Upstream
 	plugin                    object // the WasmPlugin
 }
