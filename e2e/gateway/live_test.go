@@ -43,6 +43,7 @@ func TestEnvoyGateway(t *testing.T) {
 	t.Run("status page", g.statusPage)
 	t.Run("wrong configuration", g.wrongConfiguration)
 	t.Run("start with a wrong configuration", g.startWrong)
+	t.Run("start with a configuration that is refused", g.startRefused)
 }
 
 // shape pins what e2e/envoy/gateway_test.go takes for what Envoy Gateway makes of the policy, and the plugin's place.
@@ -263,4 +264,33 @@ func (g *shop) startWrong(t *testing.T) {
 	g.apply(g.policy)
 	g.awaitReject(t)
 	g.wantMetric(t, "circuit_breaker_rejected", fmt.Sprintf("cluster=%q", backend))
+}
+
+// startRefused shows what invalid_config: keep is for. Without it all passes with failOpen, and nothing without, until that is put right.
+func (g *shop) startRefused(t *testing.T) {
+	config, wasm := g.config(), plane.At(g.policy, "spec", "wasm", 0)
+	delete(config, "invalid_config")
+	config["failure_rates"] = 25
+	for _, want := range []struct {
+		failOpen bool
+		status   int
+		body     string
+	}{{true, 500, "payments 1"}, {false, 503, ""}} {
+		g.server.Stop()
+		wasm["failOpen"] = want.failOpen
+		g.apply(g.policy)
+		g.start()
+		g.await("the log", func() error { return g.server.Logged("configuration refused: failure_rates") })
+		answer := func() error { return plane.Get(public+"/payments").Want(want.status, want.body) }
+		g.await("a proxy", answer)
+		for range 30 {
+			if err := answer(); err != nil {
+				t.Errorf("failOpen %t: %v", want.failOpen, err)
+			}
+		}
+	}
+
+	delete(config, "failure_rates")
+	g.apply(g.policy)
+	g.awaitReject(t)
 }
