@@ -28,7 +28,7 @@ FUZZTIME ?= 60s
 SOAK ?= 30m
 
 # Modules of their own: what they bring along shall not be in go.mod.
-MODULES := cmd/image e2e/gateway
+MODULES := cmd/image e2e/plane e2e/gateway
 
 .PHONY: help
 help: ## List the targets

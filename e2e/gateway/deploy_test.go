@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"envoy-circuit-breaker/e2e/plane"
 	egv1a1 "github.com/envoyproxy/gateway/api/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -50,7 +51,7 @@ func readDeployment(t *testing.T) (d deployment) {
 		if !strings.HasSuffix(entry.Name(), ".yaml") {
 			continue
 		}
-		for document := range strings.SplitSeq(readFile(t, entry.Name()), "\n---\n") {
+		for _, document := range plane.Documents(t, folder+entry.Name()) {
 			var meta metav1.TypeMeta
 			if err := yaml.Unmarshal([]byte(document), &meta); err != nil {
 				t.Fatalf("%s: %v", entry.Name(), err)
@@ -69,37 +70,6 @@ func readDeployment(t *testing.T) (d deployment) {
 		t.Fatalf("there is no %v", into)
 	}
 	return d
-}
-
-func readFile(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(folder + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-// snippet decodes one of the pieces of YAML that a file's comment says to put elsewhere.
-func snippet(t *testing.T, file string, n int, into any) {
-	t.Helper()
-	var snippets []string
-	inside := false
-	for line := range strings.Lines(readFile(t, file)) {
-		text, indented := strings.CutPrefix(line, "#   ")
-		if indented && !inside {
-			snippets = append(snippets, "")
-		}
-		if inside = indented; inside {
-			snippets[len(snippets)-1] += text
-		}
-	}
-	if n >= len(snippets) {
-		t.Fatalf("%s has %d snippets: %q", file, len(snippets), snippets)
-	}
-	if err := yaml.UnmarshalStrict([]byte(snippets[n]), into); err != nil {
-		t.Fatalf("%s, snippet %d: %v", file, n, err)
-	}
 }
 
 // An override is one of the plugin's clusters.
@@ -182,7 +152,7 @@ func TestNames(t *testing.T) {
 	}
 
 	var overrides []override
-	snippet(t, "fallback.yaml", 0, &overrides)
+	plane.Snippet(t, folder+"fallback.yaml", 0, &overrides)
 	header := d.payments.Spec.Rules[0].Matches[0].Headers[0]
 	if removed := d.headers.Spec.Headers.EarlyRequestHeaders.Remove; len(overrides) != 1 || header.Value != "true" ||
 		overrides[0].Match != "httproute/shop/payments/rule/1" || overrides[0].Fallback.Cluster != "httproute/shop/payments/rule/0" ||
@@ -196,8 +166,8 @@ func TestNames(t *testing.T) {
 		} `json:"status"`
 	}
 	var listeners []gwapiv1.Listener
-	snippet(t, "status.yaml", 0, &status)
-	snippet(t, "status.yaml", 1, &listeners)
+	plane.Snippet(t, folder+"status.yaml", 0, &status)
+	plane.Snippet(t, folder+"status.yaml", 1, &listeners)
 	if len(listeners) != 1 || listeners[0].Name != *d.status.Spec.ParentRefs[0].SectionName {
 		t.Errorf("the page's route is on %s, the listener is %+v", *d.status.Spec.ParentRefs[0].SectionName, listeners)
 	}

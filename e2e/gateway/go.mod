@@ -4,9 +4,11 @@ go 1.26.7
 
 tool github.com/envoyproxy/gateway/cmd/envoy-gateway
 
+replace envoy-circuit-breaker/e2e/plane => ../plane
+
 require (
+	envoy-circuit-breaker/e2e/plane v0.0.0
 	github.com/envoyproxy/gateway v1.9.1
-	github.com/google/go-containerregistry v0.21.9
 	k8s.io/apimachinery v0.36.3
 	sigs.k8s.io/gateway-api v1.6.1
 	sigs.k8s.io/yaml v1.6.0
@@ -75,6 +77,7 @@ require (
 	github.com/google/cel-go v0.30.0 // indirect
 	github.com/google/gnostic-models v0.7.1 // indirect
 	github.com/google/go-cmp v0.7.0 // indirect
+	github.com/google/go-containerregistry v0.21.9 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/gorilla/websocket v1.5.4-0.20250319132907-e064f32e3674 // indirect
 	github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus v1.1.0 // indirect

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"envoy-circuit-breaker/e2e/plane"
 )
 
 const (
@@ -22,9 +24,10 @@ func TestEnvoyGateway(t *testing.T) {
 	start := time.Now()
 	s := newStandalone(t)
 	g := &shop{standalone: s}
-	g.payments, g.backup, g.catalog = newUpstream(t, "payments"), newUpstream(t, "backup"), newUpstream(t, "catalog")
-	g.policy = shipped(t, "policy.yaml")[0]
-	at(g.policy, "spec", "wasm", 0, "code", "image")["url"] = pushImage(t)
+	g.payments, g.backup, g.catalog = plane.NewUpstream(t, "payments"), plane.NewUpstream(t, "backup"), plane.NewUpstream(t, "catalog")
+	g.policy = plane.Resources(t, folder+"policy.yaml")[0]
+	image := plane.At(g.policy, "spec", "wasm", 0, "code", "image")
+	image["url"] = strings.Replace(image["url"].(string), "registry.example.com", plane.PushImage(t), 1)
 	s.apply(s.own()...)
 	s.apply(g.gateway()...)
 	s.apply(g.routes()...)
@@ -40,23 +43,24 @@ func TestEnvoyGateway(t *testing.T) {
 	t.Run("status page", g.statusPage)
 	t.Run("wrong configuration", g.wrongConfiguration)
 	t.Run("start with a wrong configuration", g.startWrong)
+	t.Run("start with a configuration that is refused", g.startRefused)
 }
 
 // shape pins what e2e/envoy/gateway_test.go takes for what Envoy Gateway makes of the policy, and the plugin's place.
 func (g *shop) shape(t *testing.T) {
 	filters := g.httpFilters(t)
 	ours := filters[len(filters)-2]
-	config := at(ours, "typed_config", "config")
-	vm := at(config, "vm_config")
+	config := plane.At(ours, "typed_config", "config")
+	vm := plane.At(config, "vm_config")
 	for what, pair := range map[string][2]any{
 		"the filter":    {ours["name"], "envoy.filters.http.wasm/" + plugin},
 		"disabled":      {ours["disabled"], true},
 		"name":          {config["name"], plugin},
 		"root_id":       {config["root_id"], nil},
 		"fail_open":     {config["fail_open"], true},
-		"configuration": {at(config, "configuration")["@type"], "type.googleapis.com/google.protobuf.StringValue"},
+		"configuration": {plane.At(config, "configuration")["@type"], "type.googleapis.com/google.protobuf.StringValue"},
 		"vm_id":         {vm["vm_id"], plugin},
-		"cluster":       {at(vm, "code", "remote", "http_uri")["cluster"], "wasm_cluster"},
+		"cluster":       {plane.At(vm, "code", "remote", "http_uri")["cluster"], "wasm_cluster"},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s: %v, want %v", what, pair[0], pair[1])
@@ -81,7 +85,7 @@ func (g *shop) httpFilters(t *testing.T) (filters []object) {
 	for _, c := range dump.Configs {
 		for _, l := range c.Listeners {
 			if l.Name == "shop/main/http" {
-				manager := at(l.Active.Listener, "default_filter_chain", "filters", 0, "typed_config")
+				manager := plane.At(l.Active.Listener, "default_filter_chain", "filters", 0, "typed_config")
 				for _, f := range manager["http_filters"].([]any) {
 					filters = append(filters, f.(object))
 				}
@@ -95,42 +99,42 @@ func (g *shop) httpFilters(t *testing.T) (filters []object) {
 }
 
 func (g *shop) tripAndRecover(t *testing.T) {
-	g.payments.status.Store(500)
+	g.payments.Status.Store(500)
 	reject := g.awaitReject(t)
-	want := fmt.Sprintf(`{"error": "payments are resting", "state": "open", "retry_after": %s}`, reject.header.Get("retry-after"))
-	if reject.status != 503 || reject.body != want || reject.header.Get("content-type") != "application/json" {
+	want := fmt.Sprintf(`{"error": "payments are resting", "state": "open", "retry_after": %s}`, reject.Header.Get("retry-after"))
+	if reject.Status != 503 || reject.Body != want || reject.Header.Get("content-type") != "application/json" {
 		t.Errorf("the reject: %+v, want %s", reject, want)
 	}
 	g.wantMetric(t, "circuit_breaker_rejected", fmt.Sprintf("plugin=%q", plugin), fmt.Sprintf("cluster=%q", rule))
-	if a := get(t, public, "/catalog"); a.status != 200 {
+	if a := plane.Get(public + "/catalog"); a.Status != 200 {
 		t.Errorf("another route: %+v", a)
 	}
 
-	g.payments.status.Store(200)
+	g.payments.Status.Store(200)
 	g.await("recovery", func() error {
-		get(t, public, "/payments")
+		plane.Get(public + "/payments")
 		return g.wantState("closed")
 	})
-	g.await("the end of the ramp's beginning", func() error { return get(t, public, "/payments").want(200, "payments") })
+	g.await("the end of the ramp's beginning", func() error { return plane.Get(public+"/payments").Want(200, "payments") })
 }
 
 // liveChange switches the status page on and makes the open time long, while requests go on.
 func (g *shop) liveChange(t *testing.T) {
-	g.apply(shipped(t, "status.yaml")...)
-	gateway := clone(t, g.resources["Gateway shop/main"])
+	g.apply(plane.Resources(t, folder+"status.yaml")...)
+	gateway := plane.Clone(t, g.resources["Gateway shop/main"])
 	var listeners []any
-	snippet(t, "status.yaml", 1, &listeners)
-	at(gateway, "spec")["listeners"] = append(at(gateway, "spec")["listeners"].([]any), listeners...)
+	plane.Snippet(t, folder+"status.yaml", 1, &listeners)
+	plane.At(gateway, "spec")["listeners"] = append(plane.At(gateway, "spec")["listeners"].([]any), listeners...)
 	g.apply(gateway)
-	g.await("the page's listener", func() error { return get(t, status, "/").want(404, "") })
+	g.await("the page's listener", func() error { return plane.Get(status+"/").Want(404, "") })
 
 	sent := g.sendMeanwhile(t)
 	start := time.Now()
 	config := g.config()
-	snippet(t, "status.yaml", 0, &config) // adds a key
+	plane.Snippet(t, folder+"status.yaml", 0, &config) // adds a key
 	config["open"] = object{"duration": "10m", "max_duration": "10m"}
 	g.apply(g.policy)
-	g.await("the page", func() error { return get(t, status, "/circuit-breakers").want(200, "") })
+	g.await("the page", func() error { return plane.Get(status+"/circuit-breakers").Want(200, "") })
 	t.Logf("in force after %s; %d requests meanwhile", time.Since(start).Round(100*time.Millisecond), sent())
 
 	// What the rules guard comes before the plugin now.
@@ -146,23 +150,23 @@ func (g *shop) liveChange(t *testing.T) {
 // fallback applies what fallback.yaml says, with the breaker open.
 func (g *shop) fallback(t *testing.T) {
 	g.await("the end of the ramp", func() error {
-		return get(t, public, "/payments", "x-circuit-breaker-fallback", "true").want(200, "payments")
+		return plane.Get(public+"/payments", "x-circuit-breaker-fallback", "true").Want(200, "payments")
 	})
-	if n := g.backup.requests.Load(); n != 0 {
+	if n := g.backup.Requests.Load(); n != 0 {
 		t.Errorf("%d clients chose the fallback themselves", n)
 	}
-	g.payments.status.Store(500)
+	g.payments.Status.Store(500)
 	g.awaitReject(t)
 
 	sent := g.sendMeanwhile(t)
 	config := g.config()
 	var overrides []any
-	snippet(t, "fallback.yaml", 0, &overrides)
+	plane.Snippet(t, folder+"fallback.yaml", 0, &overrides)
 	config["clusters"] = append(overrides, config["clusters"].([]any)...)
-	before := g.payments.requests.Load()
+	before := g.payments.Requests.Load()
 	g.apply(g.policy)
-	g.await("the fallback", func() error { return get(t, public, "/payments").want(200, "backup") })
-	if n := g.payments.requests.Load() - before; n != 0 {
+	g.await("the fallback", func() error { return plane.Get(public+"/payments").Want(200, "backup") })
+	if n := g.payments.Requests.Load() - before; n != 0 {
 		t.Errorf("the change let %d requests through an open breaker", n)
 	}
 	t.Logf("%d requests meanwhile", sent())
@@ -174,8 +178,8 @@ func (g *shop) statusPage(t *testing.T) {
 		Plugin   string
 		Clusters []struct{ Cluster, State string }
 	}
-	a := get(t, status, "/circuit-breakers?limit=50", "accept", "application/json")
-	if err := json.Unmarshal([]byte(a.body), &page); err != nil || page.Plugin != plugin {
+	a := plane.Get(status+"/circuit-breakers?limit=50", "accept", "application/json")
+	if err := json.Unmarshal([]byte(a.Body), &page); err != nil || page.Plugin != plugin {
 		t.Fatalf("%+v %v", a, err)
 	}
 	if text := fmt.Sprint(page.Clusters); !strings.Contains(text, "{"+rule+" open}") || !strings.Contains(text, "{httproute/shop/catalog/rule/0 closed}") {
@@ -183,24 +187,24 @@ func (g *shop) statusPage(t *testing.T) {
 	}
 	for _, address := range []string{status, public} {
 		for _, path := range []string{"/circuit-breakers", "/circuit-breakers?limit=50", "/./circuit-breakers"} {
-			if a := getFrom(t, "127.0.0.2", address, path); a.status != 403 {
+			if a := plane.GetFrom("127.0.0.2", address+path); a.Status != 403 {
 				t.Errorf("%s%s from elsewhere: %+v", address, path, a)
 			}
 		}
 	}
-	if a := getFrom(t, "127.0.0.2", public, "/"); a.status != 200 {
+	if a := plane.GetFrom("127.0.0.2", public+"/"); a.Status != 200 {
 		t.Errorf("what is not the page, from elsewhere: %+v", a)
 	}
 
 	// A route is exempted by a policy that is nearer, and has no plugin.
-	if a := get(t, public, "/circuit-breakers"); a.status != 200 || a.body == "catalog" {
+	if a := plane.Get(public + "/circuit-breakers"); a.Status != 200 || a.Body == "catalog" {
 		t.Errorf("the page, by a public route, from this machine: %+v", a)
 	}
 	g.apply(object{
 		"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "EnvoyExtensionPolicy", "metadata": object{"name": "exempt", "namespace": "shop"},
 		"spec": object{"targetRefs": []any{object{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "home"}}},
 	})
-	g.await("the exemption", func() error { return get(t, public, "/circuit-breakers").want(200, "catalog") })
+	g.await("the exemption", func() error { return plane.Get(public+"/circuit-breakers").Want(200, "catalog") })
 }
 
 // wrongConfiguration makes a mistake. The good configuration stays in force; a change of the listener goes through all the same,
@@ -211,52 +215,47 @@ func (g *shop) wrongConfiguration(t *testing.T) {
 	config["failure_rates"] = 25
 	g.apply(g.policy)
 	g.await("the log", func() error {
-		if text := g.log.String(); !strings.Contains(text, "configuration refused, and the last good one stays in force") ||
+		if text := g.server.Log.String(); !strings.Contains(text, "configuration refused, and the last good one stays in force") ||
 			!strings.Contains(text, "failure_rates") {
 			return errors.New("it does not tell of the mistake")
 		}
 		return nil
 	})
 	g.wantMetric(t, "circuit_breaker_config_invalid", fmt.Sprintf("plugin=%q", plugin), "} 1")
-	if a := get(t, public, "/payments"); a.want(200, "backup") != nil {
+	if a := plane.Get(public + "/payments"); a.Want(200, "backup") != nil {
 		t.Errorf("the breaker has forgotten what it was: %+v", a)
 	}
 
-	headers := clone(t, g.resources["ClientTrafficPolicy shop/circuit-breaker-fallback-header"])
-	at(headers, "spec", "headers", "earlyRequestHeaders")["set"] = []any{object{"name": "x-proof", "value": "1"}}
+	headers := plane.Clone(t, g.resources["ClientTrafficPolicy shop/circuit-breaker-fallback-header"])
+	plane.At(headers, "spec", "headers", "earlyRequestHeaders")["set"] = []any{object{"name": "x-proof", "value": "1"}}
 	g.apply(headers)
-	g.await("the listener's change", func() error {
-		if a := get(t, public, "/catalog"); a.body != "catalog 1" {
-			return fmt.Errorf("%+v", a)
-		}
-		return nil
-	})
-	if a := get(t, public, "/payments"); a.want(200, "backup") != nil {
+	g.await("the listener's change", func() error { return plane.Get(public+"/catalog").Want(200, "catalog 1") })
+	if a := plane.Get(public + "/payments"); a.Want(200, "backup 1") != nil {
 		t.Errorf("the breaker has forgotten what it was: %+v", a)
 	}
 
 	delete(config, "failure_rates")
 	config["clusters"] = config["clusters"].([]any)[1:] // without the fallback
 	g.apply(g.policy)
-	g.await("the correction", func() error { return get(t, public, "/payments").want(503, "") })
+	g.await("the correction", func() error { return plane.Get(public+"/payments").Want(503, "") })
 	t.Logf("%d requests meanwhile", sent())
 }
 
 // startWrong starts a proxy with a mistake: all passes until it is put right. Backends are merged here, so each has one breaker.
 func (g *shop) startWrong(t *testing.T) {
 	const backend = "backend/shop/payments/0/http"
-	g.stop()
-	g.payments.status.Store(500)
-	proxy := clone(t, g.resources["EnvoyProxy envoy-gateway-system/circuit-breaker"])
-	at(proxy, "spec")["mergeBackends"] = object{}
+	g.server.Stop()
+	g.payments.Status.Store(500)
+	proxy := plane.Clone(t, g.resources["EnvoyProxy envoy-gateway-system/circuit-breaker"])
+	plane.At(proxy, "spec")["mergeBackends"] = object{}
 	config := g.config()
 	config["failure_rates"] = 25
 	config["clusters"] = []any{object{"match": backend, "min_requests": 10}}
 	g.apply(proxy, g.policy)
 	g.start()
-	g.await("a proxy", func() error { return get(t, public, "/payments").want(500, "payments") })
+	g.await("a proxy", func() error { return plane.Get(public+"/payments").Want(500, "payments 1") })
 	for range 30 {
-		if err := get(t, public, "/payments").want(500, "payments"); err != nil {
+		if err := plane.Get(public+"/payments").Want(500, "payments 1"); err != nil {
 			t.Errorf("without any configuration that holds: %v", err)
 		}
 	}
@@ -265,4 +264,33 @@ func (g *shop) startWrong(t *testing.T) {
 	g.apply(g.policy)
 	g.awaitReject(t)
 	g.wantMetric(t, "circuit_breaker_rejected", fmt.Sprintf("cluster=%q", backend))
+}
+
+// startRefused shows what invalid_config: keep is for. Without it all passes with failOpen, and nothing without, until that is put right.
+func (g *shop) startRefused(t *testing.T) {
+	config, wasm := g.config(), plane.At(g.policy, "spec", "wasm", 0)
+	delete(config, "invalid_config")
+	config["failure_rates"] = 25
+	for _, want := range []struct {
+		failOpen bool
+		status   int
+		body     string
+	}{{true, 500, "payments 1"}, {false, 503, ""}} {
+		g.server.Stop()
+		wasm["failOpen"] = want.failOpen
+		g.apply(g.policy)
+		g.start()
+		g.await("the log", func() error { return g.server.Logged("configuration refused: failure_rates") })
+		answer := func() error { return plane.Get(public+"/payments").Want(want.status, want.body) }
+		g.await("a proxy", answer)
+		for range 30 {
+			if err := answer(); err != nil {
+				t.Errorf("failOpen %t: %v", want.failOpen, err)
+			}
+		}
+	}
+
+	delete(config, "failure_rates")
+	g.apply(g.policy)
+	g.awaitReject(t)
 }

@@ -4,32 +4,27 @@ package gateway_test
 
 import (
 	"fmt"
-	"io"
-	"log"
-	"net"
-	"net/http/httptest"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/registry"
+	"envoy-circuit-breaker/e2e/plane"
 )
 
 // A shop is the Gateway main of namespace shop, with its services.
 type shop struct {
 	*standalone
-	payments, backup, catalog *upstream
+	payments, backup, catalog *plane.Upstream
 	policy                    object
 }
 
 // gateway is what whoever runs the Gateway applies: proxy.yaml, with what has Envoy run on this machine.
 func (g *shop) gateway() []object {
-	proxy := shipped(g.t, "proxy.yaml")
-	at(proxy[1], "spec")["provider"] = object{"type": "Host", "host": object{"envoyVersion": envoyVersion}}
-	at(proxy[1], "spec")["concurrency"] = 2
-	bootstrap := at(proxy[1], "spec", "bootstrap")
-	bootstrap["value"] = fmt.Sprintf("%sadmin: {address: {socket_address: {port_value: %s}}}\n", bootstrap["value"], strings.TrimPrefix(admin, "127.0.0.1:"))
+	proxy := plane.Resources(g.t, folder+"proxy.yaml")
+	plane.At(proxy[1], "spec")["provider"] = object{"type": "Host", "host": object{"envoyVersion": envoyVersion}}
+	plane.At(proxy[1], "spec")["concurrency"] = 2
+	bootstrap := plane.At(proxy[1], "spec", "bootstrap")
+	bootstrap["value"] = fmt.Sprintf("%sadmin: {address: {socket_address: {port_value: %s}}}\n", bootstrap["value"], strings.TrimPrefix(admin, "http://127.0.0.1:"))
 	return append(proxy, object{
 		"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": object{"name": "main", "namespace": "shop"},
 		"spec": object{
@@ -41,8 +36,8 @@ func (g *shop) gateway() []object {
 
 // routes are fallback.yaml, two more routes, and the backends.
 func (g *shop) routes() []object {
-	resources := shipped(g.t, "fallback.yaml")
-	for _, rule := range at(resources[1], "spec")["rules"].([]any) {
+	resources := plane.Resources(g.t, folder+"fallback.yaml")
+	for _, rule := range plane.At(resources[1], "spec")["rules"].([]any) {
 		backend := rule.(object)["backendRefs"].([]any)[0].(object)
 		backend["group"], backend["kind"] = "gateway.envoyproxy.io", "Backend"
 		delete(backend, "port")
@@ -59,25 +54,24 @@ func (g *shop) routes() []object {
 			},
 		})
 	}
-	for name, u := range map[string]*upstream{"payments": g.payments, "payments-backup": g.backup, "catalog": g.catalog} {
-		address := u.Listener.Addr().(*net.TCPAddr)
+	for name, u := range map[string]*plane.Upstream{"payments": g.payments, "payments-backup": g.backup, "catalog": g.catalog} {
 		resources = append(resources, object{
 			"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "Backend", "metadata": object{"name": name, "namespace": "shop"},
-			"spec": object{"endpoints": []any{object{"ip": object{"address": address.IP.String(), "port": address.Port}}}},
+			"spec": object{"endpoints": []any{object{"ip": object{"address": "127.0.0.1", "port": u.Port()}}}},
 		})
 	}
 	return resources
 }
 
 // config is the plugin's configuration, to be changed and applied.
-func (g *shop) config() object { return at(g.policy, "spec", "wasm", 0, "config") }
+func (g *shop) config() object { return plane.At(g.policy, "spec", "wasm", 0, "config") }
 
 // awaitReject sends requests that fail until one is not let through.
-func (g *shop) awaitReject(t *testing.T) (reject answer) {
+func (g *shop) awaitReject(t *testing.T) (reject plane.Answer) {
 	t.Helper()
 	g.await("the breaker to open", func() error {
-		reject = get(t, public, "/payments")
-		if state := reject.header.Get("x-circuit-breaker"); state != "open" {
+		reject = plane.Get(public + "/payments")
+		if state := reject.Header.Get("x-circuit-breaker"); state != "open" {
 			return fmt.Errorf("%+v", reject)
 		}
 		return nil
@@ -88,7 +82,7 @@ func (g *shop) awaitReject(t *testing.T) (reject answer) {
 // wantState compares the state of payments' breaker, by its gauge.
 func (g *shop) wantState(want string) error {
 	if want == "closed" {
-		get(g.t, public, "/payments") // the first one makes the breaker
+		plane.Get(public + "/payments") // the first one makes the breaker
 	}
 	gauge := "wasmcustom.circuit_breaker." + plugin + ".cluster." + rule + ".state: "
 	number := map[string]string{"closed": "0", "open": "1", "half_open": "2"}[want]
@@ -99,20 +93,10 @@ func (g *shop) wantState(want string) error {
 	return nil
 }
 
-// await polls until there is no error. It takes a busy machine a minute to compile the plugin.
+// await polls until there is no error.
 func (g *shop) await(what string, condition func() error) {
 	g.t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
-	for {
-		err := condition()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			g.t.Fatalf("waiting for %s: %v", what, err)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	plane.Await(g.t, what, condition, g.server)
 }
 
 // sendMeanwhile sends requests to a healthy service until the returned function is called, which tells how many. Each that is not
@@ -128,7 +112,7 @@ func (g *shop) sendMeanwhile(t *testing.T) (stop func() int) {
 				return
 			default:
 			}
-			if a := get(t, public, "/catalog"); a.status != 200 {
+			if a := plane.Get(public + "/catalog"); a.Status != 200 {
 				t.Errorf("a request that has nothing to do with it: %+v", a)
 			}
 			n++
@@ -156,32 +140,5 @@ lines:
 
 // admin asks Envoy itself.
 func (g *shop) admin(path string) string {
-	return get(g.t, admin, path).body
-}
-
-// pushImage pushes the plugin's image to a registry as README.md says, and returns its URL for the policy.
-func pushImage(t *testing.T) string {
-	t.Helper()
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(server.Close)
-	image := server.Listener.Addr().String() + "/envoy-circuit-breaker:1.0.0"
-	out, err := exec.Command(built+"image", "-plugin", built+"plugin.wasm", "-o", t.TempDir()+"/image.tar", "-version", "1.0.0", "-push", image).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return image
-}
-
-// at returns the object at a path of keys and indexes.
-func at(o object, path ...any) object {
-	var v any = o
-	for _, step := range path {
-		switch step := step.(type) {
-		case string:
-			v = v.(object)[step]
-		case int:
-			v = v.([]any)[step]
-		}
-	}
-	return v.(object)
+	return plane.Get(admin + path).Body
 }

@@ -3,7 +3,6 @@
 package gateway_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
@@ -12,52 +11,27 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
-	"sigs.k8s.io/yaml"
+	"envoy-circuit-breaker/e2e/plane"
 )
 
 // The ports are fixed, those of the control plane too, so the tests run in a network namespace of their own.
 const (
-	public = "127.0.0.1:10080" // the Gateway's listener
-	status = "127.0.0.1:9902"  // the listener of status.yaml
-	admin  = "127.0.0.1:19901" // Envoy's; standalone mode takes any, and 19000 is the control plane's own
+	public = "http://127.0.0.1:10080" // the Gateway's listener
+	status = "http://127.0.0.1:9902"  // the listener of status.yaml
+	admin  = "http://127.0.0.1:19901" // Envoy's; standalone mode takes any, and 19000 is the control plane's own
 )
 
-// built is where make puts what it builds.
-const built = "../../build/"
-
 // An object is a resource or a part of one.
-type object = map[string]any
+type object = plane.Object
 
 // A standalone is Envoy Gateway in standalone mode: it takes resources from files, and runs one Envoy on this machine.
 type standalone struct {
 	t         *testing.T
 	home      string
 	resources map[string]object // by kind and name
-	log       output
-	stop      func()
-}
-
-// output is what control plane and Envoy write.
-type output struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *output) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *output) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+	server    *plane.Process    // control plane and Envoy
 }
 
 // newStandalone lays out what Envoy Gateway needs besides resources: certificates, and Envoy where it would have been downloaded to.
@@ -68,11 +42,6 @@ func newStandalone(t *testing.T) *standalone {
 			len(interfaces), err)
 	}
 	s := &standalone{t: t, home: t.TempDir(), resources: map[string]object{}}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the log of Envoy Gateway and Envoy:\n%s", s.log.String())
-		}
-	})
 	envoy := os.Getenv("ENVOY")
 	if _, err := os.Stat(envoy); err != nil {
 		t.Fatalf("ENVOY names no Envoy: run it by make test-gateway, which fetches one (%v)", err)
@@ -87,7 +56,7 @@ func newStandalone(t *testing.T) *standalone {
 	if err := os.Mkdir(filepath.Join(s.home, "resources"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(built+"envoy-gateway", "certgen", "--local", "--config-home", s.home).CombinedOutput(); err != nil {
+	if out, err := exec.Command(plane.Built+"envoy-gateway", "certgen", "--local", "--config-home", s.home).CombinedOutput(); err != nil {
 		t.Fatalf("certgen: %v: %s", err, out)
 	}
 	return s
@@ -96,12 +65,12 @@ func newStandalone(t *testing.T) *standalone {
 // envoyVersion is where Envoy Gateway looks for the Envoy that the tests run.
 const envoyVersion = "1.40.0"
 
-// start runs Envoy Gateway until stop or the end of the test.
+// start runs Envoy Gateway until it is stopped or the test ends.
 func (s *standalone) start() {
 	t := s.t
 	t.Helper()
 	file := filepath.Join(s.home, "envoy-gateway.yaml")
-	config := toYAML(t, object{
+	config := plane.ToYAML(t, object{
 		"apiVersion": "gateway.envoyproxy.io/v1alpha1",
 		"kind":       "EnvoyGateway",
 		"gateway":    object{"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"},
@@ -116,25 +85,9 @@ func (s *standalone) start() {
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	server := exec.Command(built+"envoy-gateway", "server", "--config-path", file)
+	server := exec.Command(plane.Built+"envoy-gateway", "server", "--config-path", file)
 	server.Env = append(os.Environ(), "HOME="+s.home) // its cache of plugins
-	server.Stdout, server.Stderr = &s.log, &s.log
-	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Wait() }()
-	s.stop = sync.OnceFunc(func() {
-		server.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(time.Minute):
-			t.Error("Envoy Gateway does not stop")
-		}
-		syscall.Kill(-server.Process.Pid, syscall.SIGKILL) // and whatever it has left
-	})
-	t.Cleanup(s.stop)
+	s.server = plane.Start(t, "Envoy Gateway", server)
 }
 
 // apply puts resources where Envoy Gateway looks for them, as kubectl would: one of the same kind and name is replaced.
@@ -146,7 +99,7 @@ func (s *standalone) apply(resources ...object) {
 	}
 	var documents []string
 	for _, key := range slices.Sorted(maps.Keys(s.resources)) {
-		documents = append(documents, toYAML(s.t, s.resources[key]))
+		documents = append(documents, plane.ToYAML(s.t, s.resources[key]))
 	}
 	// Renamed into place: what is half written would be read. Names that begin with a dot are not.
 	file := filepath.Join(s.home, "resources", ".all.yaml")
@@ -192,39 +145,4 @@ func (s *standalone) own() []object {
 			},
 		},
 	}
-}
-
-// shipped returns the resources of a file of deploy/envoy-gateway.
-func shipped(t *testing.T, file string) (all []object) {
-	t.Helper()
-	for document := range strings.SplitSeq(readFile(t, file), "\n---\n") {
-		var one object
-		if err := yaml.Unmarshal([]byte(document), &one); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, one)
-	}
-	return all
-}
-
-func toYAML(t *testing.T, v any) string {
-	t.Helper()
-	text, err := yaml.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-// clone returns a copy that shares nothing.
-func clone(t *testing.T, o object) (copied object) {
-	t.Helper()
-	text, err := json.Marshal(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &copied); err != nil {
-		t.Fatal(err)
-	}
-	return copied
 }

@@ -7,10 +7,9 @@ tool (
 	istio.io/istio/pilot/cmd/pilot-discovery
 )
 
-require (
-	github.com/google/go-containerregistry v0.21.6
-	sigs.k8s.io/yaml v1.6.0
-)
+replace envoy-circuit-breaker/e2e/plane => ../plane
+
+require envoy-circuit-breaker/e2e/plane v0.0.0
 
 require (
 	cel.dev/expr v0.25.1 // indirect
@@ -65,6 +64,7 @@ require (
 	github.com/google/cel-go v0.28.1 // indirect
 	github.com/google/gnostic-models v0.7.1 // indirect
 	github.com/google/go-cmp v0.7.0 // indirect
+	github.com/google/go-containerregistry v0.21.6 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/gorilla/mux v1.8.1 // indirect
 	github.com/gorilla/websocket v1.5.4-0.20250319132907-e064f32e3674 // indirect
@@ -169,4 +169,5 @@ require (
 	sigs.k8s.io/mcs-api v0.4.1 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.0 // indirect
+	sigs.k8s.io/yaml v1.6.0 // indirect
 )

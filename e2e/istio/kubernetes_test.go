@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"envoy-circuit-breaker/e2e/plane"
 )
 
 // A kubernetes answers for the API of Kubernetes as far as istiod asks it: it lists, gets and watches what was applied.
@@ -33,7 +35,7 @@ type event struct {
 }
 
 // An object is a resource or a part of one.
-type object = map[string]any
+type object = plane.Object
 
 // collections are the kinds that the tests apply, and TrafficExtension, which Istio makes of a WasmPlugin.
 var collections = map[string]string{
@@ -69,7 +71,7 @@ func newKubernetes(t *testing.T) (k *kubernetes, url string) {
 func writeKubeconfig(t *testing.T, url string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
-	text := toYAML(t, object{
+	text := plane.ToYAML(t, object{
 		"apiVersion": "v1", "kind": "Config", "current-context": "stub",
 		"clusters": []object{{"name": "stub", "cluster": object{"server": url}}},
 		"contexts": []object{{"name": "stub", "context": object{"cluster": "stub", "user": "stub"}}},
@@ -85,7 +87,7 @@ func writeKubeconfig(t *testing.T, url string) string {
 func (k *kubernetes) apply(t *testing.T, resources ...object) {
 	t.Helper()
 	for _, r := range resources {
-		k.put(t, clone(t, r))
+		k.put(t, plane.Clone(t, r))
 	}
 }
 
@@ -97,7 +99,7 @@ func (k *kubernetes) put(t *testing.T, o object) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	meta := at(o, "metadata")
+	meta := plane.At(o, "metadata")
 	key := key(collection, meta["namespace"], meta["name"])
 	e := event{"MODIFIED", collection, o}
 	if _, found := k.objects[key]; !found {
@@ -158,7 +160,7 @@ func parse(r *http.Request) (q request, ok bool) {
 }
 
 func (q request) matches(e event) bool {
-	meta := at(e.object, "metadata")
+	meta := plane.At(e.object, "metadata")
 	return e.collection == q.collection && (q.namespace == "" || meta["namespace"] == q.namespace) && (q.selected == "" || meta["name"] == q.selected)
 }
 

@@ -4,19 +4,13 @@ package istio_test
 
 import (
 	"fmt"
-	"io"
-	"log"
-	"net/http/httptest"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/google/go-containerregistry/pkg/registry"
-	"sigs.k8s.io/yaml"
+	"envoy-circuit-breaker/e2e/plane"
 )
 
 // A shop is a mesh with one ingress gateway, and services behind it.
@@ -24,9 +18,8 @@ type shop struct {
 	*kubernetes
 	whole                     *testing.T // processes live as long
 	t                         *testing.T // the part that runs
-	istiod, gateway           *process
-	registry                  string // where the plugin's image is
-	payments, backup, catalog *upstream
+	istiod, gateway           *plane.Process
+	payments, backup, catalog *plane.Upstream
 	plugin                    object // the WasmPlugin
 }
 
@@ -47,15 +40,15 @@ func (g *shop) services() []object {
 	for i, s := range []struct {
 		name string
 		port int
-		*upstream
+		*plane.Upstream
 	}{{"payments", 443, g.payments}, {"payments-backup", 80, g.backup}, {"catalog", 80, g.catalog}} {
 		resources = append(resources, object{
 			"apiVersion": "v1", "kind": "Service", "metadata": object{"name": s.name, "namespace": "shop"},
-			"spec": object{"clusterIP": fmt.Sprintf("10.96.0.%d", 10+i), "ports": []object{{"name": "http", "port": s.port, "targetPort": s.upstream.port()}}},
+			"spec": object{"clusterIP": fmt.Sprintf("10.96.0.%d", 10+i), "ports": []object{{"name": "http", "port": s.port, "targetPort": s.Port()}}},
 		}, object{
 			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
 			"metadata":  object{"name": s.name + "-1", "namespace": "shop", "labels": object{"kubernetes.io/service-name": s.name}},
-			"ports":     []object{{"name": "http", "port": s.upstream.port(), "protocol": "TCP"}},
+			"ports":     []object{{"name": "http", "port": s.Port(), "protocol": "TCP"}},
 			"endpoints": []object{{"addresses": []string{"127.0.0.1"}, "conditions": object{"ready": true}}},
 		})
 	}
@@ -75,20 +68,22 @@ func (g *shop) services() []object {
 }
 
 // config is the plugin's configuration, to be changed and applied.
-func (g *shop) config() object { return at(g.plugin, "spec", "pluginConfig") }
+func (g *shop) config() object { return plane.At(g.plugin, "spec", "pluginConfig") }
 
 // override is the plugin's configuration for payments, likewise.
-func (g *shop) override() object { return at(g.config(), "clusters", 0) }
+func (g *shop) override() object { return plane.At(g.config(), "clusters", 0) }
 
-func (g *shop) getPayments(header ...string) answer { return get(g.t, public, paymentsHost, header...) }
+func (g *shop) getPayments(header ...string) plane.Answer {
+	return plane.Get(public, append([]string{"host", paymentsHost}, header...)...)
+}
 
-func (g *shop) getCatalog() answer { return get(g.t, public, catalogHost) }
+func (g *shop) getCatalog() plane.Answer { return plane.Get(public, "host", catalogHost) }
 
 // awaitReject sends requests that fail until one is not let through.
-func (g *shop) awaitReject() (reject answer) {
+func (g *shop) awaitReject() (reject plane.Answer) {
 	g.t.Helper()
 	g.await("the breaker to open", func() error {
-		if reject = g.getPayments(); reject.header.Get("x-circuit-breaker") != "open" {
+		if reject = g.getPayments(); reject.Header.Get("x-circuit-breaker") != "open" {
 			return fmt.Errorf("%+v", reject)
 		}
 		return nil
@@ -109,9 +104,9 @@ func (g *shop) wantState(want string) error {
 
 // wantMetric looks for a value in what Prometheus scrapes. Envoy sorts labels as it likes.
 func (g *shop) wantMetric(stat, value string, labels ...string) error {
-	a := get(g.t, metrics, "")
+	a := plane.Get(metrics)
 lines:
-	for line := range strings.Lines(a.body) {
+	for line := range strings.Lines(a.Body) {
 		if !strings.HasPrefix(line, stat+"{") || !strings.HasSuffix(line, "} "+value+"\n") {
 			continue
 		}
@@ -122,37 +117,19 @@ lines:
 		}
 		return nil
 	}
-	return fmt.Errorf("no %s %s with the labels %q in\n%s", stat, value, labels, a.body)
+	return fmt.Errorf("no %s %s with the labels %q in\n%s", stat, value, labels, a.Body)
 }
 
 // request asks the gateway's Envoy as README.md says.
 func (g *shop) request(path string) (string, error) {
-	out, err := exec.Command(built+"pilot-agent", "request", "GET", path).Output()
+	out, err := exec.Command(plane.Built+"pilot-agent", "request", "GET", path).Output()
 	return string(out), err
 }
 
-// await polls until there is no error. It takes a busy machine a minute to compile the plugin.
+// await polls until there is no error.
 func (g *shop) await(what string, condition func() error) {
 	g.t.Helper()
-	deadline := time.Now().Add(4 * time.Minute)
-	for {
-		err := condition()
-		if err == nil {
-			return
-		}
-		for _, p := range []*process{g.istiod, g.gateway} {
-			if p == nil {
-				continue
-			}
-			if ended := p.runs(); ended != nil {
-				g.t.Fatalf("waiting for %s: %v", what, ended)
-			}
-		}
-		if time.Now().After(deadline) {
-			g.t.Fatalf("waiting for %s: %v", what, err)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	plane.Await(g.t, what, condition, g.istiod, g.gateway)
 }
 
 // sendMeanwhile has four clients send requests to a healthy service, one after the other, until the returned function is called, which tells
@@ -169,7 +146,7 @@ func (g *shop) sendMeanwhile() (stop func() int64) {
 					return
 				default:
 				}
-				if a := g.getCatalog(); a.status != 200 {
+				if a := g.getCatalog(); a.Status != 200 {
 					g.t.Errorf("a request that has nothing to do with it: %+v", a)
 				}
 				n.Add(1)
@@ -183,36 +160,4 @@ func (g *shop) sendMeanwhile() (stop func() int64) {
 	})
 	g.t.Cleanup(func() { stop() })
 	return stop
-}
-
-// pushImage pushes the plugin's image to a registry as README.md says, and returns the registry's address.
-func pushImage(t *testing.T) string {
-	t.Helper()
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(server.Close)
-	address := server.Listener.Addr().String()
-	out, err := exec.Command(built+"image", "-plugin", built+"plugin.wasm", "-o", t.TempDir()+"/image.tar", "-version", "1.0.0",
-		"-push", address+"/envoy-circuit-breaker:1.0.0").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return address
-}
-
-// snippet decodes the piece of YAML that a file's comment says to put elsewhere.
-func snippet(t *testing.T, file string, into any) {
-	t.Helper()
-	text, err := os.ReadFile(folder + file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var snippet string
-	for line := range strings.Lines(string(text)) {
-		if piece, found := strings.CutPrefix(line, "#   "); found {
-			snippet += piece
-		}
-	}
-	if err := yaml.UnmarshalStrict([]byte(snippet), into); err != nil || snippet == "" {
-		t.Fatalf("%s: %v in %q", file, err, snippet)
-	}
 }
