@@ -37,11 +37,6 @@ func ownerOf(id string) owner {
 // String is what the log calls the owner.
 func (o owner) String() string { return "cluster " + config.Owner(o.name, o.route) }
 
-// serves reports whether a request of the cluster of that name, whose stream the host is asked about, is the owner's.
-func (o owner) serves(name []byte) bool {
-	return o.name == string(name) && (o.route == "" || o.route == string(bridge.Property(routeName)))
-}
-
 // routes are the breakers of a cluster that has some by route.
 type routes struct {
 	cluster  string
@@ -70,6 +65,15 @@ func (p *plugin) cluster(name []byte) *cluster {
 		return c
 	}
 	return p.addRoute(r.cluster, string(route))
+}
+
+// serves reports whether a request to the cluster of that name, whose stream the host is asked about, has this breaker.
+func (c *cluster) serves(name []byte) bool {
+	if c.name != string(name) || c.route == "" && c.plugin.routes[c.name] == nil {
+		return c.name == string(name)
+	}
+	route := string(bridge.Property(routeName))
+	return c.route == route || c.route == "" && c.plugin.owner(c.name, route).route == "" // which shares the cluster's
 }
 
 // clusterOf finds the breaker of requests that have not come yet, as cluster does. Where their route matters and is not known, there is

@@ -177,6 +177,33 @@ func TestFallbackRoute(t *testing.T) {
 	}
 }
 
+// A fallback on a route that has a breaker of its own is one for the routes of that cluster that share the cluster's, too.
+func TestFallbackFromSharedToRoute(t *testing.T) {
+	for _, from := range []string{"main", ""} {
+		for _, fallback := range []string{`"header": "x-light"`, `"header": "x-light", "cluster": "shop", "route": "light"`} {
+			w := startWorkers(t, wasmhost.Options{Workers: 2, Config: strings.Replace(perRoute, `"per": "route"`,
+				`"fallback": {`+fallback+`}, "clusters": [{"match": "shop", "route": "light"}]`, 1)})
+			route := func(h wasmhost.Headers) (cluster, route string) {
+				if h.Get("x-light") != "" {
+					return "shop", "light"
+				}
+				return "shop", from
+			}
+			for i := range 30 {
+				s := w.send(i%2, wasmhost.Req{Route: route})
+				if !s.Continued() {
+					t.Fatalf("from %q by {%s}: request %d was rejected: %v", from, fallback, i, w.Logs())
+				}
+				w.end(s.Status(map[bool]int{true: 500, false: 200}[i < 10]))
+			}
+			stat := func(name string) uint64 { return w.Stat("circuit_breaker.breaker.cluster.shop." + name) }
+			if a, b, c := stat("fallback"), stat("route.light.calls"), stat("fallback_missed"); a != 20 || b != 20 || c != 0 {
+				t.Errorf("from %q by {%s}: %d to the fallback, %d calls of it, %d missed; want 20, 20, 0", from, fallback, a, b, c)
+			}
+		}
+	}
+}
+
 // A request that was sent to the fallback and came back to the route that refused it shows that there is no route for it.
 func TestFallbackComesBackToRoute(t *testing.T) {
 	w := startWorkers(t, wasmhost.Options{Workers: 1, Config: strings.TrimSuffix(perRoute, "}") + `, "fallback": {"header": "x-light"}}`})
