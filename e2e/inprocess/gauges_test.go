@@ -173,3 +173,25 @@ func TestRoutesRetireLate(t *testing.T) {
 		retired(t, w)
 	})
 }
+
+// The gauges of routes that are shown as disabled read 0 as all others when the plugin has been removed.
+func TestGaugesOfRetiredRoutes(t *testing.T) {
+	w := startWorkers(t, wasmhost.Options{Config: mode("enforce")})
+	byRoute := w.add("other", perRoute)
+	for i := range 10 {
+		w.end(w.send(i%2, wasmhost.Req{Plugin: byRoute, Cluster: "shop", RouteName: "reports"}).Status(500))
+	}
+	whole := w.add("other", strings.Replace(perRoute, `"route"`, `"cluster"`, 1))
+	w.advance(time.Second)
+	w.remove(byRoute)
+	w.advance(100 * time.Second)
+	const mode = "circuit_breaker.other.cluster.shop.route.reports.mode"
+	if m := w.Stat(mode); m != 3 {
+		t.Errorf("mode %d while there is one per cluster, want 3", m)
+	}
+	w.remove(whole)
+	w.advance(100 * time.Second)
+	if m := w.Stat(mode); m != 0 {
+		t.Errorf("mode %d after the plugin was removed, want 0", m)
+	}
+}
