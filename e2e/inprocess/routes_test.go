@@ -204,6 +204,27 @@ func TestFallbackFromSharedToRoute(t *testing.T) {
 	}
 }
 
+// A route that is its own fallback, as where all routes of a cluster have the same one, is not asked twice: not in a ramp, where it might
+// well take what it has refused.
+func TestFallbackIsItself(t *testing.T) {
+	w := startWorkers(t, wasmhost.Options{Workers: 1, Config: `{"per": "route", "min_requests": 10, "ramp": "10s", "half_open": {"success_threshold": 1},
+		"open": {"duration": "1s", "jitter": 0}, "fallback": {"header": "x-light", "cluster": "shop", "route": "light"}}`})
+	for range 10 {
+		w.on(0, "shop", "light", 500)
+	}
+	w.advance(1100 * time.Millisecond)
+	rejected := 0
+	for range 100 {
+		if !w.on(0, "shop", "light", 200) {
+			rejected++
+		}
+	}
+	const name = "circuit_breaker.breaker.cluster.shop.route.light."
+	if a, b := w.Stat(name+"fallback"), w.Stat(name+"fallback_missed"); rejected == 0 || a != 0 || b != 0 {
+		t.Errorf("%d rejected, %d sent to the fallback, %d missed; want some, 0, 0: %v", rejected, a, b, w.Logs())
+	}
+}
+
 // A request that was sent to the fallback and came back to the route that refused it shows that there is no route for it.
 func TestFallbackComesBackToRoute(t *testing.T) {
 	w := startWorkers(t, wasmhost.Options{Workers: 1, Config: strings.TrimSuffix(perRoute, "}") + `, "fallback": {"header": "x-light"}}`})
