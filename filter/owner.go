@@ -55,10 +55,17 @@ func (p *plugin) cluster(name []byte) *cluster {
 			return c
 		}
 		own := string(name) // which the next call of the host overwrites
-		if !p.config.ByRoute(own) {
+		if !p.config.HasRoutes() {
 			return p.addCluster(owner{name: own})
 		}
-		return p.addRoute(own, string(bridge.Property(routeName)))
+		o := owner{own, string(bridge.Property(routeName))}
+		switch {
+		case p.isLeftOut(o):
+			return nil
+		case !p.config.ByRoute(own):
+			return p.addCluster(owner{name: own})
+		}
+		return p.addRoute(o.name, o.route)
 	}
 	route := bridge.Property(routeName)
 	if c := r.breakers[string(route)]; c != nil {
@@ -69,18 +76,30 @@ func (p *plugin) cluster(name []byte) *cluster {
 
 // serves reports whether a request to the cluster of that name, whose stream the host is asked about, has this breaker.
 func (c *cluster) serves(name []byte) bool {
-	if c.name != string(name) || c.route == "" && c.plugin.routes[c.name] == nil {
+	r := c.plugin.routes[c.name]
+	if c.name != string(name) || c.route == "" && r == nil {
 		return c.name == string(name)
 	}
-	route := string(bridge.Property(routeName))
-	return c.route == route || c.route == "" && c.plugin.owner(c.name, route).route == "" // which shares the cluster's
+	route := bridge.Property(routeName)
+	if c.route != "" {
+		return c.route == string(route)
+	}
+	if known := r.breakers[string(route)]; known != nil {
+		return known.route == ""
+	}
+	return c.plugin.owner(c.name, string(route)).route == ""
 }
 
 // clusterOf finds the breaker of requests that have not come yet, as cluster does. Where their route matters and is not known, there is
 // none.
 func (p *plugin) clusterOf(o owner) *cluster {
+	r := p.routes[o.name]
 	switch {
-	case !p.config.ByRoute(o.name):
+	case r != nil && r.breakers[o.route] != nil && o.route != "":
+		return r.breakers[o.route]
+	case p.isLeftOut(o):
+		return nil
+	case r == nil && (p.clusters[o.name] != nil || !p.config.ByRoute(o.name)):
 		return p.cluster([]byte(o.name))
 	case o.route == "":
 		return nil
@@ -90,6 +109,9 @@ func (p *plugin) clusterOf(o owner) *cluster {
 
 // addRoute finds the breaker of a route that this worker has not met.
 func (p *plugin) addRoute(name, route string) *cluster {
+	if p.isLeftOut(owner{name, route}) {
+		return nil
+	}
 	o := p.owner(name, route)
 	c := p.clusters[o.id()]
 	if c == nil {
@@ -99,6 +121,12 @@ func (p *plugin) addRoute(name, route string) *cluster {
 		r.breakers[route] = c
 	}
 	return c
+}
+
+// isLeftOut reports whether a route to a cluster has no breaker for now, whosever it would be, since there are no places. Where there are
+// many overrides, that is known much sooner than whose it would be.
+func (p *plugin) isLeftOut(o owner) bool {
+	return clock{}.Coarse() < p.fullUntil && !p.registry.places[o.name] && !p.registry.places[o.id()]
 }
 
 // owner tells whose breaker a route of a cluster has that has some by route.

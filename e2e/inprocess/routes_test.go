@@ -131,6 +131,54 @@ func TestManyRoutes(t *testing.T) {
 	}
 }
 
+// However many overrides there are, a request does not have to be compared with them because it has no breaker, or goes to a fallback.
+func TestRoutesAmongManyOverrides(t *testing.T) {
+	var overrides []string
+	for i := range 2000 {
+		overrides = append(overrides, fmt.Sprintf(`{"match": "*shop*", "route": "route-%d-*"}`, i))
+	}
+	w := startWorkers(t, wasmhost.Options{Workers: 1, Config: `{"max_breakers": 3, "min_requests": 10, "open": {"duration": "1h", "max_duration": "1h"},
+		"fallback": {"header": "x-light", "cluster": "shop", "route": "light"}, "clusters": [` + strings.Join(overrides, ",") + `]}`})
+	light := func(h wasmhost.Headers) (cluster, route string) {
+		if h.Get("x-light") != "" {
+			return "shop", "light"
+		}
+		return "other", ""
+	}
+	w.on(0, "shop", "light", 200)
+	for range 10 {
+		w.end(w.send(0, wasmhost.Req{Route: light}).Status(500))
+	}
+	w.on(0, "shop", "route-7-x", 200)
+	w.on(0, "new", "", 200)
+	time200 := func(request func()) time.Duration {
+		least := time.Hour
+		for range 5 {
+			begin := time.Now()
+			for range 200 {
+				request()
+			}
+			least = min(least, time.Since(begin))
+		}
+		return least
+	}
+	usual := time200(func() { w.on(0, "shop", "route-7-x", 200) })
+	for name, request := range map[string]func(){
+		"no breaker": func() { w.on(0, "my-shop", "route-1999-x", 500) },
+		"fallback": func() {
+			s := w.send(0, wasmhost.Req{Route: light})
+			if s.Cluster() != "shop" {
+				t.Fatal("not sent to the fallback")
+			}
+			w.end(s.OK())
+		},
+	} {
+		if took := time200(request); took > 10*usual {
+			t.Errorf("%s: %v for 200 requests, where others take %v", name, took, usual)
+		}
+	}
+}
+
 // A fallback on another route of the same cluster is one; its outcome counts for the route that serves it. A breaker of a route is asked
 // only where the fallback names it.
 func TestFallbackRoute(t *testing.T) {
