@@ -80,7 +80,11 @@ func fallBack(s *stream, c *cluster) bool {
 	}
 	s.marked, s.cluster = c, c
 	if f.Cluster != "" {
-		if to := s.plugin.clusterOf(owner{f.Cluster, f.Route}); to != nil { // or it has no breaker, and takes everything
+		to := s.plugin.clusterOf(owner{f.Cluster, f.Route})
+		if to == c {
+			return false // which has just refused it
+		}
+		if to != nil { // or it has no breaker, and takes everything
 			if s.permit = to.breaker.TryAcquire(); !s.permit.Admitted() {
 				return false
 			}

@@ -103,8 +103,8 @@ func (p *plugin) showAll() {
 // meetsPerTick is how many clusters a plugin looks at in one tick when it is new.
 const meetsPerTick = 100
 
-// meet lets a new plugin find the breakers that there are, without waiting for a request: the gauges of one that is open, or that is
-// not to work, are shown at once.
+// meet lets a plugin whose turn is new find the breakers that there are, without waiting for a request: the gauges of one that is open, or
+// that is not to work, are shown at once. Those that an older one of its name adds it meets at its next look at the roll.
 func (p *plugin) meet() {
 	for range meetsPerTick {
 		if p.metAll || p.generation == 0 {

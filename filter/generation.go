@@ -254,6 +254,7 @@ func (p *plugin) keepGeneration(now breaker.Time) {
 			}
 			return changed
 		}
+		p.metAll = false // the others may have added breakers
 		heard := breaker.Time(0)
 		for j := range r.list {
 			if j > i || i == last && j < i {
@@ -306,7 +307,7 @@ func (p *plugin) renew(turn uint32) {
 	if p.invalid {
 		return // nothing goes by it
 	}
-	p.generation = turn
+	p.generation, p.met, p.metAll = turn, 0, false
 	p.becomeLastGood()
 	for _, c := range p.clusters {
 		c.renew()

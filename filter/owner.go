@@ -37,11 +37,6 @@ func ownerOf(id string) owner {
 // String is what the log calls the owner.
 func (o owner) String() string { return "cluster " + config.Owner(o.name, o.route) }
 
-// serves reports whether a request of the cluster of that name, whose stream the host is asked about, is the owner's.
-func (o owner) serves(name []byte) bool {
-	return o.name == string(name) && (o.route == "" || o.route == string(bridge.Property(routeName)))
-}
-
 // routes are the breakers of a cluster that has some by route.
 type routes struct {
 	cluster  string
@@ -60,10 +55,17 @@ func (p *plugin) cluster(name []byte) *cluster {
 			return c
 		}
 		own := string(name) // which the next call of the host overwrites
-		if !p.config.ByRoute(own) {
+		if !p.config.HasRoutes() {
 			return p.addCluster(owner{name: own})
 		}
-		return p.addRoute(own, string(bridge.Property(routeName)))
+		o := owner{own, string(bridge.Property(routeName))}
+		switch {
+		case p.isLeftOut(o):
+			return nil
+		case !p.config.ByRoute(own):
+			return p.addCluster(owner{name: own})
+		}
+		return p.addRoute(o.name, o.route)
 	}
 	route := bridge.Property(routeName)
 	if c := r.breakers[string(route)]; c != nil {
@@ -72,11 +74,32 @@ func (p *plugin) cluster(name []byte) *cluster {
 	return p.addRoute(r.cluster, string(route))
 }
 
+// serves reports whether a request to the cluster of that name, whose stream the host is asked about, has this breaker.
+func (c *cluster) serves(name []byte) bool {
+	r := c.plugin.routes[c.name]
+	if c.name != string(name) || c.route == "" && r == nil {
+		return c.name == string(name)
+	}
+	route := bridge.Property(routeName)
+	if c.route != "" {
+		return c.route == string(route)
+	}
+	if known := r.breakers[string(route)]; known != nil {
+		return known.route == ""
+	}
+	return c.plugin.owner(c.name, string(route)).route == ""
+}
+
 // clusterOf finds the breaker of requests that have not come yet, as cluster does. Where their route matters and is not known, there is
 // none.
 func (p *plugin) clusterOf(o owner) *cluster {
+	r := p.routes[o.name]
 	switch {
-	case !p.config.ByRoute(o.name):
+	case r != nil && r.breakers[o.route] != nil && o.route != "":
+		return r.breakers[o.route]
+	case p.isLeftOut(o):
+		return nil
+	case r == nil && (p.clusters[o.name] != nil || !p.config.ByRoute(o.name)):
 		return p.cluster([]byte(o.name))
 	case o.route == "":
 		return nil
@@ -86,6 +109,9 @@ func (p *plugin) clusterOf(o owner) *cluster {
 
 // addRoute finds the breaker of a route that this worker has not met.
 func (p *plugin) addRoute(name, route string) *cluster {
+	if p.isLeftOut(owner{name, route}) {
+		return nil
+	}
 	o := p.owner(name, route)
 	c := p.clusters[o.id()]
 	if c == nil {
@@ -95,6 +121,12 @@ func (p *plugin) addRoute(name, route string) *cluster {
 		r.breakers[route] = c
 	}
 	return c
+}
+
+// isLeftOut reports whether a route to a cluster has no breaker for now, whosever it would be, since there are no places. Where there are
+// many overrides, that is known much sooner than whose it would be.
+func (p *plugin) isLeftOut(o owner) bool {
+	return clock{}.Coarse() < p.fullUntil && !p.registry.places[o.name] && !p.registry.places[o.id()]
 }
 
 // owner tells whose breaker a route of a cluster has that has some by route.

@@ -61,9 +61,9 @@ type plugin struct {
 	turn       uint32 // orders its configuration among those of that name by when they were loaded; 0 if it has none yet
 	generation uint32 // the turn of the configuration that its breakers go by; 0 if there is none
 	watch      watch
-	born       breaker.Time // when it was loaded
-	met        int          // how many places of the registry it has looked at
-	metAll     bool
+	born       breaker.Time        // when it was loaded
+	met        int                 // how many places of the registry it has looked at
+	metAll     bool                // there were no more when it last looked
 	clusters   map[string]*cluster // by the owner's id
 	routes     map[string]*routes  // by the cluster's name: of those that have some
 	registry   registry

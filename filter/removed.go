@@ -71,6 +71,12 @@ func (d *departed) conclude() {
 	for _, c := range d.clusters {
 		c.hide()
 	}
+	for i := range d.met {
+		name, _ := d.registry.place(i).Load()
+		if o := ownerOf(string(name)); o != d.owner(o.name, o.route) { // it has been shown as disabled
+			(&cluster{stats: stats{plugin: d.name, owner: o}}).hide()
+		}
+	}
 	r, _ := changeRoll(d.name, func(r *roll) bool {
 		r.list = r.list[:r.list.good()]
 		return true

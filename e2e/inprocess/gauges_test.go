@@ -1,6 +1,7 @@
 package inprocess_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -135,4 +136,62 @@ func TestGaugesOfARemovedPlugin(t *testing.T) {
 	w.advance(200 * ms)
 	live("it is there again")
 	w.through(again, 0, 200)
+}
+
+// Breakers of routes are shown as disabled where the configuration in force has none, whenever they were made: before the one for the
+// cluster took its turn back, or later, by a listener that drains.
+func TestRoutesRetireLate(t *testing.T) {
+	retired := func(t *testing.T, w *workers) {
+		t.Helper()
+		const name = "circuit_breaker.breaker.cluster.shop.route.reports."
+		if m, s := w.Stat(name+"mode"), w.Stat(name+"state"); m != 3 || s != 0 {
+			t.Errorf("mode %d, state %d, want 3, 0", m, s)
+		}
+	}
+	whole := strings.Replace(perRoute, `"per": "route", `, "", 1)
+	t.Run("taken back", func(t *testing.T) {
+		w := startWorkers(t, wasmhost.Options{Config: whole})
+		w.on(0, "shop", "reports", 200)
+		w.advance(time.Second)
+		byRoute := w.add("breaker", perRoute)
+		for i := range 10 {
+			w.end(w.send(i%2, wasmhost.Req{Plugin: byRoute, Cluster: "shop", RouteName: "reports"}).Status(500))
+		}
+		w.remove(byRoute)
+		w.advance(30 * time.Second)
+		retired(t, w)
+	})
+	t.Run("made while draining", func(t *testing.T) {
+		w := startWorkers(t, wasmhost.Options{Config: perRoute})
+		w.on(0, "shop", "checkout", 200)
+		w.add("breaker", whole)
+		w.advance(time.Second)
+		for i := range 10 {
+			w.on(i%2, "shop", "reports", 500)
+		}
+		w.advance(5 * time.Second)
+		retired(t, w)
+	})
+}
+
+// The gauges of routes that are shown as disabled read 0 as all others when the plugin has been removed.
+func TestGaugesOfRetiredRoutes(t *testing.T) {
+	w := startWorkers(t, wasmhost.Options{Config: mode("enforce")})
+	byRoute := w.add("other", perRoute)
+	for i := range 10 {
+		w.end(w.send(i%2, wasmhost.Req{Plugin: byRoute, Cluster: "shop", RouteName: "reports"}).Status(500))
+	}
+	whole := w.add("other", strings.Replace(perRoute, `"route"`, `"cluster"`, 1))
+	w.advance(time.Second)
+	w.remove(byRoute)
+	w.advance(100 * time.Second)
+	const mode = "circuit_breaker.other.cluster.shop.route.reports.mode"
+	if m := w.Stat(mode); m != 3 {
+		t.Errorf("mode %d while there is one per cluster, want 3", m)
+	}
+	w.remove(whole)
+	w.advance(100 * time.Second)
+	if m := w.Stat(mode); m != 0 {
+		t.Errorf("mode %d after the plugin was removed, want 0", m)
+	}
 }

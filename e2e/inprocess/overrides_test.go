@@ -61,6 +61,7 @@ func TestUnmatchedOverrides(t *testing.T) {
 	// Another configuration has matched what it has met.
 	w.add("breaker", `{"clusters": [{"match": "another"}, {"match": "never"}, {"match": "*"}]}`)
 	w.end(w.send(0, wasmhost.Req{Cluster: "fresh"}).OK())
+	w.advance(time.Second) // in which it has shown the breaker of the route as disabled
 	if total, n, _ := w.unmatched(page, 0); total != 3 || n != 3 {
 		t.Errorf("a new configuration: %d of %d, want 3 of 3", n, total)
 	}

@@ -131,6 +131,54 @@ func TestManyRoutes(t *testing.T) {
 	}
 }
 
+// However many overrides there are, a request does not have to be compared with them because it has no breaker, or goes to a fallback.
+func TestRoutesAmongManyOverrides(t *testing.T) {
+	var overrides []string
+	for i := range 2000 {
+		overrides = append(overrides, fmt.Sprintf(`{"match": "*shop*", "route": "route-%d-*"}`, i))
+	}
+	w := startWorkers(t, wasmhost.Options{Workers: 1, Config: `{"max_breakers": 3, "min_requests": 10, "open": {"duration": "1h", "max_duration": "1h"},
+		"fallback": {"header": "x-light", "cluster": "shop", "route": "light"}, "clusters": [` + strings.Join(overrides, ",") + `]}`})
+	light := func(h wasmhost.Headers) (cluster, route string) {
+		if h.Get("x-light") != "" {
+			return "shop", "light"
+		}
+		return "other", ""
+	}
+	w.on(0, "shop", "light", 200)
+	for range 10 {
+		w.end(w.send(0, wasmhost.Req{Route: light}).Status(500))
+	}
+	w.on(0, "shop", "route-7-x", 200)
+	w.on(0, "new", "", 200)
+	time200 := func(request func()) time.Duration {
+		least := time.Hour
+		for range 5 {
+			begin := time.Now()
+			for range 200 {
+				request()
+			}
+			least = min(least, time.Since(begin))
+		}
+		return least
+	}
+	usual := time200(func() { w.on(0, "shop", "route-7-x", 200) })
+	for name, request := range map[string]func(){
+		"no breaker": func() { w.on(0, "my-shop", "route-1999-x", 500) },
+		"fallback": func() {
+			s := w.send(0, wasmhost.Req{Route: light})
+			if s.Cluster() != "shop" {
+				t.Fatal("not sent to the fallback")
+			}
+			w.end(s.OK())
+		},
+	} {
+		if took := time200(request); took > 10*usual {
+			t.Errorf("%s: %v for 200 requests, where others take %v", name, took, usual)
+		}
+	}
+}
+
 // A fallback on another route of the same cluster is one; its outcome counts for the route that serves it. A breaker of a route is asked
 // only where the fallback names it.
 func TestFallbackRoute(t *testing.T) {
@@ -174,6 +222,54 @@ func TestFallbackRoute(t *testing.T) {
 				t.Errorf("state %d, %d rejected", stat("light.state"), rejected)
 			}
 		})
+	}
+}
+
+// A fallback on a route that has a breaker of its own is one for the routes of that cluster that share the cluster's, too.
+func TestFallbackFromSharedToRoute(t *testing.T) {
+	for _, from := range []string{"main", ""} {
+		for _, fallback := range []string{`"header": "x-light"`, `"header": "x-light", "cluster": "shop", "route": "light"`} {
+			w := startWorkers(t, wasmhost.Options{Workers: 2, Config: strings.Replace(perRoute, `"per": "route"`,
+				`"fallback": {`+fallback+`}, "clusters": [{"match": "shop", "route": "light"}]`, 1)})
+			route := func(h wasmhost.Headers) (cluster, route string) {
+				if h.Get("x-light") != "" {
+					return "shop", "light"
+				}
+				return "shop", from
+			}
+			for i := range 30 {
+				s := w.send(i%2, wasmhost.Req{Route: route})
+				if !s.Continued() {
+					t.Fatalf("from %q by {%s}: request %d was rejected: %v", from, fallback, i, w.Logs())
+				}
+				w.end(s.Status(map[bool]int{true: 500, false: 200}[i < 10]))
+			}
+			stat := func(name string) uint64 { return w.Stat("circuit_breaker.breaker.cluster.shop." + name) }
+			if a, b, c := stat("fallback"), stat("route.light.calls"), stat("fallback_missed"); a != 20 || b != 20 || c != 0 {
+				t.Errorf("from %q by {%s}: %d to the fallback, %d calls of it, %d missed; want 20, 20, 0", from, fallback, a, b, c)
+			}
+		}
+	}
+}
+
+// A route that is its own fallback, as where all routes of a cluster have the same one, is not asked twice: not in a ramp, where it might
+// well take what it has refused.
+func TestFallbackIsItself(t *testing.T) {
+	w := startWorkers(t, wasmhost.Options{Workers: 1, Config: `{"per": "route", "min_requests": 10, "ramp": "10s", "half_open": {"success_threshold": 1},
+		"open": {"duration": "1s", "jitter": 0}, "fallback": {"header": "x-light", "cluster": "shop", "route": "light"}}`})
+	for range 10 {
+		w.on(0, "shop", "light", 500)
+	}
+	w.advance(1100 * time.Millisecond)
+	rejected := 0
+	for range 100 {
+		if !w.on(0, "shop", "light", 200) {
+			rejected++
+		}
+	}
+	const name = "circuit_breaker.breaker.cluster.shop.route.light."
+	if a, b := w.Stat(name+"fallback"), w.Stat(name+"fallback_missed"); rejected == 0 || a != 0 || b != 0 {
+		t.Errorf("%d rejected, %d sent to the fallback, %d missed; want some, 0, 0: %v", rejected, a, b, w.Logs())
 	}
 }
 

@@ -3,11 +3,19 @@ package config
 import "strings"
 
 // A matcher finds the first override that names a cluster, or a route to it. It is made once: thousands of overrides must not hold
-// a worker up at every new cluster.
+// a worker up at every new cluster or route.
 type matcher struct {
-	exact   map[string]int // where a name without * is first, of those for all routes
-	globs   []glob         // the others, in their order
-	byRoute bool           // some are for routes
+	exact  map[string]int     // where a name without * is first, of those for all routes
+	routed map[string]*routed // those for routes whose clusters' names have no *
+	globs  []glob             // the others, in their order
+	routes bool               // some of globs are for routes
+}
+
+// routed are the overrides for routes to one cluster.
+type routed struct {
+	first int            // the first of them
+	exact map[string]int // where a route's name without * is first
+	globs []glob         // the others, by their routes, in their order
 }
 
 type glob struct {
@@ -17,44 +25,80 @@ type glob struct {
 	at      int    // which override
 }
 
+// add adds an override, which comes after all that have been added.
 func (m *matcher) add(pattern, route string, at int) {
-	if route != "" || strings.Contains(pattern, "*") {
+	switch {
+	case strings.Contains(pattern, "*"):
 		m.globs = append(m.globs, glob{pattern, route, pairs(pattern), at})
-		m.byRoute = m.byRoute || route != ""
-	} else if _, before := m.exact[pattern]; !before {
-		if m.exact == nil {
-			m.exact = map[string]int{}
+		m.routes = m.routes || route != ""
+	case route != "":
+		r := m.routed[pattern]
+		if r == nil {
+			r = &routed{first: at}
+			if m.routed == nil {
+				m.routed = map[string]*routed{}
+			}
+			m.routed[pattern] = r
 		}
-		m.exact[pattern] = at
+		if strings.Contains(route, "*") {
+			r.globs = append(r.globs, glob{pattern: route, pairs: pairs(route), at: at})
+		} else {
+			addFirst(&r.exact, route, at)
+		}
+	default:
+		addFirst(&m.exact, pattern, at)
+	}
+}
+
+func addFirst(m *map[string]int, name string, at int) {
+	if *m == nil {
+		*m = map[string]int{}
+	}
+	if _, before := (*m)[name]; !before {
+		(*m)[name] = at
 	}
 }
 
 // find returns which override is the first that matches a cluster and a route to it, or -1. What is for routes matches none without a
 // name.
 func (m *matcher) find(name, route string) int {
-	exact, ok := m.exact[name]
+	first := firstOf(m.exact, m.globs, name, route)
+	if r := m.routed[name]; r != nil && route != "" {
+		if at := firstOf(r.exact, r.globs, route, ""); first < 0 || at >= 0 && at < first {
+			first = at
+		}
+	}
+	return first
+}
+
+func firstOf(exact map[string]int, globs []glob, name, route string) int {
+	first, ok := exact[name]
 	if !ok {
-		exact = -1
+		first = -1
 	}
 	has := pairs(name)
-	for i := range m.globs {
-		g := &m.globs[i]
-		if ok && g.at > exact {
+	for i := range globs {
+		g := &globs[i]
+		if ok && g.at > first {
 			break
 		}
 		if g.pairs&^has == 0 && match(g.pattern, name) && (g.route == "" || route != "" && match(g.route, route)) {
 			return g.at
 		}
 	}
-	return exact
+	return first
 }
 
 // hasRoutes reports whether a route of that cluster can have an override of its own.
 func (m *matcher) hasRoutes(name string) bool {
-	if !m.byRoute {
+	r := m.routed[name]
+	if r == nil && !m.routes {
 		return false
 	}
 	first := m.find(name, "") // what comes after it never counts
+	if r != nil && (first < 0 || r.first < first) {
+		return true
+	}
 	for i := range m.globs {
 		if g := &m.globs[i]; g.route != "" && (first < 0 || g.at < first) && match(g.pattern, name) {
 			return true

@@ -1,6 +1,12 @@
 package config
 
-import "testing"
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
 
 // Whose breaker a request has is the route's where an override or the top level says so, and else the cluster's.
 func TestByRoute(t *testing.T) {
@@ -39,5 +45,70 @@ func TestByRoute(t *testing.T) {
 	}
 	if !c.ByRoute("other") || c.ByRoute("one") || !c.ByRoute("two") {
 		t.Error("an override does not inherit per, or cannot change it")
+	}
+}
+
+// The first override that matches counts, however they are kept.
+func TestFirstOverride(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	text := func(signs string) string {
+		b := make([]byte, 1+random.IntN(3))
+		for i := range b {
+			b[i] = signs[random.IntN(len(signs))]
+		}
+		return string(b)
+	}
+	for range 20_000 {
+		var m matcher
+		var all [][2]string
+		for at := range random.IntN(6) {
+			over := [2]string{text("ab*"), ""}
+			if random.IntN(2) == 0 {
+				over[1] = text("ab*")
+			}
+			all = append(all, over)
+			m.add(over[0], over[1], at)
+		}
+		cluster, routes := text("ab"), []string{"", "a", "b", "ab", "bb", "aba"}
+		first := func(route string) int {
+			return slices.IndexFunc(all, func(over [2]string) bool {
+				return match(over[0], cluster) && (over[1] == "" || route != "" && match(over[1], route))
+			})
+		}
+		for _, route := range routes {
+			if got, want := m.find(cluster, route), first(route); got != want {
+				t.Fatalf("%q of %q by %q: override %d, want %d", route, cluster, all, got, want)
+			}
+			if at := first(route); at >= 0 && all[at][1] != "" && !m.hasRoutes(cluster) {
+				t.Fatalf("%q by %q has no routes, but %q", cluster, all, route)
+			}
+		}
+		if m.hasRoutes(cluster) && first("") == 0 {
+			t.Fatalf("%q has routes, though the first override is for all of it", cluster)
+		}
+	}
+}
+
+// Thousands of overrides for the routes of a cluster are compared with each other, and with what a request brings, in no time.
+func TestManyRouteOverrides(t *testing.T) {
+	var items []any
+	for i := range mostOverrides {
+		items = append(items, map[string]any{"match": "shop", "route": fmt.Sprintf("route-%d", i)})
+	}
+	c, err := Read(map[string]any{"clusters": items})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	if w := c.Warnings(); len(w) > 0 {
+		t.Error(w)
+	}
+	for i := range mostOverrides {
+		if !c.ByRoute("shop") || c.Match("shop", fmt.Sprintf("route-%d", i)) != i {
+			t.Fatalf("route %d has not its own override", i)
+		}
+	}
+	if took := time.Since(begin); took > time.Second {
+		t.Errorf("took %v", took)
 	}
 }

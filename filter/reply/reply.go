@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -72,7 +73,7 @@ func (r *Reject) Fill(cluster, route, state string, seconds int64, grpcWeb strin
 		pairs = append(pairs, [2]string{"x-envoy-overloaded", "true"}, [2]string{"x-envoy-ratelimited", "true"})
 	}
 	for _, h := range r.Headers {
-		pairs = append(pairs, [2]string{h.Name, h.Value.Expand(values)})
+		pairs = append(pairs, [2]string{h.Name, strings.Map(printable, h.Value.Expand(values))})
 	}
 	switch {
 	case grpcWeb != "":
@@ -89,4 +90,12 @@ func (r *Reject) Fill(cluster, route, state string, seconds int64, grpcWeb strin
 // WholeSeconds rounds a retry-after up, to one at least: a retry-after of 0 would invite everybody back at once.
 func WholeSeconds(d time.Duration) int64 {
 	return max(1, int64(math.Ceil(d.Seconds())))
+}
+
+// printable keeps what a name has no business to have out of headers: Envoy would send a line's end as it is, and the client read one.
+func printable(r rune) rune {
+	if r < ' ' || r == 0x7f {
+		return '?'
+	}
+	return r
 }

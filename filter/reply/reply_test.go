@@ -99,3 +99,16 @@ func TestWholeSeconds(t *testing.T) {
 		}
 	}
 }
+
+// The name of a route can have anything in it, and is no way to write other headers.
+func TestFillNameWithLines(t *testing.T) {
+	value, err := ParseTemplate("{route} of {cluster}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Reject{Status: 503, Headers: []Header{{"x-breaker", value}}}
+	got := headersOf(t, r.Fill("a\x00b\x7f", "é\r\nx-other: 1", "open", 5, "").Headers)
+	if want := "x-circuit-breaker: open\nx-breaker: é??x-other: 1 of a?b?\n"; got != want {
+		t.Errorf("headers %q, want %q", got, want)
+	}
+}
