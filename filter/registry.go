@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -114,14 +115,14 @@ func (p *plugin) addCluster(o owner) *cluster {
 	return c
 }
 
-// sayFull has the first worker that reaches max_breakers say so.
+// sayFull has the first worker that reaches max_breakers by a configuration say so.
 func (p *plugin) sayFull(o owner) {
 	if p.full {
 		return
 	}
 	p.full = true
 	most := p.config.MaxBreakers
-	if (&sharedData{kind: "full", plugin: p.name, rest: strconv.Itoa(most)}).CompareAndSwap([]byte(o.id()), 0) {
+	if (&sharedData{kind: "full", plugin: p.name, rest: fmt.Sprint(most, p.generation)}).CompareAndSwap([]byte(o.id()), 0) {
 		proxywasm.LogWarnf("max_breakers (%d) reached: what comes next passes without a breaker, first %v", most, o)
 	}
 }

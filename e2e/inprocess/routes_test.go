@@ -333,3 +333,23 @@ func TestRoutesRetire(t *testing.T) {
 		t.Error("the open breaker was forgotten")
 	}
 }
+
+// Routes keep their places when a reload makes the breaker the cluster's again. Where there is none left for it, that is logged anew.
+func TestRoutesKeepTheirPlaces(t *testing.T) {
+	w := startWorkers(t, wasmhost.Options{Workers: 2, Config: `{"per": "route", "max_breakers": 3}`})
+	for i := range 8 {
+		w.on(i%2, "shop", fmt.Sprintf("route-%d", i/2), 200)
+	}
+	whole := w.add("breaker", `{"max_breakers": 3}`)
+	for worker := range 2 {
+		s, err := w.VM(worker).Request(wasmhost.Req{Plugin: whole, Cluster: "shop", RouteName: "route-0"})
+		w.end(err)
+		w.end(s.OK())
+	}
+	if w.hasBreaker("shop") {
+		t.Error("there was a place for the cluster's breaker")
+	}
+	if n := w.logged("max_breakers (3) reached"); n != 2 {
+		t.Errorf("%d warnings, want one for each configuration: %v", n, w.Logs())
+	}
+}
