@@ -5,10 +5,15 @@ package main
 import (
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
+	"envoy-circuit-breaker/filter/verdict"
 )
 
-// noteOutcome makes what became of an admitted request readable for access logs.
+// noteOutcome makes what became of an admitted request readable for access logs. Where it ended elsewhere, another plugin of the chain may
+// have said why.
 func noteOutcome(s *stream, o breaker.Outcome, reason string) {
+	if reason == verdict.Elsewhere.String() && len(bridge.Property(noteName)) > 0 {
+		return
+	}
 	decision := "admitted"
 	if s.permit.Shadowed() {
 		decision = "shadow_rejected"
@@ -19,6 +24,8 @@ func noteOutcome(s *stream, o breaker.Outcome, reason string) {
 	}
 	note(decision, s.permit.State(), s.cluster.owner, outcome, reason)
 }
+
+const noteName = "circuit_breaker"
 
 // note sets the property that access logs and traces read as %FILTER_STATE(wasm.circuit_breaker:PLAIN)%. A plainly healthy
 // request has none, and does not pay for it.
@@ -35,7 +42,7 @@ func note(decision, state string, o owner, outcome, reason string) {
 		b = append(append(b, " reason="...), reason...)
 	}
 	notes = b
-	bridge.SetProperty("circuit_breaker", b)
+	bridge.SetProperty(noteName, b)
 }
 
 // notes is the buffer of the last note.

@@ -3,9 +3,9 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
-	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/filter/internal/bridge"
 )
 
@@ -35,7 +35,12 @@ func ownerOf(id string) owner {
 }
 
 // String is what the log calls the owner.
-func (o owner) String() string { return "cluster " + config.Owner(o.name, o.route) }
+func (o owner) String() string {
+	if o.route == "" {
+		return fmt.Sprintf("cluster %q", o.name)
+	}
+	return fmt.Sprintf("cluster %q route %q", o.name, o.route)
+}
 
 // routes are the breakers of a cluster that has some by route.
 type routes struct {

@@ -39,14 +39,22 @@ func TestRoutesAndCluster(t *testing.T) {
 					w.WriteHeader(500)
 				}
 			})
+			rejected := ""
 			for n := range 300 {
-				path := "/checkout"
+				path := fmt.Sprint("/checkout?", n)
 				if n%3 == 0 {
-					path = "/reports"
+					path = fmt.Sprint("/reports?", n)
 				}
-				if a := e.Get(path); path == "/checkout" && a.Status != 200 {
+				a := e.Get(path)
+				if n%3 != 0 && a.Status != 200 {
 					t.Fatalf("checkout: %+v", a)
 				}
+				if a.Header.Get("x-circuit-breaker") == "open" {
+					rejected = path
+				}
+			}
+			if note := e.Logged(rejected).Breaker; note != "decision=rejected state=open cluster=shop route=reports" {
+				t.Errorf("the note of a reject: %q", note)
 			}
 			if reports, checkout, shop := stats(); reports[breaker.Rejected] == 0 || checkout[breaker.Rejected]+shop[breaker.Rejected] != 0 {
 				t.Errorf("one route fails: reports %+v, checkout %+v, the cluster %+v", reports, checkout, shop)

@@ -4,7 +4,6 @@ package config
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"envoy-circuit-breaker/breaker"
@@ -150,14 +149,6 @@ func (over *Override) Name() string {
 		return show(over.Match)
 	}
 	return show(over.Match) + " route " + show(over.Route)
-}
-
-// Owner tells whose breaker it is, in the words of the log: that of a cluster, or of a route to it.
-func Owner(cluster, route string) string {
-	if route == "" {
-		return strconv.Quote(cluster)
-	}
-	return strconv.Quote(cluster) + " route " + strconv.Quote(route)
 }
 
 // String tells the effective policy of each override, and of everything else.
