@@ -28,6 +28,8 @@ type command struct {
 var commands = []command{
 	{"check", "FILE…", "Tell all that is wrong with configurations, and what is surely not meant", setUpCheck},
 	{"explain", "-config FILE [-clusters FILE] NAME…", "Show which policy a cluster has, and where each key is from", setUpExplain},
+	{"replay", "-config FILE LOG…", "Tell from access logs what a policy would have done", setUpReplay},
+	{"compare", "-config FILE -config FILE… LOG…", "Tell what several policies would have done, side by side", setUpCompare},
 	{"version", "", "Tell which version this is", setUpVersion},
 }
 

@@ -52,6 +52,7 @@ func newOwner(r *Replay, p *policy, id identity) (*owner, error) {
 		o.drawn = &drawn{random: rand.New(rand.NewPCG(seed.Sum64(), 1))}
 	}
 	simulated := rules.Policy
+	simulated.ProbeInterval = 0 // no log has what probes would have found
 	if simulated.Mode == breaker.Enforce {
 		simulated.Mode = breaker.Shadow // all requests of the log have happened
 	}

@@ -128,6 +128,14 @@ func (r *Replay) Add(e *accesslog.Entry) {
 	}
 }
 
+// Broken takes a line that could not be understood.
+func (r *Replay) Broken(b *accesslog.Broken) {
+	r.report.Lines++
+	if r.report.Broken++; r.report.Broken <= MostBroken {
+		r.report.BrokenLines = append(r.report.BrokenLines, BrokenLine{b.File, b.Line, b.Err.Error()})
+	}
+}
+
 // shrink takes the oldest slot before its time.
 func (r *Replay) shrink() {
 	r.runTo(r.wheel.first + 1)

@@ -12,11 +12,12 @@ type Report struct {
 	To    time.Time `json:"to"`   // and the last one's end
 	Lines int64     `json:"lines"`
 
-	Broken          int64   `json:"broken_lines"`
-	WithoutCluster  int64   `json:"without_cluster"`  // answered without an upstream, such as redirects and direct responses
-	AlreadyRejected int64   `json:"already_rejected"` // by a breaker, when the log was written: nobody knows how they would have ended
-	TooLate         int64   `json:"too_late"`         // beyond the horizon, and left out
-	LatestBy        float64 `json:"latest_by,omitempty"`
+	Broken          int64        `json:"broken_lines"`           // could not be understood
+	BrokenLines     []BrokenLine `json:"first_broken,omitempty"` // the first of them
+	WithoutCluster  int64        `json:"without_cluster"`        // answered without an upstream, such as redirects and direct responses
+	AlreadyRejected int64        `json:"already_rejected"`       // by a breaker, when the log was written: nobody knows how they would have ended
+	TooLate         int64        `json:"too_late"`               // beyond the horizon, and left out
+	LatestBy        float64      `json:"latest_by,omitempty"`
 	// HeldFor is what the horizon shrank to because too many requests had to be held; 0 where it did not.
 	HeldFor  float64 `json:"held_for,omitempty"`
 	Recovery bool    `json:"recovery"` // trials ended as other requests at that time did
@@ -24,6 +25,16 @@ type Report struct {
 	Policies []PolicyReport `json:"policies"`
 	Notes    []string       `json:"notes"` // what the reader must know of the log, and what is assumed
 }
+
+// A BrokenLine is one that could not be understood.
+type BrokenLine struct {
+	File  string `json:"file"`
+	Line  int64  `json:"line"`
+	Error string `json:"error"`
+}
+
+// MostBroken is how many broken lines are told one by one.
+const MostBroken = 20
 
 // A PolicyReport is what one policy would have done.
 type PolicyReport struct {
@@ -74,7 +85,8 @@ type Owner struct {
 	Transitions        []Transition `json:"transitions"`
 	TransitionsLeftOut int          `json:"transitions_left_out,omitempty"`
 
-	bins []bin
+	policy string // its name
+	bins   []bin
 }
 
 // A Transition is a change of a breaker's state.
@@ -100,22 +112,26 @@ func (r *Replay) finish() *Report {
 		report := PolicyReport{Name: p.Name, WithoutBreaker: p.withoutBreaker, Owners: []Owner{}}
 		for _, o := range p.owners {
 			owner := o.finish(r.now)
-			owner.bins = o.bins
+			owner.policy, owner.bins = p.Name, o.bins
 			if owner.Transitions == nil {
 				owner.Transitions = []Transition{}
 			}
 			report.Owners = append(report.Owners, owner)
 		}
-		slices.SortFunc(report.Owners, func(a, b Owner) int {
-			return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Route, b.Route), cmp.Compare(a.Instance, b.Instance))
-		})
+		slices.SortFunc(report.Owners, compareOwners)
 		for i := range report.Owners {
 			report.Total.add(&report.Owners[i].Counts)
 		}
 		report.Total.NoticedMedian, report.Total.NoticedMax = report.Total.noticed.median(), report.Total.noticed.max()
 		out.Policies = append(out.Policies, report)
 	}
+	r.note()
 	return out
+}
+
+// compareOwners orders them by cluster, then route, then instance.
+func compareOwners(a, b Owner) int {
+	return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Route, b.Route), cmp.Compare(a.Instance, b.Instance))
 }
 
 func (c *Counts) add(o *Counts) {
