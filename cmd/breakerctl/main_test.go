@@ -41,7 +41,7 @@ func TestRun(t *testing.T) {
 		{[]string{"explain", "--config", good, "--clusters", clusters}, "", 0, "clusters[1], match \"web\"", ""},
 		{[]string{"explain", "-config", good, "-clusters", clusters, "web"}, "", 0, "clusters without an override:\n  other\n", ""},
 		{[]string{"explain", "-config", "-", "x"}, `{"failure_rate": 0.5}`, 0, "failure_rate                 0.5                   top level, stdin:1\n", ""},
-		{[]string{"explain", "-config", "../../envoy.yaml", "catalog"}, "", 0, "envoy.yaml:85, plugin breaker\ncatalog: clusters[0], match \"catalog\"", ""},
+		{[]string{"explain", "-config", "../../envoy.yaml", "catalog"}, "", 0, "envoy.yaml:91, plugin breaker\ncatalog: clusters[0], match \"catalog\"", ""},
 		{[]string{"explain", "-config", bad, "x"}, "", 1, "min_requests: 0 is not allowed", ""},
 		{[]string{"explain", "-config", good, "-clusters", bad}, "", 1, "", "no clusters are in it"},
 		{[]string{"explain", "web", "-config", good, "payments"}, "", 0, "payments: clusters[0], match \"pay*\"", ""},

@@ -2,8 +2,10 @@ package accesslog
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -37,7 +39,7 @@ type scanner struct {
 }
 
 func blanks(line []byte, at int) int {
-	for at < len(line) && (line[at] == ' ' || line[at] == '\t' || line[at] == '\r' || line[at] == '\n') {
+	for at < len(line) && line[at] <= ' ' && (line[at] == ' ' || line[at] == '\t' || line[at] == '\r' || line[at] == '\n') {
 		at++
 	}
 	return at
@@ -72,18 +74,20 @@ func (s *scanner) object(n *node, depth int) error {
 		if s.next() != '"' {
 			return s.unexpected("in place of a key")
 		}
-		key, err := s.string()
-		if err != nil {
-			return err
+		of, expected := s.p.order.expect(s, n, i)
+		if !expected {
+			key, err := s.string()
+			if err != nil {
+				return err
+			}
+			if n != nil {
+				of = s.p.order.find(n, i, key)
+			}
 		}
 		if s.next() != ':' {
 			return s.unexpected("in place of a colon")
 		}
 		s.at++
-		var of *node
-		if n != nil {
-			of = s.p.order.find(n, i, key)
-		}
 		if err := s.value(of, depth); err != nil {
 			return err
 		}
@@ -212,17 +216,39 @@ func (s *scanner) digits() bool {
 // string reads a string. Its text is a part of the line, or of scratch if there are escapes.
 func (s *scanner) string() ([]byte, error) {
 	s.at++ // "
-	rest := s.line[s.at:]
-	end := bytes.IndexByte(rest, '"')
-	if end < 0 {
-		return nil, errCutOff
+	from := s.at
+	for s.at < len(s.line) {
+		if s.at+8 <= len(s.line) {
+			found := quoteOrBackslash(binary.LittleEndian.Uint64(s.line[s.at:]))
+			s.at += found
+			if found == 8 {
+				continue
+			}
+		}
+		switch s.line[s.at] {
+		case '"':
+			s.at++
+			return s.line[from : s.at-1 : s.at-1], nil
+		case '\\':
+			return s.escaped(from)
+		}
+		s.at++
 	}
-	if bytes.IndexByte(rest[:end], '\\') < 0 {
-		s.at += end + 1
-		return rest[:end:end], nil
-	}
-	out := s.p.scratch
-	from := len(out)
+	return nil, errCutOff
+}
+
+// quoteOrBackslash returns which of eight bytes is the first that may end a string's plain text; 8 if none is.
+func quoteOrBackslash(eight uint64) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	quotes, backslashes := eight^(ones*'"'), eight^(ones*'\\')
+	// The lowest byte that is zero borrows first, so that the lowest bit is right.
+	return bits.TrailingZeros64(((quotes-ones)&^quotes|(backslashes-ones)&^backslashes)&tops) / 8
+}
+
+// escaped reads on at the first escape of a string whose text begins at a byte.
+func (s *scanner) escaped(begin int) ([]byte, error) {
+	out := append(s.p.scratch, s.line[begin:s.at]...)
+	from := len(s.p.scratch)
 	for s.at < len(s.line) {
 		c := s.line[s.at]
 		s.at++
@@ -301,26 +327,32 @@ func (s *scanner) hex(at int) (r rune) {
 type keyOrder struct {
 	of   *node
 	keys [48]struct {
-		name  string
-		is    *node
-		known bool
+		quoted string // "" if it is not known yet
+		is     *node
 	}
+}
+
+// expect goes over the i-th key of an object of which n is known, if it is the same as in other lines.
+func (o *keyOrder) expect(s *scanner, n *node, i int) (is *node, ok bool) {
+	if o.of != n || n == nil || i >= len(o.keys) {
+		return nil, false
+	}
+	k := &o.keys[i]
+	if k.quoted == "" || len(s.line)-s.at < len(k.quoted) || string(s.line[s.at:s.at+len(k.quoted)]) != k.quoted {
+		return nil, false
+	}
+	s.at += len(k.quoted)
+	return k.is, true
 }
 
 // find returns the i-th key of an object of which n is known; nil if that has none of this name.
 func (o *keyOrder) find(n *node, i int, name []byte) *node {
+	is := n.children[string(name)]
 	if o.of == nil {
 		o.of = n
 	}
-	if o.of != n || i >= len(o.keys) || len(name) > 64 {
-		return n.children[string(name)]
+	if o.of == n && i < len(o.keys) && o.keys[i].quoted == "" && len(name) <= 64 && bytes.IndexAny(name, "\"\\") < 0 {
+		o.keys[i].quoted, o.keys[i].is = `"`+string(name)+`"`, is
 	}
-	k := &o.keys[i]
-	if !k.known {
-		k.name, k.is, k.known = string(name), n.children[string(name)], true
-	}
-	if k.name == string(name) {
-		return k.is
-	}
-	return n.children[string(name)]
+	return is
 }

@@ -64,7 +64,10 @@ func (p *parser) istioText(_ *Format, line []byte) error {
 	if t.short {
 		return errTextEnds
 	}
-	end := bytes.LastIndex(t.rest, []byte(`" `))
+	end := len(t.rest)
+	for end >= 0 && !bytes.HasPrefix(t.rest[end:], []byte(`" `)) {
+		end = bytes.LastIndexByte(t.rest[:end], '"')
+	}
 	if end < 0 {
 		return errTextEnds
 	}
