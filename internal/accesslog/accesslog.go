@@ -22,7 +22,7 @@ type Entry struct {
 	Method   string // "" where no request headers came, as for a TCP connection: no filter saw such a one
 	Details  string // response code details; where the line has none, as Envoy would name what its response flags say
 	Flags    string // response flags, comma separated; "" for none
-	Cluster  string // "" where the request had none
+	Cluster  string // "" where the request had none; by the breaker's own note the one that was asked for, whatever served it then
 	Route    string // its name; "" for none
 	Instance string // which Envoy; "" where nothing says
 	Decision string // what the breaker's own note says of it, such as rejected; "" for none

@@ -92,12 +92,13 @@ func (p *parser) fill(f *Format, e *Entry) error {
 	e.Flags = p.string(fieldFlags)
 	e.Route = p.string(fieldRoute)
 	e.Instance = p.string(fieldInstance)
-	e.Decision = p.decision()
 	e.Details = p.string(fieldDetails)
 	if e.Details == "" {
 		e.Details = p.detailsOf(e)
 	}
 	e.Cluster = p.cluster(e)
+	e.Decision = ""
+	p.note(e)
 	return nil
 }
 
@@ -110,17 +111,24 @@ func (p *parser) string(f field) string {
 	return p.strings.get(f, v.text)
 }
 
-// decision is what the breaker's note begins with: "decision=rejected state=open cluster=payments".
-func (p *parser) decision() string {
+// note takes what the breaker's own note says, such as "decision=rejected state=open cluster=payments": the decision, and the cluster and
+// route that it was about. A fallback may have served the request elsewhere, which is what the line tells then.
+func (p *parser) note(e *Entry) {
 	v := &p.values[fieldBreaker]
-	note, ok := bytes.CutPrefix(v.text, []byte("decision="))
+	rest, ok := bytes.CutPrefix(v.text, []byte("decision="))
 	if v.kind != text || !ok {
-		return ""
+		return
 	}
-	if i := bytes.IndexByte(note, ' '); i >= 0 {
-		note = note[:i]
+	decision, rest, _ := bytes.Cut(rest, []byte(" "))
+	e.Decision = p.strings.get(fieldBreaker, decision)
+	rest, _, _ = bytes.Cut(rest, []byte(" outcome="))
+	if _, owner, ok := bytes.Cut(rest, []byte("cluster=")); ok {
+		cluster, route, ok := bytes.Cut(owner, []byte(" route="))
+		e.Cluster = p.strings.get(fieldCluster, cluster)
+		if ok {
+			e.Route = p.strings.get(fieldRoute, route)
+		}
 	}
-	return p.strings.get(fieldBreaker, note)
 }
 
 // cluster is the line's; if it tells none the one that the options name or the upstream host, of a request that was routed.
