@@ -127,7 +127,7 @@ func (o *owner) act(c *call, f *flight, does action) {
 func (o *owner) end(c *call, f *flight) {
 	if !c.asks() {
 		o.report.Elsewhere++
-		o.replay.axis.bin(o).Neutral++
+		o.replay.axis.bin(o).neutral++
 		return
 	}
 	ending := c.ending()
@@ -245,6 +245,7 @@ func (o *owner) finish(at int64) Owner {
 	case breaker.Disabled:
 		r.Unjudged = r.Requests - r.Elsewhere
 	}
+	r.OpenFor, r.HalfOpenFor = toMilliseconds(r.OpenFor), toMilliseconds(r.HalfOpenFor)
 	r.PermitsExpired = o.value(breaker.PermitsExpired)
 	r.NoticedMedian, r.NoticedMax = r.noticed.median(), r.noticed.max()
 	return r

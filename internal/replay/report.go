@@ -2,8 +2,11 @@ package replay
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
+
+	"envoy-circuit-breaker/filter/config"
 )
 
 // A Report is what came of a replay. Durations are in seconds.
@@ -24,6 +27,8 @@ type Report struct {
 
 	Policies []PolicyReport `json:"policies"`
 	Notes    []string       `json:"notes"` // what the reader must know of the log, and what is assumed
+
+	axis axis
 }
 
 // A BrokenLine is one that could not be understood.
@@ -85,7 +90,8 @@ type Owner struct {
 	Transitions        []Transition `json:"transitions"`
 	TransitionsLeftOut int          `json:"transitions_left_out,omitempty"`
 
-	policy string // its name
+	policy *Policy
+	rules  *config.Rules
 	bins   []bin
 }
 
@@ -100,19 +106,24 @@ type Transition struct {
 }
 
 func seconds(nanoseconds int64) float64 { return float64(nanoseconds) / 1e9 }
-func unix(nanoseconds int64) time.Time  { return time.Unix(0, nanoseconds).UTC() }
+
+// toMilliseconds takes the dust of sums off a number of seconds.
+func toMilliseconds(seconds float64) float64 { return math.Round(seconds*1000) / 1000 }
+
+func unix(nanoseconds int64) time.Time { return time.Unix(0, nanoseconds).UTC() }
 
 func (r *Replay) finish() *Report {
 	out := &r.report
 	out.Recovery = r.options.Recovery
 	if r.axis.begun {
+		out.axis = r.axis
 		out.From, out.To = unix(r.axis.start), unix(r.now)
 	}
 	for _, p := range r.policies {
 		report := PolicyReport{Name: p.Name, WithoutBreaker: p.withoutBreaker, Owners: []Owner{}}
 		for _, o := range p.owners {
 			owner := o.finish(r.now)
-			owner.policy, owner.bins = p.Name, o.bins
+			owner.policy, owner.rules, owner.bins = &p.Policy, o.rules, o.bins
 			if owner.Transitions == nil {
 				owner.Transitions = []Transition{}
 			}
@@ -146,7 +157,7 @@ func (c *Counts) add(o *Counts) {
 	} {
 		*x.to += x.n
 	}
-	c.OpenFor += o.OpenFor
-	c.HalfOpenFor += o.HalfOpenFor
+	c.OpenFor = toMilliseconds(c.OpenFor + o.OpenFor)
+	c.HalfOpenFor = toMilliseconds(c.HalfOpenFor + o.HalfOpenFor)
 	c.noticed = append(c.noticed, o.noticed...)
 }

@@ -20,9 +20,12 @@ func (r *Report) WriteText(w io.Writer) error {
 	} else {
 		fmt.Fprintf(b, "%s, %s to %s UTC.\n\n", count(r.Lines, "line"), r.From.Format("2006-01-02 15:04:05"), r.To.Format("2006-01-02 15:04:05"))
 		if len(r.Policies) == 1 {
-			r.writeOne(b)
+			r.one().write(b)
+			for i := range r.Policies[0].Owners {
+				r.Policies[0].Owners[i].writeTransitions(b)
+			}
 		} else {
-			r.writeSideBySide(b)
+			r.sideBySide().write(b)
 		}
 	}
 	for _, note := range r.Notes {
@@ -49,11 +52,11 @@ func (c *Counts) cells() []string {
 	return []string{grouped(c.Trips), open, grouped(c.Rejected), grouped(c.Saved), grouped(c.Lost), grouped(c.CallsAvoided), noticed}
 }
 
-// writeOne writes what one policy would have done.
-func (r *Report) writeOne(b *strings.Builder) {
+// one is what one policy would have done.
+func (r *Report) one() *table {
 	p := &r.Policies[0]
 	names := namesOf(p.Owners)
-	t := table{left: len(names.head())}
+	t := &table{left: len(names.head())}
 	t.add(names.head(), []string{"REQUESTS", "FAILED", "SLOW", "LATE", "NEUTRAL"}, columns)
 	row := func(name []string, c *Counts) {
 		t.add(name, []string{grouped(c.Requests), grouped(c.Failures), grouped(c.SlowCalls), grouped(c.Late), grouped(c.Neutral)}, c.cells())
@@ -64,10 +67,7 @@ func (r *Report) writeOne(b *strings.Builder) {
 	if len(p.Owners) > 1 {
 		row(names.total(), &p.Total)
 	}
-	t.write(b)
-	for i := range p.Owners {
-		p.Owners[i].writeTransitions(b)
-	}
+	return t
 }
 
 // writeTransitions writes when the breaker opened, and when it closed again.
@@ -111,26 +111,26 @@ func (o *Owner) name() string {
 	return name
 }
 
-// writeSideBySide writes what several policies would have done, by breaker.
-func (r *Report) writeSideBySide(b *strings.Builder) {
+// sideBySide is what several policies would have done, by breaker.
+func (r *Report) sideBySide() *table {
 	var all []Owner
 	for i := range r.Policies {
 		all = append(all, r.Policies[i].Owners...)
 	}
 	slices.SortStableFunc(all, compareOwners) // of one breaker in the order of the policies
 	names := namesOf(all)
-	t := table{left: len(names.head()) + 1}
+	t := &table{left: len(names.head()) + 1}
 	t.add(names.head(), []string{"POLICY", "REQUESTS"}, columns)
 	for i := range all {
 		o := &all[i]
-		t.add(names.row(o), []string{o.policy, grouped(o.Requests)}, o.cells())
+		t.add(names.row(o), []string{o.policy.Name, grouped(o.Requests)}, o.cells())
 	}
 	for i := range r.Policies {
 		if p := &r.Policies[i]; len(all) > len(r.Policies) {
 			t.add(names.total(), []string{p.Name, grouped(p.Total.Requests)}, p.Total.cells())
 		}
 	}
-	t.write(b)
+	return t
 }
 
 // A table lines up its columns: the first ones to the left, numbers to the right.

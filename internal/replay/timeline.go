@@ -8,20 +8,21 @@ import (
 
 // A bin is what happened to an owner's requests in a piece of time.
 type bin struct {
-	Good, Failed, Slow, Neutral uint32 // of those that ended and would have been admitted
-	Saved, Lost                 uint32 // would have been rejected: failed or slow, and good
-	Open, HalfOpen              int64  // how long the breaker was so, nanoseconds
+	good, failed, slow, neutral  uint32 // of those that would have been admitted
+	lost, savedFailed, savedSlow uint32 // of those that would have been rejected
+	open, halfOpen               int64  // how long the breaker was so, nanoseconds
 }
 
 func (b *bin) add(other *bin) {
-	b.Good += other.Good
-	b.Failed += other.Failed
-	b.Slow += other.Slow
-	b.Neutral += other.Neutral
-	b.Saved += other.Saved
-	b.Lost += other.Lost
-	b.Open += other.Open
-	b.HalfOpen += other.HalfOpen
+	b.good += other.good
+	b.failed += other.failed
+	b.slow += other.slow
+	b.neutral += other.neutral
+	b.lost += other.lost
+	b.savedFailed += other.savedFailed
+	b.savedSlow += other.savedSlow
+	b.open += other.open
+	b.halfOpen += other.halfOpen
 }
 
 // mostBins is how many a timeline has at most. Once there are more, each two become one.
@@ -90,9 +91,9 @@ func (a *axis) spend(o *owner, from, to int64) {
 		i := a.number(from)
 		until := min(to, a.start+int64(i+1)*a.width)
 		if b := o.binAt(min(i, mostBins-1)); o.state == breaker.Open {
-			b.Open += until - from
+			b.open += until - from
 		} else {
-			b.HalfOpen += until - from
+			b.halfOpen += until - from
 		}
 		from = until
 	}
@@ -101,18 +102,21 @@ func (a *axis) spend(o *owner, from, to int64) {
 // show draws a verdict.
 func (o *owner) show(outcome breaker.Outcome, rejected bool) {
 	b := o.replay.axis.bin(o)
+	failed := outcome.Result == breaker.Failure
 	switch bad := isBad(outcome); {
-	case outcome.Result == breaker.Neutral:
-		b.Neutral++
+	case rejected && failed:
+		b.savedFailed++
 	case rejected && bad:
-		b.Saved++
+		b.savedSlow++
+	case outcome.Result == breaker.Neutral:
+		b.neutral++
 	case rejected:
-		b.Lost++
-	case outcome.Result == breaker.Failure:
-		b.Failed++
+		b.lost++
+	case failed:
+		b.failed++
 	case bad:
-		b.Slow++
+		b.slow++
 	default:
-		b.Good++
+		b.good++
 	}
 }
