@@ -3,6 +3,8 @@ package accesslog
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -48,5 +50,24 @@ func TestNoGarbage(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(10, func() { p.block(b) }); n > 0 {
 		t.Errorf("%v allocations for 500 lines", n)
+	}
+}
+
+// TestConstantMemory reads a log of 60 MB: what is allocated is what the first blocks need.
+func TestConstantMemory(t *testing.T) {
+	text := lines(10000)
+	parts := make([]io.Reader, 20)
+	for i := range parts {
+		parts[i] = bytes.NewReader(text)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	n := 0
+	if _, err := Read([]string{"-"}, Options{Workers: 2, Stdin: io.MultiReader(parts...)}, func(*Entry) error { n++; return nil }, nil); err != nil || n != 200000 {
+		t.Fatal(n, err)
+	}
+	runtime.ReadMemStats(&after)
+	if allocated := (after.TotalAlloc - before.TotalAlloc) >> 20; allocated > 8 {
+		t.Errorf("%d MB were allocated", allocated)
 	}
 }

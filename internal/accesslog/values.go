@@ -48,7 +48,7 @@ func parseTime(b []byte) (ns int64, ok bool) {
 	if b[0] == '+' {
 		offset = -offset
 	}
-	return ns + offset, true
+	return ns + offset, ns+offset >= 0
 }
 
 // digits reads a number of digits only; -1 if there are others.
@@ -86,11 +86,11 @@ func parseEpoch(b []byte) (ns int64, ok bool) {
 	}
 	unit := int64(1)
 	switch {
-	case whole < 1e11:
+	case whole < 9e9: // the year 2255
 		unit = 1e9
-	case whole < 1e14:
+	case whole < 9e12:
 		unit = 1e6
-	case whole < 1e17:
+	case whole < 9e15:
 		unit = 1e3
 	}
 	return whole*unit + nano*unit/1e9, true
