@@ -31,6 +31,12 @@ func TestMappedKeys(t *testing.T) {
 	if e != want {
 		t.Errorf("%+v\nwant %+v", e, want)
 	}
+	// The order of the keys is known now, and is not that of the objects within.
+	line = `{"time": 1700000000.25, "response": {"time": 5, "code": 503}, "status": 200, "took": 1500, "kubernetes": {"time": 1, "pod": {"time": 2, "name": "a-1"}},
+		"envoy.cluster": "payments", "request_ms": 12}`
+	if err := p.entry(f, []byte(line), &e); err != nil || e != want {
+		t.Errorf("%+v, %v\nwant %+v", e, err, want)
+	}
 }
 
 func TestFirstKeyCounts(t *testing.T) {
@@ -91,6 +97,7 @@ func FuzzJSON(f *testing.F) {
 	f.Add([]byte(`{"status":200,"a":{"b":"x\u0041\n"},"time":"t","x":[1,{"status":3}],"flags":-1.5e3}`))
 	f.Add([]byte(` { "a" : { } , "status" : null } `))
 	f.Add([]byte(`{"status":"\ud83d\ude00\ud83d\"","a":{"b":true}}`))
+	f.Add([]byte(`{"status":"\ud83dxude00"}`))
 	f.Add([]byte(`{"status":"12345678\\","flags":"1234567\"890","a.b":"1"}`))
 	format, err := newJSON([]string{"route=a.b"})
 	if err != nil {
