@@ -19,10 +19,10 @@ type Entry struct {
 	GRPC     int // -1 where there is none
 	Attempts int // requests sent upstream, retries included; 0 where the line does not tell, and where there were none: see Details
 
-	Method   string // "" where no request headers came, as for a TCP connection: no filter saw such a one
+	Method   string // "" where no request headers came, as for a TCP connection
 	Details  string // response code details; where the line has none, as Envoy would name what its response flags say
 	Flags    string // response flags, comma separated; "" for none
-	Cluster  string // "" where the request had none; by the breaker's own note the one that was asked for, whatever served it then
+	Cluster  string // "" where the request had none, or was none of HTTP; by the breaker's own note the one that was asked for, whatever served it then
 	Route    string // its name; "" for none
 	Instance string // which Envoy; "" where nothing says
 	Decision string // what the breaker's own note says of it, such as rejected; "" for none

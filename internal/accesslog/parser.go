@@ -134,9 +134,11 @@ func (p *parser) note(e *Entry) {
 // cluster is the line's; if it tells none the one that the options name or the upstream host, of a request that was routed.
 func (p *parser) cluster(e *Entry) string {
 	switch {
+	case p.values[fieldMethod].kind == nothing:
+		return "" // a TCP connection, or no request that Envoy could read: no filter saw it
 	case p.values[fieldCluster].kind != absent:
 		return p.string(fieldCluster)
-	case e.Method == "" || e.Details == directResponse || e.Details == noRoute || e.Details == noCluster:
+	case e.Details == directResponse || e.Details == noRoute || e.Details == noCluster:
 		return ""
 	case p.options.Cluster != "":
 		return p.options.Cluster

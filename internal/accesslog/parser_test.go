@@ -70,6 +70,19 @@ func TestDetailsFromFlags(t *testing.T) {
 	}
 }
 
+// TestNoHTTP reads the line of a TCP connection in Istio's format: no breaker was asked for its cluster.
+func TestNoHTTP(t *testing.T) {
+	e := one(t, Options{}, istioText, `[2026-11-26T10:56:46.581Z] "- - -" 0 UF,URX - - "delayed connect error: 111" 0 0 4 - "-" "-" "-" "-" "10.0.0.1:3306" `+
+		`outbound|3306||db.shop.svc.cluster.local - 10.0.0.3:3306 10.0.0.2:47688 - -`)
+	if e.Method != "" || e.Cluster != "" || e.Status != 0 || e.Duration != 4e6 {
+		t.Errorf("%+v", e)
+	}
+	// JSON that never tells a method tells requests all the same.
+	if e := one(t, Options{Cluster: "fixed"}, defaultJSON, `{"time":1,"status":200}`); e.Cluster != "fixed" {
+		t.Errorf("%+v", e)
+	}
+}
+
 // TestServiceTime counts from the end of the request, where the time to the answer's headers does from its beginning.
 func TestServiceTime(t *testing.T) {
 	e := one(t, Options{}, defaultJSON, `{"time":1,"status":200,"duration":500,"request_ms":300,"upstream_service_time":"120"}`)
