@@ -123,7 +123,11 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 	}
 	report := r.Finish()
 	for i := range sources {
-		report.Notes = append(report.Notes, sources[i].Lacks()...)
+		for _, text := range sources[i].Lacks() { // mostly the same of all logs
+			if !slices.Contains(report.Notes, text) {
+				report.Notes = append(report.Notes, text)
+			}
+		}
 	}
 	if report.Lines == report.Broken {
 		return p.fail(errors.New("no line could be understood: is it an access log of Envoy's? -format and -field say how it is written"))

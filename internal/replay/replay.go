@@ -5,6 +5,7 @@ package replay
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"envoy-circuit-breaker/breaker"
@@ -92,6 +93,9 @@ type flight struct {
 	rejected, told, waited bool
 }
 
+// latestTime is the last time that is taken, in the year 2116: later ones are clocks that are wrong.
+const latestTime = 1 << 62
+
 // Add takes one line of a log. Lines come in the order of their requests' ends, more or less.
 func (r *Replay) Add(e *accesslog.Entry) {
 	r.report.Lines++
@@ -99,11 +103,15 @@ func (r *Replay) Add(e *accesslog.Entry) {
 	case e.Cluster == "":
 		r.report.WithoutCluster++
 		return
-	case e.Decision == "rejected" || e.Decision == "fallback":
+	case e.Decision == "rejected" || e.Decision == "fallback" || strings.HasPrefix(e.Details, "circuit_breaker_"):
 		r.report.AlreadyRejected++
 		return
 	}
 	begin, end := e.Start, e.End()
+	if begin < 0 || end < begin || end > latestTime {
+		r.report.TooLate++
+		return
+	}
 	if end > r.newest || !r.started {
 		r.newest = end
 		r.runTo(slotOf(end - r.horizon))

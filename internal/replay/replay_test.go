@@ -340,9 +340,13 @@ func TestLeftOut(t *testing.T) {
 	entries := every(100*ms, 0, time.Second, good)
 	entries[1].Cluster = ""
 	entries[2].Decision, entries[3].Decision, entries[4].Decision = "rejected", "fallback", "shadow_rejected"
+	entries[5].Status, entries[5].Details = 503, "circuit_breaker_open"
 	r := replayed(t, `{}`, Options{}, entries)
-	if r.Lines != 10 || r.WithoutCluster != 1 || r.AlreadyRejected != 2 || r.Policies[0].Total.Requests != 7 {
+	if r.Lines != 10 || r.WithoutCluster != 1 || r.AlreadyRejected != 3 || r.Policies[0].Total.Requests != 6 {
 		t.Errorf("%+v", r)
+	}
+	if text := strings.Join(r.Notes, " "); !strings.Contains(text, "3 requests had been rejected") || !strings.Contains(text, "1 request went to no upstream cluster") {
+		t.Errorf("the notes: %s", text)
 	}
 	broken := New(Options{Policies: []Policy{{Config: parse(t, `{}`)}}})
 	for range 30 {

@@ -44,7 +44,7 @@ func (a *axis) reach(r *Replay, at int64) {
 	if !a.begun {
 		a.start, a.begun = at, true
 	}
-	for at-a.start >= mostBins*a.width {
+	for (at-a.start)/a.width >= mostBins {
 		a.width *= 2
 		for _, p := range r.policies {
 			for _, o := range p.owners {
