@@ -16,6 +16,11 @@ import (
 	"envoy-circuit-breaker/internal/replay"
 )
 
+// logUsage is what the usage of replay and compare says beside the flags.
+const logUsage = `LOG is an access log of Envoy's, plain, gzip or zstd; - is standard input. Of several, the order does not matter.
+Exits with 0 if all is well, 1 if a policy or a log is bad, 2 if called in a wrong way.
+`
+
 func setUpReplay(flags *flag.FlagSet) func(*program) int {
 	configuration := flags.String("config", "", "the `FILE` with the policy, - for standard input")
 	o := replayFlags(flags)
@@ -60,13 +65,13 @@ type replayFlagSet struct {
 
 func replayFlags(flags *flag.FlagSet) *replayFlagSet {
 	o := &replayFlagSet{}
-	flags.StringVar(&o.format, "format", "auto", "how lines are written: "+strings.Join(accesslog.FormatNames, ", "))
+	flags.StringVar(&o.format, "format", "auto", "the `FORMAT` of lines: "+strings.Join(accesslog.FormatNames, ", "))
 	flags.Var(&o.fields, "field", "which key of JSON has what, as `FIELD=KEY`, such as status=response.code or duration=took,us; give it for each.\nFields are: "+
 		strings.Join(accesslog.FieldNames, ", "))
 	flags.StringVar(&o.cluster, "cluster", "", "the `NAME` of the cluster of lines that tell none; without it that is the upstream host's address")
-	flags.BoolVar(&o.instances, "instance-per-log", false, "each LOG is that of another Envoy, which has breakers of its own")
-	flags.DurationVar(&o.horizon, "horizon", time.Minute, "the longest request and what lines are out of order by; what is beyond is counted and left out")
-	flags.IntVar(&o.maxInFlight, "max-in-flight", 500_000, "how many requests are held to be put in order: the memory; the horizon shrinks where there are more")
+	flags.BoolVar(&o.instances, "instance-per-log", false, "each LOG is another Envoy's, which has breakers of its own")
+	flags.DurationVar(&o.horizon, "horizon", time.Minute, "a `DURATION`: how long requests last, plus what lines are out of order by; later lines are counted and left out")
+	flags.IntVar(&o.maxInFlight, "max-in-flight", 500_000, "hold at most `N` requests to put them in order, about 120 bytes each; where there are more, the horizon shrinks")
 	flags.BoolVar(&o.recovery, "recovery", false, "let trials end as any request of their cluster did in the second before, and not as they did themselves")
 	flags.BoolVar(&o.strict, "strict", false, "stop at the first line that cannot be understood")
 	flags.BoolVar(&o.json, "json", false, "write the report as JSON")
