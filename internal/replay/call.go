@@ -59,9 +59,6 @@ func (c *call) read(e *accesslog.Entry, attemptsAreTold bool) {
 	ended := originOf(e)
 	if ended != verdict.Answered && !hasAnswer(e, ended) {
 		c.origin = ended
-		if c.flags.has(unasked) && (ended == verdict.ClientGone || ended == verdict.Outlived) {
-			c.origin = verdict.Elsewhere // it was a filter after the breaker that kept the client waiting
-		}
 		return
 	}
 	c.origin, c.answered = verdict.Answered, c.end
@@ -103,7 +100,10 @@ func hasAnswer(e *accesslog.Entry, ended verdict.Origin) bool {
 // ending is how the call ended, as the plugin would have put it together.
 func (c *call) ending() verdict.Ending {
 	e := c.answer()
-	if c.origin == verdict.Answered {
+	switch {
+	case c.flags.has(unasked) && (c.origin == verdict.ClientGone || c.origin == verdict.Outlived):
+		e.Origin = verdict.Elsewhere // it was a filter after the breaker that kept the client waiting
+	case c.origin == verdict.Answered:
 		e.Broken, e.Cut, e.Tunnel, e.GRPC = c.flags.has(broken), c.cut, c.flags.has(tunnel), int(c.grpc)
 	}
 	return e

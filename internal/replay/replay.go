@@ -116,9 +116,7 @@ func (r *Replay) Add(e *accesslog.Entry) {
 		r.newest = end
 		r.runTo(slotOf(end - r.horizon))
 	}
-	if !r.started {
-		r.started = true
-	}
+	r.started = true
 	if slotOf(begin) < r.wheel.first {
 		r.report.TooLate++
 		r.report.LatestBy = max(r.report.LatestBy, seconds(r.newest-begin))

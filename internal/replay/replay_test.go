@@ -219,6 +219,17 @@ func TestScenarios(t *testing.T) {
 				})),
 			Options{}, "", Counts{Requests: 20, Neutral: 20, Elsewhere: 10},
 		},
+		"kept waiting by a filter after the breaker": { // which was asked: the trial gives its place back
+			`{"min_requests": 5, "half_open": {"max_requests": 1, "success_threshold": 1}, ` + steady + `}`,
+			written(every(100*ms, 0, 500*ms, failed), with(every(time.Second, 6*time.Second, 7*time.Second, good), func(e *accesslog.Entry) {
+				e.Details, e.Status, e.Response, e.Attempts, e.Duration = "downstream_remote_disconnect", 0, -1, 0, 2500*ms
+			}), every(time.Second, 8*time.Second, 11*time.Second, good)),
+			Options{},
+			"405ms closed -> open: 5/5 failed in 10s, threshold 50%; open for 5s, trip 1 in a row\n" +
+				"6s open -> half_open: the open time is over, trying\n" +
+				"9.005s half_open -> closed: 1 trials succeeded\n",
+			Counts{Requests: 9, Calls: 7, Neutral: 1, Rejected: 1},
+		},
 		"retries and neutral ends among the rejected": {
 			`{"mode": "force_open"}`,
 			written(with(every(100*ms, 0, time.Second, failed), func(e *accesslog.Entry) { e.Attempts = 3 }),
