@@ -21,15 +21,18 @@ const (
 // A command is one that the first argument names.
 type command struct {
 	name, arguments, does string
+	more                  string // of the usage, whole lines
 	// setUp adds the command's flags and returns what runs it once they are parsed. It returns what breakerctl exits with.
 	setUp func(*flag.FlagSet) func(*program) int
 }
 
 var commands = []command{
-	{"check", "FILE…", "Tell all that is wrong with configurations, and what is surely not meant", setUpCheck},
+	{"check", "FILE…", "Tell all that is wrong with configurations, and what is surely not meant", "", setUpCheck},
 	{"explain", "-config FILE [-clusters FILE] [-route ROUTE] NAME…",
-		"Show which policy a cluster has, or a route to it, and where each key is from", setUpExplain},
-	{"version", "", "Tell which version this is", setUpVersion},
+		"Show which policy a cluster has, or a route to it, and where each key is from", "", setUpExplain},
+	{"replay", "-config FILE LOG…", "Tell from access logs what a policy would have done", logUsage, setUpReplay},
+	{"compare", "-config FILE -config FILE… LOG…", "Tell what several policies would have done, side by side", logUsage, setUpCompare},
+	{"version", "", "Tell which version this is", "", setUpVersion},
 }
 
 // A program is one run of breakerctl.
@@ -71,7 +74,7 @@ func (c *command) run(arguments []string, in io.Reader, out, errs io.Writer) int
 	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	flags.SetOutput(errs)
 	flags.Usage = func() {
-		fmt.Fprintf(flags.Output(), "usage: breakerctl %s %s\n%s.\n", c.name, c.arguments, c.does)
+		fmt.Fprintf(flags.Output(), "usage: breakerctl %s %s\n%s.\n%s", c.name, c.arguments, c.does, c.more)
 		flags.PrintDefaults()
 	}
 	start := c.setUp(flags)

@@ -1,7 +1,6 @@
 package verdict
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -46,9 +45,11 @@ func (s *FailureSet) Add(name string) bool {
 	case "gateway-error":
 		return s.codes.add(502, 504)
 	}
-	if o, ok := originNames[name]; ok {
-		s.origins |= 1 << o
-		return true
+	for o := range Overflow + 1 {
+		if o.inFailureOn() && o.String() == name {
+			s.origins |= 1 << o
+			return true
+		}
 	}
 	for status, n := range grpcNames {
 		if n == name && n != "" {
@@ -62,10 +63,11 @@ func (s *FailureSet) Add(name string) bool {
 // Names are the names that failure_on may list, without codes and ranges.
 func Names() []string {
 	names := []string{"5xx", "gateway-error"}
-	for name := range originNames {
-		names = append(names, name)
+	for o := range Overflow + 1 {
+		if o.inFailureOn() {
+			names = append(names, o.String())
+		}
 	}
-	slices.Sort(names) // a map has no order of its own
 	return append(names, grpcNames[1:]...)
 }
 

@@ -19,25 +19,19 @@ const (
 	Overflow                        // Envoy's own circuit_breakers thresholds
 )
 
-// originNames are the names of the origins in failure_on, as in Envoy's retry_on where that has them.
-var originNames = map[string]Origin{
-	"connect-failure":     ConnectFailure,
-	"reset":               Reset,
-	"timeout":             Timeout,
-	"body-timeout":        BodyTimeout,
-	"no-healthy-upstream": NoHealthyUpstream,
-	"overflow":            Overflow,
+// originNames are the names of the origins: in failure_on, as in Envoy's retry_on where that has them, or of reasons alone.
+var originNames = [...]string{
+	Elsewhere: "elsewhere", Answered: "answered", ClientGone: "client_gone", Outlived: "outlived",
+
+	ConnectFailure: "connect-failure", Reset: "reset", Timeout: "timeout", BodyTimeout: "body-timeout",
+	NoHealthyUpstream: "no-healthy-upstream", Overflow: "overflow",
 }
 
 // String returns the origin's name in failure_on, where it has one.
-func (o Origin) String() string {
-	for name, named := range originNames {
-		if named == o {
-			return name
-		}
-	}
-	return [...]string{Elsewhere: "elsewhere", Answered: "answered", ClientGone: "client_gone", Outlived: "outlived"}[o]
-}
+func (o Origin) String() string { return originNames[o] }
+
+// inFailureOn reports whether failure_on can have the origin.
+func (o Origin) inFailureOn() bool { return o >= ConnectFailure && o != Outlived }
 
 // OriginOf tells the origin from Envoy's response code details. Those that are not listed are other filters' replies,
 // direct responses, redirects and errors of the client's.

@@ -24,6 +24,9 @@ type Entry struct {
 	Breaker    string // what the breaker noted of it; empty for a plainly healthy request
 }
 
+// AccessLogFile returns the name of the file that the access log is written to.
+func (e *Envoy) AccessLogFile() string { return e.accessLog }
+
 // AccessLog returns the requests that have ended, oldest first. Envoy writes them down within 50 ms.
 func (e *Envoy) AccessLog() []Entry {
 	e.t.Helper()

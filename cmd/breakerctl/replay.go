@@ -1,0 +1,215 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"envoy-circuit-breaker/filter/config"
+	"envoy-circuit-breaker/internal/accesslog"
+	"envoy-circuit-breaker/internal/replay"
+)
+
+// logUsage is what the usage of replay and compare says beside the flags.
+const logUsage = `LOG is an access log of Envoy's, plain, gzip or zstd; - is standard input. Of several, the order does not matter.
+Exits with 0 if all is well, 1 if a policy or a log is bad, 2 if called in a wrong way.
+`
+
+func setUpReplay(flags *flag.FlagSet) func(*program) int {
+	configuration := flags.String("config", "", "the `FILE` with the policy, - for standard input")
+	o := replayFlags(flags)
+	return func(p *program) int {
+		if *configuration == "" {
+			return p.misuse("which policy? -config FILE")
+		}
+		return o.run(p, []string{*configuration})
+	}
+}
+
+func setUpCompare(flags *flag.FlagSet) func(*program) int {
+	var configurations list
+	flags.Var(&configurations, "config", "a `FILE` with a policy, - for standard input; give it twice or more")
+	o := replayFlags(flags)
+	return func(p *program) int {
+		if len(configurations) < 2 {
+			return p.misuse("which policies? -config FILE twice or more")
+		}
+		return o.run(p, configurations)
+	}
+}
+
+// A list is a flag that can be given more than once.
+type list []string
+
+func (l *list) String() string { return strings.Join(*l, " ") }
+
+func (l *list) Set(value string) error {
+	*l = append(*l, value)
+	return nil
+}
+
+// A replayFlagSet has the flags of replay and compare but -config.
+type replayFlagSet struct {
+	format, cluster, html             string
+	fields                            list
+	instances, recovery, strict, json bool
+	horizon                           time.Duration
+	maxInFlight                       int
+}
+
+func replayFlags(flags *flag.FlagSet) *replayFlagSet {
+	o := &replayFlagSet{}
+	flags.StringVar(&o.format, "format", "auto", "the `FORMAT` of lines: "+strings.Join(accesslog.FormatNames, ", "))
+	flags.Var(&o.fields, "field", "which key of JSON has what, as `FIELD=KEY`, such as status=response.code or duration=took,us; give it for each.\nFields are: "+
+		strings.Join(accesslog.FieldNames, ", "))
+	flags.StringVar(&o.cluster, "cluster", "", "the `NAME` of the cluster of lines that tell none; without it that is the upstream host's address")
+	flags.BoolVar(&o.instances, "instance-per-log", false, "each LOG is another Envoy's, which has breakers of its own")
+	flags.DurationVar(&o.horizon, "horizon", time.Minute, "a `DURATION`: how long requests last, plus what lines are out of order by; later lines are counted and left out")
+	flags.IntVar(&o.maxInFlight, "max-in-flight", 500_000, "hold at most `N` requests to put them in order, about 120 bytes each; where there are more, the horizon shrinks")
+	flags.BoolVar(&o.recovery, "recovery", false, "let trials end as any request of their cluster did in the second before, and not as they did themselves")
+	flags.BoolVar(&o.strict, "strict", false, "stop at the first line that cannot be understood")
+	flags.BoolVar(&o.json, "json", false, "write the report as JSON")
+	flags.StringVar(&o.html, "html", "", "also write a page with a timeline of each breaker to a `FILE`")
+	return o
+}
+
+func (o *replayFlagSet) run(p *program, configurations []string) int {
+	logs := p.arguments
+	fromStdin := 0
+	for _, name := range slices.Concat(configurations, logs) {
+		if name == "-" {
+			fromStdin++
+		}
+	}
+	switch {
+	case len(logs) == 0:
+		return p.misuse("which log? - is standard input")
+	case fromStdin > 1:
+		return p.misuse("standard input is read once")
+	case o.horizon < time.Second || o.horizon > time.Hour:
+		return p.misuse("-horizon must be from 1s to 1h")
+	case o.maxInFlight < 1000:
+		return p.misuse("-max-in-flight must be 1000 or more")
+	}
+	format, err := accesslog.ParseFormat(o.format, o.fields)
+	if err != nil {
+		return p.misuse(err.Error())
+	}
+	policies, err := p.policies(configurations)
+	if err != nil {
+		return p.fail(err)
+	}
+	r := replay.New(replay.Options{Policies: policies, Horizon: o.horizon, MaxInFlight: o.maxInFlight, Recovery: o.recovery, Timeline: o.html != ""})
+	broken := 0
+	sources, err := accesslog.Read(logs,
+		accesslog.Options{Format: format, Stdin: p.in, Cluster: o.cluster, FileIsInstance: o.instances},
+		func(e *accesslog.Entry) error { r.Add(e); return nil },
+		func(b *accesslog.Broken) error {
+			if o.strict {
+				return b
+			}
+			if broken++; broken <= replay.MostBroken {
+				fmt.Fprintln(p.errors, "breakerctl:", b)
+			}
+			r.Broken(b)
+			return nil
+		})
+	if err != nil {
+		return p.fail(err)
+	}
+	if broken > replay.MostBroken {
+		fmt.Fprintf(p.errors, "breakerctl: and %d more lines that cannot be understood\n", broken-replay.MostBroken)
+	}
+	report := r.Finish()
+	for i := range sources {
+		for _, text := range sources[i].Lacks() { // mostly the same of all logs
+			if !slices.Contains(report.Notes, text) {
+				report.Notes = append(report.Notes, text)
+			}
+		}
+	}
+	if report.Lines == report.Broken {
+		return p.fail(errors.New("no line could be understood: is it an access log of Envoy's? -format and -field say how it is written"))
+	}
+	return o.write(p, report)
+}
+
+func (o *replayFlagSet) write(p *program, report *replay.Report) int {
+	if o.html != "" {
+		file, err := os.Create(o.html)
+		if err == nil {
+			err = errors.Join(report.WriteHTML(file), file.Close())
+		}
+		if err != nil {
+			return p.fail(err)
+		}
+	}
+	var err error
+	if o.json {
+		encoder := json.NewEncoder(p.out)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		err = encoder.Encode(report)
+	} else {
+		err = report.WriteText(p.out)
+	}
+	if err != nil {
+		return p.fail(err)
+	}
+	return ok
+}
+
+// policies reads configurations, each with a name that tells it from the others.
+func (p *program) policies(files []string) (policies []replay.Policy, err error) {
+	for _, file := range files {
+		c, err := p.policy(file)
+		if err != nil {
+			return nil, err
+		}
+		policies = append(policies, replay.Policy{Name: file, Config: c})
+	}
+	short := map[string]int{}
+	for _, file := range files {
+		short[filepath.Base(file)]++
+	}
+	for i, file := range files {
+		if base := filepath.Base(file); short[base] == 1 {
+			policies[i].Name = base
+		}
+	}
+	return policies, nil
+}
+
+// policy reads the one configuration that a file has, and says what is wrong with it.
+func (p *program) policy(name string) (*config.Config, error) {
+	file, err := p.read(name)
+	if err != nil {
+		return nil, err
+	}
+	for _, finding := range file.Findings {
+		fmt.Fprintln(p.errors, finding)
+	}
+	if file.HasErrors() {
+		return nil, fmt.Errorf("%s: not a configuration to replay with", file.Name)
+	}
+	var found *config.Config
+	for _, plugin := range file.Plugins {
+		switch {
+		case plugin.IsStatusPage() && len(file.Plugins) > 1:
+		case found != nil:
+			return nil, fmt.Errorf("%s has several configurations, the second at %s: put the one to replay with in a file of its own", file.Name, plugin.Place())
+		default:
+			found = plugin.Config
+		}
+	}
+	if found == nil {
+		return nil, fmt.Errorf("%s has no configuration of a breaker", file.Name)
+	}
+	return found, nil
+}

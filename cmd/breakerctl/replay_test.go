@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// outage is a log in which payments fails for a while.
+func outage() string {
+	var s strings.Builder
+	begin := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	for i := range 600 {
+		status := 200
+		if i >= 200 && i < 400 {
+			status = 503
+		}
+		fmt.Fprintf(&s, `{"time": %q, "method": "GET", "path": "/", "status": %d, "details": "via_upstream", "flags": "-", "cluster": "payments", `+
+			`"duration_ms": 5, "request_ms": 0, "response_ms": 5, "grpc_status": null, "route": "all", "attempts": 1, "circuit_breaker": null}`+"\n",
+			begin.Add(time.Duration(i)*100*time.Millisecond).Format("2006-01-02T15:04:05.000Z"), status)
+	}
+	return s.String()
+}
+
+func TestReplay(t *testing.T) {
+	folder := t.TempDir()
+	write := func(name, text string) string {
+		file := filepath.Join(folder, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	policy, second := write("policy.json", `{"min_requests": 10}`), write("second.json", `{"failure_rate": 0, "consecutive_failures": 3}`)
+	log := write("access.log", outage())
+	spoilt := write("spoilt.log", strings.Replace(outage(), "\n", "\nwhat is this?\n", 30))
+	nothing := write("nothing.log", "what is this?\nand this?\n")
+	page := filepath.Join(folder, "report.html")
+	for _, c := range []struct {
+		arguments []string
+		in        string
+		exit      int
+		out, errs []string
+	}{
+		{[]string{"replay", "-config", policy, log}, "", 0, []string{"600 lines", "\npayments       600      5", "closed -> open: 51/101 failed in 10s, threshold 50%"}, nil},
+		{[]string{"replay", "-config", policy, "-"}, outage(), 0, []string{"600 lines"}, nil},
+		{[]string{"replay", "-config", "-", log}, `{"mode": "disabled"}`, 0, []string{"payments       600       0"}, nil},
+		{[]string{"replay", log, "-config", "../../envoy.yaml"}, "", 0, []string{"600 lines", "fallback are among the rejected"}, nil},
+		{[]string{"replay", "-config", policy, "-json", log}, "", 0, []string{`"lines": 600,`, `"reason": "failure_rate",`}, nil},
+		{[]string{"replay", "-config", policy, "-html", page, log}, "", 0, []string{"600 lines"}, nil},
+		{[]string{"replay", "-config", policy, "-instance-per-log", log}, "", 0, []string{"INSTANCE", "payments  " + log}, nil},
+		{[]string{"compare", "-config", policy, "-config", second, log}, "", 0, []string{"payments  policy.json", "payments  second.json"}, nil},
+		{[]string{"replay", "-config", policy, spoilt}, "", 0, []string{"630 lines", "* 30 lines could not be understood"}, []string{spoilt + ":2: ", "and 10 more lines"}},
+		{[]string{"replay", "-config", policy, "-strict", spoilt}, "", 1, nil, []string{"breakerctl: " + spoilt + ":2: "}},
+		{[]string{"replay", "-config", policy, nothing}, "", 1, nil, []string{"breakerctl: "}},
+		{[]string{"replay", "-config", policy, log + ".none"}, "", 1, nil, []string{"no such file"}},
+		{[]string{"replay", "-config", policy + ".none", log}, "", 1, nil, []string{"no such file"}},
+		{[]string{"replay", "-config", policy, "-html", folder, log}, "", 1, nil, []string{"is a directory"}},
+		{[]string{"replay", "-config", "-", log}, `{"failure_rat": 5}`, 1, nil, []string{"did you mean failure_rate?"}},
+		{[]string{"replay", "-config", "-", log}, `{"kind": "ConfigMap", "apiVersion": "v1"}`, 1, nil, []string{"no configuration of the circuit breaker is here"}},
+		{[]string{"replay", "-config", "-", log}, `{"failure_rate": 0.5}`, 0, []string{"600 lines"}, []string{"warning: failure_rate: 0.5 is less than one percent"}},
+		{[]string{"replay", log}, "", 2, nil, []string{"which policy? -config FILE", "usage: breakerctl replay"}},
+		{[]string{"replay", "-config", policy}, "", 2, nil, []string{"which log?"}},
+		{[]string{"replay", "-config", "-", "-"}, "", 2, nil, []string{"standard input is read once"}},
+		{[]string{"replay", "-config", policy, "-horizon", "2h", log}, "", 2, nil, []string{"-horizon must be from 1s to 1h"}},
+		{[]string{"replay", "-config", policy, "-max-in-flight", "5", log}, "", 2, nil, []string{"-max-in-flight must be 1000 or more"}},
+		{[]string{"replay", "-config", policy, "-format", "apache", log}, "", 2, nil, []string{"apache"}},
+		{[]string{"compare", "-config", policy, log}, "", 2, nil, []string{"-config FILE twice or more"}},
+		{[]string{"replay", "-h"}, "", 0, nil, []string{"usage: breakerctl replay -config FILE LOG"}},
+	} {
+		var out, errs strings.Builder
+		exit := run(c.arguments, strings.NewReader(c.in), &out, &errs)
+		lacks := func(text string, want []string) bool {
+			for _, part := range want {
+				if !strings.Contains(text, part) {
+					return true
+				}
+			}
+			return len(want) == 0 && text != ""
+		}
+		if exit != c.exit || lacks(out.String(), c.out) || lacks(errs.String(), c.errs) {
+			t.Errorf("%q: exits with %d\n%s%s", c.arguments, exit, &out, &errs)
+		}
+	}
+	if _, err := os.Stat(page); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,101 @@
+package replay
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"envoy-circuit-breaker/internal/accesslog"
+)
+
+func pageOf(t *testing.T, r *Report) string {
+	t.Helper()
+	var s strings.Builder
+	if err := r.WriteHTML(&s); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := html.Parse(strings.NewReader(s.String())); err != nil {
+		t.Fatal(err)
+	}
+	return s.String()
+}
+
+func TestHTML(t *testing.T) {
+	entries := written(
+		every(100*ms, 0, 9*time.Second, failed), every(100*ms, 9*time.Second, 30*time.Second, good),
+		with(every(100*ms, 0, 30*time.Second, good), func(e *accesslog.Entry) { e.Cluster = "<b>" }),
+	)
+	page := pageOf(t, replayed(t, `{`+steady+`}`, Options{Timeline: true}, entries))
+	for _, want := range []string{
+		"600 lines of access logs, 2026-11-24 10:00:00 to 2026-11-24 10:00:29 UTC; policy", "<h2>&lt;b&gt;</h2>",
+		`<path class="failed" d="M0 1000V0H2V`, `<path class="half_open" d="M0 100V100H`, `y1="50" y2="50"`,
+		`<line class="trip" x1="1.91" x2="1.91" y1="0" y2="100"><title>10:00:01 closed -&gt; open: 20/20 failed`,
+		"<time>2026-11-24 10:00:01.905</time>closed -&gt; open", "noticed in 1.91s", "<span>10:00:30</span></div>",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page has no %s", want)
+		}
+	}
+	if strings.Contains(page, "<script") || strings.Index(page, "<h2>payments") > strings.Index(page, "<h2>&lt;b") || t.Failed() {
+		t.Errorf("%s", page)
+	}
+
+	// Of very many breakers, those that reject most are drawn.
+	entries = nil
+	for i := range 70 {
+		entries = append(entries, with(every(100*ms, 0, 3*time.Second, failed), func(e *accesslog.Entry) {
+			if e.Cluster = fmt.Sprintf("cluster-%02d", i); i < 20 {
+				e.Status = 200
+			}
+		})...)
+	}
+	page = pageOf(t, replayed(t, `{}`, Options{Timeline: true}, written(entries)))
+	if n := strings.Count(page, "<figure"); n != mostDrawn || !strings.Contains(page, "20 more breakers") || strings.Contains(page, "<h2>cluster-19") ||
+		!strings.Contains(page, ">cluster-19</td>") {
+		t.Errorf("%d are drawn", n)
+	}
+	if page := pageOf(t, replayed(t, `{}`, Options{Timeline: true}, nil)); strings.Contains(page, "<figure") {
+		t.Errorf("of an empty log: %s", page)
+	}
+}
+
+// However long the log, its timeline has all of it, in a bounded number of bins.
+func TestTimeline(t *testing.T) {
+	entries := every(500*ms, 0, 3*time.Hour, func(t time.Duration) accesslog.Entry {
+		switch s := int(t / time.Second); {
+		case s%600 < 60:
+			return failed(t)
+		case s%600 < 120:
+			return hung(t, 2*time.Second)
+		}
+		return good(t)
+	})
+	r := replayed(t, `{"slow_call": {"duration": "1s"}}`, Options{Timeline: true}, written(entries))
+	o := &r.Policies[0].Owners[0]
+	var sum bin
+	for i := range o.bins {
+		sum.add(&o.bins[i])
+	}
+	judged := int64(sum.good + sum.failed + sum.slow + sum.lost + sum.savedFailed + sum.savedSlow + sum.neutral)
+	if n := len(o.bins); n > mostBins || n <= mostBins/2 || judged != o.Requests || judged != int64(len(entries)) {
+		t.Errorf("%d bins; %d of %d requests", n, judged, o.Requests)
+	}
+	if saved := int64(sum.savedFailed + sum.savedSlow); saved != o.Saved || int64(sum.lost) != o.Lost || o.Lost == 0 || saved == 0 {
+		t.Errorf("%d and %d were rejected, want %d and %d", saved, sum.lost, o.Saved, o.Lost)
+	}
+	if open, half := seconds(sum.open), seconds(sum.halfOpen); math.Abs(open-o.OpenFor) > 0.01 || math.Abs(half-o.HalfOpenFor) > 0.01 || open == 0 || half == 0 {
+		t.Errorf("open for %v, half-open for %v, want %v and %v", open, half, o.OpenFor, o.HalfOpenFor)
+	}
+	for i, b := range o.bins {
+		if b.open+b.halfOpen > r.axis.width {
+			t.Errorf("bin %d: %+v is longer than a bin", i, b)
+		}
+	}
+	if o := replayed(t, `{}`, Options{}, written(entries)).Policies[0].Owners[0]; o.bins != nil {
+		t.Errorf("%d bins that nobody asked for", len(o.bins))
+	}
+}

@@ -1,0 +1,71 @@
+package replay
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"envoy-circuit-breaker/filter/config"
+)
+
+// note says what the reader must know: what is assumed, and what was left out.
+func (r *Replay) note() {
+	out := &r.report
+	say := func(is bool, format string, arguments ...any) {
+		if is {
+			out.Notes = append(out.Notes, fmt.Sprintf(format, arguments...))
+		}
+	}
+	some := func(is func(*config.Rules) bool) bool {
+		return slices.ContainsFunc(r.policies, func(p *policy) bool {
+			return is(&p.Config.Rules) || slices.ContainsFunc(p.Config.Overrides, func(o config.Override) bool { return is(&o.Rules) })
+		})
+	}
+	say(true, "Requests that would have been rejected are assumed to have ended as they did; the breaker heard nothing of them.")
+	say(out.Recovery, "Trials are assumed to have ended as any request of their cluster did in the second before (-recovery).")
+	say(some(func(rules *config.Rules) bool { return rules.Fallback.Header != "" }), "Those that would have been sent to a fallback are among the rejected.")
+	say(some(func(rules *config.Rules) bool { return rules.Policy.ProbeInterval > 0 }),
+		"Probes are not simulated: an open breaker tries requests when its open time is over.")
+	say(some(func(rules *config.Rules) bool { return rules.HonorRetryAfter }), "Logs do not have Retry-After: open.honor_retry_after has no effect.")
+	say(out.AlreadyRejected > 0, "%s had been rejected or sent to a fallback by a breaker when the log was written. Nobody knows how they "+
+		"would have ended, so they are left out: for the whole picture record a log with \"mode\": \"shadow\".", count(out.AlreadyRejected, "request"))
+	say(out.Broken > 0, "%s could not be understood and were left out.", count(out.Broken, "line"))
+	say(out.WithoutCluster > 0, "%s went to no upstream cluster and were left out.", count(out.WithoutCluster, "request"))
+	say(out.TooLate > 0, "%s came too late to be put in order and were left out: their requests began up to %s before one that had "+
+		"ended already. A longer -horizon takes them, and more memory.", count(out.TooLate, "line"), span(out.LatestBy))
+	say(out.HeldFor > 0, "More requests than -max-in-flight were within the horizon, so that it shrank to %s at times.", span(out.HeldFor))
+	for _, p := range r.policies {
+		say(p.withoutBreaker > 0, "%s: %s beyond max_breakers (%d) had no breaker.", p.Name, count(p.withoutBreaker, "request"), p.Config.MaxBreakers)
+	}
+}
+
+// count writes a number of things.
+func count(n int64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return grouped(n) + " " + what
+}
+
+// grouped writes a number with its thousands apart.
+func grouped(n int64) string {
+	digits := fmt.Sprint(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// span writes a length of time, given in seconds, with three digits or so.
+func span(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < 10*time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
