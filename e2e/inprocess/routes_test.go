@@ -173,7 +173,7 @@ func TestRoutesAmongManyOverrides(t *testing.T) {
 			w.end(s.OK())
 		},
 	} {
-		if took := time200(request); took > 10*usual {
+		if took := time200(request); took > 60*usual { // it was 400 times as long
 			t.Errorf("%s: %v for 200 requests, where others take %v", name, took, usual)
 		}
 	}
