@@ -14,7 +14,7 @@ import (
 var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"grouped": grouped, "span": func(s *float64) string { return span(*s) }, "clock": func(t time.Time) string { return t.Format("2006-01-02 15:04:05.000") },
+	"count": count, "span": func(s *float64) string { return span(*s) }, "clock": func(t time.Time) string { return t.Format("2006-01-02 15:04:05.000") },
 }).Parse(pageText))
 
 // mostDrawn breakers have a timeline on the page: those that would have rejected most.

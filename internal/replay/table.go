@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -108,7 +109,17 @@ func (o *Owner) name() string {
 	if o.Instance != "" {
 		name += " on " + o.Instance
 	}
-	return name
+	return printable(name)
+}
+
+// printable replaces what a terminal or page would take for more than text: logs may have anything in a name.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, text)
 }
 
 // sideBySide is what several policies would have done, by breaker.
@@ -142,6 +153,9 @@ type table struct {
 
 func (t *table) add(parts ...[]string) {
 	row := slices.Concat(parts...)
+	for i := range row {
+		row[i] = printable(row[i])
+	}
 	t.rows = append(t.rows, row)
 	for len(t.widths) < len(row) {
 		t.widths = append(t.widths, 0)

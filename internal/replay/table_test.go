@@ -2,6 +2,7 @@ package replay
 
 import (
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -66,6 +67,23 @@ all                        policy     1,799      2  15.2s       150     86    64
 		if got := "\n" + text.String(); got != test.want {
 			t.Errorf("%d: got%s\nwant%s", i, got, test.want)
 		}
+	}
+}
+
+// Names that a log has are not the terminal's commands.
+func TestNamesAreText(t *testing.T) {
+	r := replayed(t, `{"per": "route", `+steady+`}`, Options{Timeline: true}, with(every(100*ms, 0, 5*time.Second, failed), func(e *accesslog.Entry) {
+		e.Cluster, e.Route, e.Instance = "a\x1b[2Jb", "c\n d", "\u202e\xff\u00e9"
+	}))
+	var text, page strings.Builder
+	if err := errors.Join(r.WriteText(&text), r.WriteHTML(&page)); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\na\uFFFD[2Jb route c\uFFFD d on \uFFFD\uFFFDé\n"; !strings.Contains(text.String(), want) || strings.ContainsAny(text.String(), "\x1b\u202e") {
+		t.Errorf("no %q in %q", want, text.String())
+	}
+	if strings.ContainsAny(page.String(), "\x1b\u202e") {
+		t.Error("the page has them")
 	}
 }
 
