@@ -198,6 +198,7 @@ func (r *Replay) keepAgenda(until int64) {
 		flights := *r.flights.at(c.flight)
 		if f := &flights[x.policy]; f.serial == x.flight {
 			r.now = x.at
+			r.axis.reach(r, x.at)
 			f.owner.act(c, f, x.does)
 		}
 	}
