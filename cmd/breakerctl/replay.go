@@ -98,7 +98,7 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 	case o.maxInFlight < 1000:
 		return p.misuse("-max-in-flight must be 1000 or more")
 	case o.spoils():
-		return p.misuse("-html would write a page over " + o.html + ", which is none: name another file, and the logs behind it")
+		return p.misuse("-html would write over " + o.html + ", which is no page: name another file")
 	}
 	format, err := accesslog.ParseFormat(o.format, o.fields)
 	if err != nil {

@@ -44,6 +44,14 @@ func TestHTML(t *testing.T) {
 		t.Errorf("%s", page)
 	}
 
+	// What is compared stands in the order in which the policies were given.
+	both := Options{Timeline: true, Policies: []Policy{{"quiet", parse(t, `{"mode": "disabled"}`)}}}
+	page = pageOf(t, replayed(t, `{"failure_rate": 0, "consecutive_failures": 3}`, both, entries))
+	quiet, policy := strings.LastIndex(page, `<p class="soft">quiet,`), strings.LastIndex(page, `<p class="soft">policy,`)
+	if quiet < 0 || policy < quiet {
+		t.Errorf("at %d and %d", quiet, policy)
+	}
+
 	// Of very many breakers, those that reject most are drawn.
 	entries = nil
 	for i := range 70 {
