@@ -17,7 +17,7 @@ const mostShown = 20
 func (r *Report) WriteText(w io.Writer) error {
 	b := &strings.Builder{}
 	if r.From.IsZero() {
-		fmt.Fprintf(b, "%s, and no request to an upstream cluster.\n", count(r.Lines, "line"))
+		fmt.Fprintf(b, "%s, and none to replay.\n", count(r.Lines, "line"))
 	} else {
 		fmt.Fprintf(b, "%s, %s to %s UTC.\n\n", count(r.Lines, "line"), r.From.Format("2006-01-02 15:04:05"), r.To.Format("2006-01-02 15:04:05"))
 		if len(r.Policies) == 1 {

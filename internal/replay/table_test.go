@@ -55,8 +55,13 @@ all                        policy     1,799      2  15.2s       150     86    64
 * Probes are not simulated: an open breaker tries requests when its open time is over.
 * 1 request had been rejected or sent to a fallback by a breaker when the log was written. Nobody knows how they would have ended, so they are left out: for the whole picture record a log with "mode": "shadow".
 `},
+		{replayed(t, first, Options{}, with(every(time.Second, 0, time.Second, good), func(e *accesslog.Entry) { e.Duration = 90 * time.Second })), `
+1 line, and none to replay.
+* Requests that would have been rejected are assumed to have ended as they did; the breaker heard nothing of them.
+* 1 line came too late to be put in order and were left out: their requests began up to 1m30s before one that had ended already. A longer -horizon takes them, and more memory.
+`},
 		{replayed(t, first, Options{}, nil), `
-0 lines, and no request to an upstream cluster.
+0 lines, and none to replay.
 * Requests that would have been rejected are assumed to have ended as they did; the breaker heard nothing of them.
 `},
 	} {
