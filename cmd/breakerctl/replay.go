@@ -97,6 +97,8 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 		return p.misuse("-horizon must be from 1s to 1h")
 	case o.maxInFlight < 1000:
 		return p.misuse("-max-in-flight must be 1000 or more")
+	case again(logs) != "":
+		return p.misuse(again(logs) + " is given twice: its requests would count twice")
 	case o.spoils():
 		return p.misuse("-html would write over " + o.html + ", which is no page: name another file")
 	}
@@ -144,6 +146,22 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 		return p.fail(errors.New("no line could be understood: is it an access log of Envoy's? -format and -field say how it is written"))
 	}
 	return o.write(p, report)
+}
+
+// again returns the first log that is the same file as one before it; "" if there is none.
+func again(logs []string) string {
+	var files []os.FileInfo
+	for _, name := range logs {
+		info, err := os.Stat(name)
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		if slices.ContainsFunc(files, func(f os.FileInfo) bool { return os.SameFile(f, info) }) {
+			return name
+		}
+		files = append(files, info)
+	}
+	return ""
 }
 
 // spoils reports whether the page would be written over something else, such as the first log of those that a pattern stands for.
