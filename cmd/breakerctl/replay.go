@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,10 +93,14 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 		return p.misuse("which log? - is standard input")
 	case fromStdin > 1:
 		return p.misuse("standard input is read once")
-	case o.horizon < time.Second || o.horizon > time.Hour:
+	case o.horizon < time.Second || o.horizon > replay.MostHorizon:
 		return p.misuse("-horizon must be from 1s to 1h")
 	case o.maxInFlight < 1000:
 		return p.misuse("-max-in-flight must be 1000 or more")
+	case again(logs) != "":
+		return p.misuse(again(logs) + " is given twice: its requests would count twice")
+	case o.spoils():
+		return p.misuse("-html would write over " + o.html + ", which is no page: name another file")
 	}
 	format, err := accesslog.ParseFormat(o.format, o.fields)
 	if err != nil {
@@ -134,20 +139,54 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 			}
 		}
 	}
-	if report.Lines == report.Broken {
+	switch {
+	case report.Lines == 0:
+		return p.fail(errors.New("there are no lines to replay"))
+	case report.Lines == report.Broken:
 		return p.fail(errors.New("no line could be understood: is it an access log of Envoy's? -format and -field say how it is written"))
 	}
 	return o.write(p, report)
 }
 
-func (o *replayFlagSet) write(p *program, report *replay.Report) int {
-	if o.html != "" {
-		file, err := os.Create(o.html)
-		if err == nil {
-			err = errors.Join(report.WriteHTML(file), file.Close())
+// again returns the first log that is the same file as one before it; "" if there is none.
+func again(logs []string) string {
+	var files []os.FileInfo
+	for _, name := range logs {
+		info, err := os.Stat(name)
+		if err != nil || !info.Mode().IsRegular() {
+			continue
 		}
-		if err != nil {
-			return p.fail(err)
+		if slices.ContainsFunc(files, func(f os.FileInfo) bool { return os.SameFile(f, info) }) {
+			return name
+		}
+		files = append(files, info)
+	}
+	return ""
+}
+
+// spoils reports whether the page would be written over something else, such as the first log of those that a pattern stands for.
+func (o *replayFlagSet) spoils() bool {
+	const begins = "<!doctype html>"
+	info, err := os.Stat(o.html)
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return false
+	}
+	file, err := os.Open(o.html)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	is := make([]byte, len(begins))
+	_, err = io.ReadFull(file, is)
+	return err != nil || string(is) != begins
+}
+
+func (o *replayFlagSet) write(p *program, report *replay.Report) int {
+	var pageErr error
+	if o.html != "" {
+		var file *os.File
+		if file, pageErr = os.Create(o.html); pageErr == nil {
+			pageErr = errors.Join(report.WriteHTML(file), file.Close())
 		}
 	}
 	var err error
@@ -159,7 +198,7 @@ func (o *replayFlagSet) write(p *program, report *replay.Report) int {
 	} else {
 		err = report.WriteText(p.out)
 	}
-	if err != nil {
+	if err = errors.Join(err, pageErr); err != nil {
 		return p.fail(err)
 	}
 	return ok

@@ -25,6 +25,16 @@ func outage() string {
 	return s.String()
 }
 
+// hangs is a log without attempts, in which all requests hang until the timeout.
+func hangs() string {
+	var s strings.Builder
+	for i := range 5 {
+		fmt.Fprintf(&s, `{"start_time": "2026-11-24T10:00:30.%d00Z", "method": "GET", "response_code": 504, "response_code_details": "response_timeout", `+
+			`"response_flags": "UT", "upstream_cluster": "search", "duration": 15000, "upstream_service_time": null}`+"\n", i)
+	}
+	return s.String()
+}
+
 func TestReplay(t *testing.T) {
 	folder := t.TempDir()
 	write := func(name, text string) string {
@@ -37,6 +47,8 @@ func TestReplay(t *testing.T) {
 	policy, second := write("policy.json", `{"min_requests": 10}`), write("second.json", `{"failure_rate": 0, "consecutive_failures": 3}`)
 	log := write("access.log", outage())
 	spoilt := write("spoilt.log", strings.Replace(outage(), "\n", "\nwhat is this?\n", 30))
+	hangs := write("hangs.log", hangs())
+	slow := write("slow.json", `{"min_requests": 5, "slow_call": {"duration": "500ms"}}`)
 	nothing := write("nothing.log", "what is this?\nand this?\n")
 	page := filepath.Join(folder, "report.html")
 	for _, c := range []struct {
@@ -52,13 +64,18 @@ func TestReplay(t *testing.T) {
 		{[]string{"replay", "-config", policy, "-json", log}, "", 0, []string{`"lines": 600,`, `"reason": "failure_rate",`}, nil},
 		{[]string{"replay", "-config", policy, "-html", page, log}, "", 0, []string{"600 lines"}, nil},
 		{[]string{"replay", "-config", policy, "-instance-per-log", log}, "", 0, []string{"INSTANCE", "payments  " + log}, nil},
+		{[]string{"replay", "-config", slow, log, hangs}, "", 0, []string{"2026-11-24 10:00:31.000  closed -> open: 5/5 slower than 500ms, 5 of them still waiting"}, nil},
 		{[]string{"compare", "-config", policy, "-config", second, log}, "", 0, []string{"payments  policy.json", "payments  second.json"}, nil},
 		{[]string{"replay", "-config", policy, spoilt}, "", 0, []string{"630 lines", "* 30 lines could not be understood"}, []string{spoilt + ":2: ", "and 10 more lines"}},
 		{[]string{"replay", "-config", policy, "-strict", spoilt}, "", 1, nil, []string{"breakerctl: " + spoilt + ":2: "}},
 		{[]string{"replay", "-config", policy, nothing}, "", 1, nil, []string{"breakerctl: "}},
+		{[]string{"replay", "-config", policy, "-"}, "\n\n", 1, nil, []string{"there are no lines"}},
 		{[]string{"replay", "-config", policy, log + ".none"}, "", 1, nil, []string{"no such file"}},
 		{[]string{"replay", "-config", policy + ".none", log}, "", 1, nil, []string{"no such file"}},
-		{[]string{"replay", "-config", policy, "-html", folder, log}, "", 1, nil, []string{"is a directory"}},
+		{[]string{"replay", "-config", policy, "-html", page, log}, "", 0, []string{"600 lines"}, nil}, // once more
+		{[]string{"replay", "-config", policy, "-html", folder, log}, "", 1, []string{"600 lines"}, []string{"is a directory"}},
+		{[]string{"replay", "-config", policy, log, spoilt, folder + "/./access.log"}, "", 2, nil, []string{"/./access.log is given twice"}},
+		{[]string{"replay", "-config", policy, "-html", log, nothing}, "", 2, nil, []string{"-html would write over " + log}},
 		{[]string{"replay", "-config", "-", log}, `{"failure_rat": 5}`, 1, nil, []string{"did you mean failure_rate?"}},
 		{[]string{"replay", "-config", "-", log}, `{"kind": "ConfigMap", "apiVersion": "v1"}`, 1, nil, []string{"no configuration of the circuit breaker is here"}},
 		{[]string{"replay", "-config", "-", log}, `{"failure_rate": 0.5}`, 0, []string{"600 lines"}, []string{"warning: failure_rate: 0.5 is less than one percent"}},

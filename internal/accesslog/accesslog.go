@@ -17,7 +17,7 @@ type Entry struct {
 
 	Status   int // HTTP; 0 where nothing was answered
 	GRPC     int // -1 where there is none
-	Attempts int // requests sent upstream, retries included; 0 where the line does not tell, and where there were none: see Details
+	Attempts int // requests sent upstream, retries included; -1 where the line does not tell
 
 	Method   string // "" where no request headers came, as for a TCP connection
 	Details  string // response code details; where the line has none, as Envoy would name what its response flags say

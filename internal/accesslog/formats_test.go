@@ -95,7 +95,7 @@ func TestFormats(t *testing.T) {
 				if d := is.Response - (want.Response - max(0, want.Request)); is.Response < 0 != (want.Response < 0) || is.Response >= 0 && (d > 0 || d < -time.Millisecond) {
 					t.Errorf("line %d: the answer's headers came after %v, not %v after %v", i+1, is.Response, want.Response, want.Request)
 				}
-				want.File, want.Response, want.Request, want.Unsent, want.GRPC, want.Attempts = is.File, is.Response, -1, false, -1, 0
+				want.File, want.Response, want.Request, want.Unsent, want.GRPC, want.Attempts = is.File, is.Response, -1, false, -1, -1
 				if c.format == "envoy" {
 					if got, want := verdict.OriginOf([]byte(is.Details)), verdict.OriginOf([]byte(want.Details)); got != want {
 						t.Errorf("line %d: %s is %v's doing, not %v's", i+1, is.Details, got, want)

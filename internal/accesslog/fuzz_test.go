@@ -36,7 +36,7 @@ func FuzzLine(f *testing.F) {
 					t.Errorf("a duration of %d in %+v", d, e)
 				}
 			}
-			if e.Start < 0 || e.End() < e.Start || e.Status < 0 || e.GRPC < -1 || e.Attempts < 0 || e.Unsent && e.Request >= 0 {
+			if e.Start < 0 || e.End() < e.Start || e.Status < 0 || e.Status > 999 || e.GRPC < -1 || e.Attempts < -1 || e.Unsent && e.Request >= 0 {
 				t.Errorf("%+v", e)
 			}
 			if strings.ContainsAny(e.Decision, " ") || e.Method == "-" || e.Flags == "-" {

@@ -26,7 +26,7 @@ func TestMappedKeys(t *testing.T) {
 	if err := p.entry(f, []byte(line), &e); err != nil {
 		t.Fatal(err)
 	}
-	want := Entry{Start: 1700000000.25e9, Duration: 1.5e6, Request: 12e6, Response: -1, Status: 503, GRPC: -1, Details: "via_upstream",
+	want := Entry{Start: 1700000000.25e9, Duration: 1.5e6, Request: 12e6, Response: -1, Status: 503, GRPC: -1, Attempts: -1, Details: "via_upstream",
 		Cluster: "payments", Route: "payments", Instance: "a-1"}
 	if e != want {
 		t.Errorf("%+v\nwant %+v", e, want)
@@ -79,6 +79,7 @@ func TestBrokenJSON(t *testing.T) {
 		`{"time":1}`:                                   "status=KEY",
 		`{"time":"yesterday","status":200}`:            `time "yesterday" is none`,
 		`{"time":1,"status":"ok"}`:                     `status "ok" is no HTTP status`,
+		`{"time":1,"status":65739}`:                    `status "65739" is no HTTP status`,
 		`{"time":1,"status":200,"grpc_status":"fine"}`: `grpc "fine" is no gRPC status`,
 		`{"time":1,"status":200,"duration_ms":-5}`:     `duration "-5" is no duration`,
 		`{"time":1,"status":200,"attempts":"many"}`:    `attempts "many" is no number`,

@@ -153,7 +153,7 @@ func (l *log) tell(text []byte, o *Options) error {
 		l.format = defaultJSON
 	default:
 		return fmt.Errorf("%s: none of the first %d lines is of a format that is known: as JSON or text of Envoy's or Istio's default, %w; "+
-			"for another JSON name the keys of its fields", l.source.Name, n, refused)
+			"name the format if its lines come later, or the keys of another JSON's fields", l.source.Name, n, refused)
 	}
 	return nil
 }

@@ -74,13 +74,13 @@ func (p *parser) fill(f *Format, e *Entry) error {
 			return fmt.Errorf("%s %s is no duration: a number, or one with its unit as in 1.5s", FieldNames[d.field], quote(v[d.field].text))
 		}
 	}
-	if e.Status, ok = parseCount(&v[fieldStatus], 0); !ok {
+	if e.Status, ok = parseCount(&v[fieldStatus], 0); !ok || e.Status > 999 {
 		return fmt.Errorf("status %s is no HTTP status", quote(v[fieldStatus].text))
 	}
 	if e.GRPC, ok = parseGRPC(&v[fieldGRPC]); !ok {
 		return fmt.Errorf("grpc %s is no gRPC status", quote(v[fieldGRPC].text))
 	}
-	if e.Attempts, ok = parseCount(&v[fieldAttempts], 0); !ok {
+	if e.Attempts, ok = parseCount(&v[fieldAttempts], -1); !ok {
 		return fmt.Errorf("attempts %s is no number of them", quote(v[fieldAttempts].text))
 	}
 	e.Unsent = v[fieldRequest].kind == nothing

@@ -152,6 +152,7 @@ func TestBrokenLines(t *testing.T) {
 func TestNoKnownFormat(t *testing.T) {
 	for text, says := range map[string]string{
 		"hello\nworld\n":                        `none of the first 2 lines is of a format that is known`,
+		"starting\n":                            `name the format if its lines come later`,
 		`{"ts":1,"status":200}` + "\n":          `line 1 tells no time when the request started`,
 		`1.2.3.4 - - [10/Oct/2000:13:55:36]`:    `does not begin with [TIME] "METHOD PATH PROTOCOL"`,
 		`[2026-11-26T10:56:46.581Z] "GET / HTT`: `was it cut off?`,

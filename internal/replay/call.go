@@ -38,7 +38,7 @@ func (f callFlags) has(flag callFlags) bool { return f&flag != 0 }
 const never = math.MaxInt64
 
 // read makes a call of a line.
-func (c *call) read(e *accesslog.Entry, attemptsAreTold bool) {
+func (c *call) read(e *accesslog.Entry) {
 	*c = call{begin: e.Start, end: e.End(), sent: e.Start, answered: never, grpc: -1}
 	c.status, c.attempts = int16(e.Status), uint8(min(max(e.Attempts, 1), math.MaxUint8))
 	if e.Status == 0 {
@@ -50,7 +50,7 @@ func (c *call) read(e *accesslog.Entry, attemptsAreTold bool) {
 	case e.Request > 0:
 		c.sent = min(c.begin+int64(e.Request), c.end)
 	}
-	if attemptsAreTold && e.Attempts == 0 {
+	if e.Attempts == 0 {
 		c.flags |= unasked
 	}
 	if e.GRPC >= 0 {

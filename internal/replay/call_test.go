@@ -65,7 +65,7 @@ func TestVerdicts(t *testing.T) {
 			e := good(0)
 			test.change(&e)
 			var c call
-			c.read(&e, true)
+			c.read(&e)
 			if got, reason := rules.Judge(c.ending()); got != test.want || reason != test.reason {
 				t.Errorf("%+v, %s, want %+v, %s", got, reason, test.want, test.reason)
 			}

@@ -26,7 +26,7 @@ func randomEntry(n func(int) int, now time.Duration) accesslog.Entry {
 	duration := time.Duration(n(1200)) * ms
 	e := accesslog.Entry{
 		Start: at(now - duration), Duration: duration, Request: time.Duration(n(40)-20) * ms, Response: time.Duration(n(1200)-100) * ms, Unsent: n(20) == 0,
-		Status: []int{200, 200, 503, 0, 101, 404}[n(6)], GRPC: []int{-1, -1, 0, 14, 4}[n(5)], Attempts: n(3), Details: someDetails[n(len(someDetails))],
+		Status: []int{200, 200, 503, 0, 101, 404}[n(6)], GRPC: []int{-1, -1, 0, 14, 4}[n(5)], Attempts: n(4) - 1, Details: someDetails[n(len(someDetails))],
 		Cluster: string(rune('a' + n(3))), Route: []string{"", "x", "y"}[n(3)], Method: []string{"GET", "CONNECT"}[n(2)],
 	}
 	if n(500) == 0 {

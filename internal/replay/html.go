@@ -14,7 +14,7 @@ import (
 var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"grouped": grouped, "span": func(s *float64) string { return span(*s) }, "clock": func(t time.Time) string { return t.Format("2006-01-02 15:04:05.000") },
+	"count": count, "span": func(s *float64) string { return span(*s) }, "clock": func(t time.Time) string { return t.Format("2006-01-02 15:04:05.000") },
 }).Parse(pageText))
 
 // mostDrawn breakers have a timeline on the page: those that would have rejected most.
@@ -49,9 +49,11 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	}
 	view := pageView{Report: r, Table: t.rows, Left: t.left}
 	var owners []*Owner
+	order := map[*Policy]int{}
 	for i := range r.Policies {
 		for j := range r.Policies[i].Owners {
 			owners = append(owners, &r.Policies[i].Owners[j])
+			order[owners[len(owners)-1].policy] = i
 		}
 	}
 	byRejected := func(a, b *Owner) int {
@@ -61,7 +63,9 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	view.Undrawn = max(0, len(owners)-mostDrawn)
 	owners = owners[:len(owners)-view.Undrawn]
 	if len(r.Policies) > 1 { // what is compared stands together
-		slices.SortStableFunc(owners, func(a, b *Owner) int { return compareOwners(*a, *b) })
+		slices.SortFunc(owners, func(a, b *Owner) int {
+			return cmp.Or(compareOwners(*a, *b), cmp.Compare(order[a.policy], order[b.policy]))
+		})
 	}
 	for _, o := range owners {
 		view.Drawn = append(view.Drawn, r.view(o))

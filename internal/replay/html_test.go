@@ -44,6 +44,14 @@ func TestHTML(t *testing.T) {
 		t.Errorf("%s", page)
 	}
 
+	// What is compared stands in the order in which the policies were given.
+	both := Options{Timeline: true, Policies: []Policy{{"quiet", parse(t, `{"mode": "disabled"}`)}}}
+	page = pageOf(t, replayed(t, `{"failure_rate": 0, "consecutive_failures": 3}`, both, entries))
+	quiet, policy := strings.LastIndex(page, `<p class="soft">quiet,`), strings.LastIndex(page, `<p class="soft">policy,`)
+	if quiet < 0 || policy < quiet {
+		t.Errorf("at %d and %d", quiet, policy)
+	}
+
 	// Of very many breakers, those that reject most are drawn.
 	entries = nil
 	for i := range 70 {
@@ -94,6 +102,18 @@ func TestTimeline(t *testing.T) {
 		if b.open+b.halfOpen > r.axis.width {
 			t.Errorf("bin %d: %+v is longer than a bin", i, b)
 		}
+	}
+	// A trial that is known to be slow after the time that the timeline had room for, before its request's end makes room.
+	r = replayed(t, `{"slow_call": {"duration": "9s"}, "min_requests": 5, `+steady+`}`, Options{Timeline: true}, written(
+		every(100*ms, 0, time.Second, good), every(100*ms, 460*time.Second, 461*time.Second, failed), []accesslog.Entry{hung(478*time.Second, 40*time.Second)}))
+	for i, b := range r.Policies[0].Owners[0].bins {
+		if b.open+b.halfOpen > r.axis.width || (b.halfOpen > 0) != (i >= 239 && i <= 243) {
+			t.Errorf("bin %d: %+v", i, b)
+		}
+	}
+	forced := replayed(t, `{"mode": "force_open"}`, Options{Timeline: true}, every(100*ms, 0, 3*time.Second, good)).Policies[0].Owners[0]
+	if forced.State != "open" || forced.OpenFor != 2.905 || len(forced.bins) != 3 || forced.bins[1].open != int64(time.Second) || forced.Trips != 0 {
+		t.Errorf("%s for %v, %+v", forced.State, forced.OpenFor, forced.bins)
 	}
 	if o := replayed(t, `{}`, Options{}, written(entries)).Policies[0].Owners[0]; o.bins != nil {
 		t.Errorf("%d bins that nobody asked for", len(o.bins))

@@ -32,11 +32,19 @@ func (r *Replay) note() {
 	say(out.Broken > 0, "%s could not be understood and were left out.", count(out.Broken, "line"))
 	say(out.WithoutCluster > 0, "%s went to no upstream cluster and were left out.", count(out.WithoutCluster, "request"))
 	say(out.TooLate > 0, "%s came too late to be put in order and were left out: their requests began up to %s before one that had "+
-		"ended already. A longer -horizon takes them, and more memory.", count(out.TooLate, "line"), span(out.LatestBy))
+		"ended already. %s", count(out.TooLate, "line"), span(out.LatestBy), remedy(out.LatestBy))
 	say(out.HeldFor > 0, "More requests than -max-in-flight were within the horizon, so that it shrank to %s at times.", span(out.HeldFor))
 	for _, p := range r.policies {
 		say(p.withoutBreaker > 0, "%s: %s beyond max_breakers (%d) had no breaker.", p.Name, count(p.withoutBreaker, "request"), p.Config.MaxBreakers)
 	}
+}
+
+// remedy says what to do about a request that began so many seconds too early.
+func remedy(latestBy float64) string {
+	if latestBy < MostHorizon.Seconds() {
+		return "A longer -horizon takes them, and more memory."
+	}
+	return "The longest -horizon, " + MostHorizon.String() + ", does not take all of them: are they streams, or was a clock wrong?"
 }
 
 // count writes a number of things.

@@ -51,6 +51,9 @@ func newOwner(r *Replay, p *policy, id identity) (*owner, error) {
 	if r.options.Recovery {
 		o.drawn = &drawn{random: rand.New(rand.NewPCG(seed.Sum64(), 1))}
 	}
+	if rules.Policy.Mode == breaker.ForceOpen {
+		o.state = breaker.Open // the machine knows nothing of it
+	}
 	simulated := rules.Policy
 	simulated.ProbeInterval = 0 // no log has what probes would have found
 	if simulated.Mode == breaker.Enforce {

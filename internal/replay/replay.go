@@ -34,6 +34,9 @@ type Options struct {
 	Timeline bool
 }
 
+// MostHorizon is the longest that is of use: what it takes memory for.
+const MostHorizon = time.Hour
+
 // A Replay is one pass over logs.
 type Replay struct {
 	options Options
@@ -53,10 +56,9 @@ type Replay struct {
 	serial  uint64
 	agenda  agenda
 
-	policies        []*policy
-	attemptsAreTold bool
-	axis            axis
-	report          Report
+	policies []*policy
+	axis     axis
+	report   Report
 }
 
 // New returns a replay that has read nothing.
@@ -122,10 +124,9 @@ func (r *Replay) Add(e *accesslog.Entry) {
 		r.report.LatestBy = max(r.report.LatestBy, seconds(r.newest-begin))
 		return
 	}
-	r.attemptsAreTold = r.attemptsAreTold || e.Attempts > 0
 	i := r.calls.take()
 	c := r.calls.at(i)
-	c.read(e, r.attemptsAreTold)
+	c.read(e)
 	c.source = r.source(e)
 	r.wheel.add(event{begin, i, begins})
 	r.wheel.add(event{end, i, ends})
@@ -197,6 +198,7 @@ func (r *Replay) keepAgenda(until int64) {
 		flights := *r.flights.at(c.flight)
 		if f := &flights[x.policy]; f.serial == x.flight {
 			r.now = x.at
+			r.axis.reach(r, x.at)
 			f.owner.act(c, f, x.does)
 		}
 	}

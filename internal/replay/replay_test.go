@@ -230,6 +230,12 @@ func TestScenarios(t *testing.T) {
 				"9.005s half_open -> closed: 1 trials succeeded\n",
 			Counts{Requests: 9, Calls: 7, Neutral: 1, Rejected: 1},
 		},
+		"sent to no upstream": { // in the first lines, too
+			`{"mode": "force_open"}`,
+			written(with(every(100*ms, 0, time.Second, failed), func(e *accesslog.Entry) { e.Details, e.Response, e.Attempts = "no_healthy_upstream", -1, 0 }),
+				every(100*ms, time.Second, 1500*ms, failed)),
+			Options{}, "", Counts{Requests: 15, Rejected: 15, Saved: 15, CallsAvoided: 5},
+		},
 		"retries and neutral ends among the rejected": {
 			`{"mode": "force_open"}`,
 			written(with(every(100*ms, 0, time.Second, failed), func(e *accesslog.Entry) { e.Attempts = 3 }),
@@ -331,6 +337,14 @@ func TestOutOfOrder(t *testing.T) {
 	}
 	if short := replayed(t, policy, Options{Horizon: 3 * time.Second}, entries); short.TooLate == 0 || short.LatestBy < 3 || short.LatestBy > 7.1 {
 		t.Errorf("with too short a horizon: %+v", short)
+	} else if text := strings.Join(short.Notes, " "); !strings.Contains(text, "A longer -horizon takes them") {
+		t.Errorf("the notes: %s", text)
+	}
+	stream := good(-2 * time.Hour)
+	stream.Duration = 3 * time.Hour
+	long := replayed(t, policy, Options{}, append(entries, stream))
+	if text := strings.Join(long.Notes, " "); long.TooLate != 1 || !strings.Contains(text, "The longest -horizon, 1h0m0s, does not take all of them") {
+		t.Errorf("%d lines too late; the notes: %s", long.TooLate, text)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -16,7 +17,7 @@ const mostShown = 20
 func (r *Report) WriteText(w io.Writer) error {
 	b := &strings.Builder{}
 	if r.From.IsZero() {
-		fmt.Fprintf(b, "%s, and no request to an upstream cluster.\n", count(r.Lines, "line"))
+		fmt.Fprintf(b, "%s, and none to replay.\n", count(r.Lines, "line"))
 	} else {
 		fmt.Fprintf(b, "%s, %s to %s UTC.\n\n", count(r.Lines, "line"), r.From.Format("2006-01-02 15:04:05"), r.To.Format("2006-01-02 15:04:05"))
 		if len(r.Policies) == 1 {
@@ -108,7 +109,17 @@ func (o *Owner) name() string {
 	if o.Instance != "" {
 		name += " on " + o.Instance
 	}
-	return name
+	return printable(name)
+}
+
+// printable replaces what a terminal or page would take for more than text: logs may have anything in a name.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, text)
 }
 
 // sideBySide is what several policies would have done, by breaker.
@@ -142,6 +153,9 @@ type table struct {
 
 func (t *table) add(parts ...[]string) {
 	row := slices.Concat(parts...)
+	for i := range row {
+		row[i] = printable(row[i])
+	}
 	t.rows = append(t.rows, row)
 	for len(t.widths) < len(row) {
 		t.widths = append(t.widths, 0)

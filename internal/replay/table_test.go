@@ -2,6 +2,7 @@ package replay
 
 import (
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -54,8 +55,13 @@ all                        policy     1,799      2  15.2s       150     86    64
 * Probes are not simulated: an open breaker tries requests when its open time is over.
 * 1 request had been rejected or sent to a fallback by a breaker when the log was written. Nobody knows how they would have ended, so they are left out: for the whole picture record a log with "mode": "shadow".
 `},
+		{replayed(t, first, Options{}, with(every(time.Second, 0, time.Second, good), func(e *accesslog.Entry) { e.Duration = 90 * time.Second })), `
+1 line, and none to replay.
+* Requests that would have been rejected are assumed to have ended as they did; the breaker heard nothing of them.
+* 1 line came too late to be put in order and were left out: their requests began up to 1m30s before one that had ended already. A longer -horizon takes them, and more memory.
+`},
 		{replayed(t, first, Options{}, nil), `
-0 lines, and no request to an upstream cluster.
+0 lines, and none to replay.
 * Requests that would have been rejected are assumed to have ended as they did; the breaker heard nothing of them.
 `},
 	} {
@@ -66,6 +72,23 @@ all                        policy     1,799      2  15.2s       150     86    64
 		if got := "\n" + text.String(); got != test.want {
 			t.Errorf("%d: got%s\nwant%s", i, got, test.want)
 		}
+	}
+}
+
+// Names that a log has are not the terminal's commands.
+func TestNamesAreText(t *testing.T) {
+	r := replayed(t, `{"per": "route", `+steady+`}`, Options{Timeline: true}, with(every(100*ms, 0, 5*time.Second, failed), func(e *accesslog.Entry) {
+		e.Cluster, e.Route, e.Instance = "a\x1b[2Jb", "c\n d", "\u202e\xff\u00e9"
+	}))
+	var text, page strings.Builder
+	if err := errors.Join(r.WriteText(&text), r.WriteHTML(&page)); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\na\uFFFD[2Jb route c\uFFFD d on \uFFFD\uFFFDé\n"; !strings.Contains(text.String(), want) || strings.ContainsAny(text.String(), "\x1b\u202e") {
+		t.Errorf("no %q in %q", want, text.String())
+	}
+	if strings.ContainsAny(page.String(), "\x1b\u202e") {
+		t.Error("the page has them")
 	}
 }
 

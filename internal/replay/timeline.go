@@ -90,7 +90,7 @@ func (a *axis) spend(o *owner, from, to int64) {
 	for from < to {
 		i := a.number(from)
 		until := min(to, a.start+int64(i+1)*a.width)
-		if b := o.binAt(min(i, mostBins-1)); o.state == breaker.Open {
+		if b := o.binAt(i); o.state == breaker.Open {
 			b.open += until - from
 		} else {
 			b.halfOpen += until - from
