@@ -73,7 +73,7 @@ func replayFlags(flags *flag.FlagSet) *replayFlagSet {
 	flags.BoolVar(&o.instances, "instance-per-log", false, "each LOG is another Envoy's, which has breakers of its own")
 	flags.DurationVar(&o.horizon, "horizon", time.Minute, "a `DURATION`: how long requests last, plus what lines are out of order by; later lines are counted and left out")
 	flags.IntVar(&o.maxInFlight, "max-in-flight", 500_000, "hold at most `N` requests to put them in order, about 120 bytes each; where there are more, the horizon shrinks")
-	flags.BoolVar(&o.recovery, "recovery", false, "let trials end as any request of their cluster did in the second before, and not as they did themselves")
+	flags.BoolVar(&o.recovery, "recovery", false, "let trials end as any request of their breaker did in the second before, and not as they did themselves")
 	flags.BoolVar(&o.strict, "strict", false, "stop at the first line that cannot be understood")
 	flags.BoolVar(&o.json, "json", false, "write the report as JSON")
 	flags.StringVar(&o.html, "html", "", "also write a page with a timeline of each breaker to a `FILE`")

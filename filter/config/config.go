@@ -143,6 +143,9 @@ func (c *Config) ByRoute(cluster string) bool {
 // HasRoutes reports whether any breaker can be that of a route.
 func (c *Config) HasRoutes() bool { return c.anyPerRoute }
 
+// Names reports whether the override's Match names a cluster.
+func (over *Override) Names(cluster string) bool { return match(over.Match, cluster) }
+
 // Name tells which clusters and routes an override is for, in the words of the log.
 func (over *Override) Name() string {
 	if over.Route == "" {

@@ -191,7 +191,8 @@ func TestWarnings(t *testing.T) {
 			`fallback.cluster: "spare" has breakers of its routes, and none is asked without fallback.route`},
 		`{"clusters": [{"match": "b", "fallback": {"header": "x", "cluster": "spare", "route": "r"}}]}`: {
 			`clusters[0].fallback.route: "r" has no effect, since "spare" has one breaker for all routes`},
-		`{"per": "route", "fallback": {"header": "x", "cluster": "spare", "route": "r"}}`: nil,
+		`{"per": "route", "fallback": {"header": "x", "cluster": "spare", "route": "r"}}`:  nil,
+		`{"per": "route", "fallback": {"header": "x", "cluster": "spare", "route": "r*"}}`: {`fallback.route: "r*" is a route's name, in which * has no meaning`},
 	} {
 		c, err := Parse([]byte(text))
 		if err != nil {

@@ -30,6 +30,8 @@ func (c *Config) aboutFallbacks() Errors {
 		byRoute := c.ByRoute(f.Cluster)
 		switch {
 		case f.Cluster == "":
+		case strings.Contains(f.Route, "*"):
+			told.warn(join(path, "fallback.route"), "%s is a route's name, in which * has no meaning", show(f.Route))
 		case byRoute && f.Route == "":
 			told.warn(join(path, "fallback.cluster"), "%s has breakers of its routes, and none is asked without fallback.route", show(f.Cluster))
 		case !byRoute && f.Route != "":

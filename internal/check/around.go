@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -15,14 +16,7 @@ func (p *Plugin) lookAround() {
 	if p.chain == nil {
 		return
 	}
-	filters := p.chain.manager.get("http_filters").list()
-	if p.chain.at+2 < len(filters) {
-		p.file.add(p.Line, true, fmt.Sprintf("the filter is not the last before the router: %s stands behind it",
-			filters[p.chain.at+1].get("name").string()))
-	}
-	if slices.ContainsFunc(filters[:p.chain.at], isRouter) {
-		p.file.add(p.Line, true, "the filter is behind the router: it never runs, and Envoy refuses a router that is not the last")
-	}
+	p.lookAtChain()
 	p.lookAtNames()
 	table, rules := p.routes(), p.rules()
 	told := map[string]bool{}
@@ -36,6 +30,36 @@ func (p *Plugin) lookAround() {
 			p.lookAtFallback(s, table)
 		}
 	}
+}
+
+// lookAtChain warns of what stands around the filter. Behind it may be breakers of another name, one per route and one per cluster.
+func (p *Plugin) lookAtChain() {
+	filters, at := p.chain.manager.get("http_filters").list(), p.chain.at
+	if slices.ContainsFunc(filters[:at], isRouter) {
+		p.file.add(p.Line, true, "the filter is behind the router: it never runs, and Envoy refuses a router that is not the last")
+	}
+	told := false
+	for i := at + 1; i < len(filters)-1; i++ {
+		behind := p.file.pluginAt(chain{p.chain.manager, i})
+		switch {
+		case behind == nil && !told:
+			told = true
+			p.file.add(p.Line, true, fmt.Sprintf("the filter is not the last before the router: %s stands behind it", filters[i].get("name").string()))
+		case behind != nil && behind.Name == p.Name:
+			p.file.add(behind.Line, true, fmt.Sprintf("the plugin %q is in the chain before (line %d), and would count each request twice: "+
+				"take one of the two out, or give it another name", p.Name, p.Line))
+		}
+	}
+}
+
+// pluginAt returns the plugin that stands there, nil if it is none of the breaker's.
+func (f *File) pluginAt(at chain) *Plugin {
+	for _, p := range f.Plugins {
+		if p.chain != nil && *p.chain == at {
+			return p
+		}
+	}
+	return nil
 }
 
 func isRouter(filter *node) bool {
@@ -94,7 +118,7 @@ func (p *Plugin) lookAtProbes() {
 	}
 }
 
-// lookAtClusters warns of a fallback to a cluster that is not there, where the file has all clusters.
+// lookAtClusters warns of clusters that are not there, where the file has all of them.
 func (p *Plugin) lookAtClusters() {
 	known := map[string]bool{}
 	for _, document := range p.file.documents {
@@ -108,9 +132,27 @@ func (p *Plugin) lookAtClusters() {
 	if len(known) == 0 {
 		return
 	}
+	names := slices.Sorted(maps.Keys(known))
+	isNone := func(name string) string {
+		text := fmt.Sprintf("%q is no cluster of this file", name)
+		if meant := config.Nearest(name, names); meant != "" {
+			text += fmt.Sprintf(": did you mean %q?", meant)
+		}
+		return text
+	}
 	for _, s := range p.rules() {
 		if to := s.Fallback.Cluster; to != "" && !known[to] && s.own("fallback.cluster") {
-			p.warn(s.path+"fallback.cluster", "%q is no cluster of this file", to)
+			p.warn(s.path+"fallback.cluster", "%s", isNone(to))
+		}
+	}
+	for i := range p.Config.Overrides {
+		over, path := &p.Config.Overrides[i], fmt.Sprintf("clusters[%d].match", i)
+		switch {
+		case slices.ContainsFunc(names, over.Names):
+		case strings.Contains(over.Match, "*"):
+			p.warn(path, "%q matches no cluster of this file: they are %s", over.Match, some(names))
+		default:
+			p.warn(path, "%s", isNone(over.Match))
 		}
 	}
 }

@@ -66,15 +66,35 @@ func TestAround(t *testing.T) {
 		"not stripped":          {[]string{"remove: X-Fallback", "remove: x-other"}, []string{`26: fallback.header: clients can send "x-fallback" themselves`}},
 		"routes from elsewhere": {[]string{"route_config:", "other:", "permit_timeout: 60s", "permit_timeout: 40s"}, nil},
 		"routes by name":        {[]string{"route_config:\n", "rds: { route_config_name: main }\n          elsewhere:\n            name: main\n", "permit_timeout: 60s", "permit_timeout: 40s"}, []string{"27: half_open.permit_timeout"}},
-		"a probe without a host": {[]string{"match: payments,", `match: "inbound|80||", probe: { path: / },`}, []string{
-			"28: clusters[0].probe: the cluster's name ends without a host"}},
-		"a probe with a host":       {[]string{"match: payments,", `match: "inbound|80||", probe: { path: /, host: payments },`}, nil},
-		"a probe of Istio's name":   {[]string{"match: payments,", `match: "outbound|80||payments", probe: { path: / },`}, nil},
-		"a probe of a plain name":   {[]string{"match: payments,", `match: payments, probe: { path: / },`}, nil},
-		"a warning by what is here": {[]string{"match: payments,", "match: payments$,"}, []string{"28: clusters[0].match: \"payments$\" looks like a regular"}},
+		"a probe without a host": {[]string{"match: payments,", `match: "inbound|80||", probe: { path: / },`, "static_resources:\n", "dynamic_resources: { cds_config: {} }\nstatic_resources:\n"}, []string{
+			"29: clusters[0].probe: the cluster's name ends without a host"}},
+		"a probe with a host":     {[]string{"match: payments,", `match: "inbound|80||", probe: { path: /, host: payments },`, "static_resources:\n", "dynamic_resources: { cds_config: {} }\nstatic_resources:\n"}, nil},
+		"a probe of Istio's name": {[]string{"match: payments,", `match: "outbound|80||payments", probe: { path: / },`, "static_resources:\n", "dynamic_resources: { cds_config: {} }\nstatic_resources:\n"}, nil},
+		"a probe of a plain name": {[]string{"match: payments,", `match: payments, probe: { path: / },`}, nil},
+		"a warning by what is here": {[]string{"match: payments,", "match: payments$,"}, []string{"28: clusters[0].match: \"payments$\" looks like a regular",
+			"28: clusters[0].match: \"payments$\" is no cluster of this file: did you mean \"payments\"?"}},
+		"no such cluster to match":  {[]string{"match: payments,", "match: paymets,"}, []string{"28: clusters[0].match: \"paymets\" is no cluster of this file: did you mean \"payments\"?"}},
+		"no such clusters to match": {[]string{`match: "s*"`, `match: "z*"`}, []string{`29: clusters[1].match: "z*" matches no cluster of this file: they are "other", "payments", "slow", "spare", "stream"`}},
+		"two breakers":              {[]string{router, secondBreaker("second") + router}, nil},
+		"one breaker twice":         {[]string{router, secondBreaker("") + router}, []string{`34: the plugin "" is in the chain before (line 22), and would count each request twice`}},
+		"two breakers, not last": {[]string{router, secondBreaker("second") + "          - name: a_filter\n" + router}, []string{
+			"22: the filter is not the last before the router: a_filter stands behind it", "34: the filter is not the last before the router: a_filter stands behind it"}},
 	} {
 		warns(t, name, changed(t, bootstrap, c.change...), c.want)
 	}
+}
+
+const router = "          - name: envoy.filters.http.router\n  clusters"
+
+// secondBreaker is another filter of the chain.
+func secondBreaker(name string) string {
+	return `          - name: second_breaker
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+              config:
+                name: "` + name + `"
+                configuration: { "@type": type.googleapis.com/google.protobuf.Struct, value: { failure_rate: 70 } }
+`
 }
 
 // changed returns a text with the first of each pair of texts replaced by the second, once.

@@ -58,9 +58,9 @@ func TestAroundRoutes(t *testing.T) {
 			`"other", "payments", "slow", "spare", "stream": there the names are "pay", "slow", "spares"`}},
 		"a name of another cluster's": {named(override("match: payments, route: slow")), []string{
 			`28: clusters[0].route: "slow" counts for no route of this file to "payments": there the names are "pay"`}},
-		"the name, of many clusters": {named(override(`match: "*", route: slow`)), []string{asked}},
-		"a cluster without routes":   {named(override("match: elsewhere, route: pay")), nil},
-		"routes from elsewhere":      {named(override("match: payments, route: pax, slow_call: { duration: 9s }"), []string{"route_config:", "other:"}), nil},
+		"the name, of many clusters":  {named(override(`match: "*", route: slow`)), []string{asked}},
+		"a cluster that is not there": {named(override("match: elsewhere, route: pay")), []string{`28: clusters[0].match: "elsewhere" is no cluster of this file`}},
+		"routes from elsewhere":       {named(override("match: payments, route: pax, slow_call: { duration: 9s }"), []string{"route_config:", "other:"}), nil},
 		"routes by VHDS": {named(override("match: payments, route: pax"), []string{
 			"            virtual_hosts:", "            vhds: {}\n            virtual_hosts:"}), nil},
 		"routes in a matcher": {named(override("match: payments, route: pax"), []string{"            - routes:", "            - matcher: {}\n              routes:"}), nil},

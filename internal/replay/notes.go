@@ -3,6 +3,7 @@ package replay
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"envoy-circuit-breaker/filter/config"
@@ -22,7 +23,7 @@ func (r *Replay) note() {
 		})
 	}
 	say(true, "Requests that would have been rejected are assumed to have ended as they did; the breaker heard nothing of them.")
-	say(out.Recovery, "Trials are assumed to have ended as any request of their cluster did in the second before (-recovery).")
+	say(out.Recovery, "Trials are assumed to have ended as any request of their breaker did in the second before (-recovery).")
 	say(some(func(rules *config.Rules) bool { return rules.Fallback.Header != "" }), "Those that would have been sent to a fallback are among the rejected.")
 	say(some(func(rules *config.Rules) bool { return rules.Policy.ProbeInterval > 0 }),
 		"Probes are not simulated: an open breaker tries requests when its open time is over.")
@@ -35,8 +36,24 @@ func (r *Replay) note() {
 		"ended already. %s", count(out.TooLate, "line"), span(out.LatestBy), remedy(out.LatestBy))
 	say(out.HeldFor > 0, "More requests than -max-in-flight were within the horizon, so that it shrank to %s at times.", span(out.HeldFor))
 	for _, p := range r.policies {
+		unmatched := p.unmatched()
+		say(len(unmatched) > 0, "%s: %s matched no request: %s.", p.Name, count(int64(len(unmatched)), "override"), strings.Join(unmatched[:min(5, len(unmatched))], ", "))
 		say(p.withoutBreaker > 0, "%s: %s beyond max_breakers (%d) had no breaker.", p.Name, count(p.withoutBreaker, "request"), p.Config.MaxBreakers)
 	}
+}
+
+// unmatched names the overrides that gave no breaker its rules.
+func (p *policy) unmatched() (names []string) {
+	matched := map[int]bool{}
+	for id := range p.owners {
+		matched[p.Config.Match(id.cluster, id.route)] = true
+	}
+	for i := range p.Config.Overrides {
+		if !matched[i] {
+			names = append(names, p.Config.Overrides[i].Name())
+		}
+	}
+	return names
 }
 
 // remedy says what to do about a request that began so many seconds too early.

@@ -96,7 +96,8 @@ func (d durations) median() *float64 {
 		return nil
 	}
 	sorted := slices.Sorted(slices.Values(d))
-	return &sorted[len(sorted)/2]
+	middle := (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+	return &middle
 }
 
 func (d durations) max() *float64 {

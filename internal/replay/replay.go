@@ -28,7 +28,7 @@ type Options struct {
 	Horizon time.Duration
 	// MaxInFlight bounds how many requests are held, and so the memory; where there are more, the horizon shrinks. 0 is 500,000.
 	MaxInFlight int
-	// Recovery lets a trial end as any request of its cluster did in the second before, rather than as that very one.
+	// Recovery lets a trial end as any request of its breaker did in the second before, rather than as that very one.
 	Recovery bool
 	// Timeline keeps what it takes to draw one.
 	Timeline bool

@@ -360,6 +360,29 @@ func TestMaxInFlight(t *testing.T) {
 	}
 }
 
+// A misspelt name in an override would make a policy look as if it had no effect.
+func TestUnmatchedOverrides(t *testing.T) {
+	entries := every(100*ms, 0, time.Second, good)
+	entries[3].Route = "reports"
+	for config, want := range map[string]string{
+		`{"clusters": [{"match": "` + entries[0].Cluster + `", "route": "report"}, {"match": "?"}, {"match": "*"}]}`: `2 overrides matched no request: "` + entries[0].Cluster + `" route "report", "?".`,
+		`{"clusters": [{"match": "*", "route": "report*"}, {"match": "*"}]}`:                                         "",
+	} {
+		text := strings.Join(replayed(t, config, Options{}, entries).Notes, " ")
+		if !strings.Contains(text, want) || want == "" && strings.Contains(text, "matched no request") {
+			t.Errorf("%s: %s", config, text)
+		}
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for want, d := range map[float64]durations{5: {5}, 6.5: {8, 5}, 3: {9, 3, 1}, 4: {3, 9, 5, 1}} {
+		if got := d.median(); *got != want {
+			t.Errorf("%v has %v, want %v", d, *got, want)
+		}
+	}
+}
+
 // What nobody can say anything of is counted apart.
 func TestLeftOut(t *testing.T) {
 	entries := every(100*ms, 0, time.Second, good)
