@@ -24,7 +24,9 @@ func sharedKeys(clusters ...string) map[string][]string {
 	key := func(kind, rest string) string {
 		return fmt.Sprintf("circuit_breaker/%d\x00%s\x00breaker\x00%s", breaker.RecordVersion, kind, rest)
 	}
-	keys := map[string][]string{"generations": {key("generations", "")}, "full": {key("full", "4096")}, "last good": {key("last good", "")}}
+	keys := map[string][]string{
+		"generations": {key("generations", "")}, "full": {key("full", "4096 1")}, "last good": {key("last good", "")}, "matched": {key("matched", "")},
+	}
 	for i, cluster := range clusters {
 		for _, kind := range []string{"record", "counts", "streak", "policy", "history", "in force", "route"} {
 			keys[kind] = append(keys[kind], key(kind, cluster))
