@@ -98,7 +98,7 @@ func (p *plugin) learnOverrides(generation uint32) {
 }
 
 // configOf finds the configuration of a generation: of a plugin here, since thousands of overrides take their time to read, or else by
-// its text. It returns nil where that is about to be written, or where only another version of the plugin can read it.
+// its text. It returns nil where that is about to be written. One that only another version of the plugin can read shows as empty.
 func (p *plugin) configOf(generation uint32) *config.Config {
 	for _, other := range plugins {
 		if other.name == p.name && other.generation == generation {
@@ -110,7 +110,10 @@ func (p *plugin) configOf(generation uint32) *config.Config {
 	if turn != generation {
 		return nil
 	}
-	c, _ := config.Parse(slices.Clone(text))
+	c, err := config.Parse(slices.Clone(text))
+	if err != nil {
+		return &config.Config{} // to be looked at once
+	}
 	return c
 }
 
