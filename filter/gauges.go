@@ -116,16 +116,16 @@ func (p *plugin) meet() {
 			return
 		}
 		p.met++
-		o := ownerOf(string(name))
-		if o != p.owner(o.name, o.route) {
+		id := string(name)
+		o := ownerOf(id)
+		if p.config.OwnRoute(o.name, o.route) != o.route {
 			p.retire(o)
 			continue
 		}
-		record := sharedData{kind: "record", plugin: p.name, rest: o.id()}
-		if stateIn(&record) != breaker.Closed || p.config.For(o.name, o.route).Policy.Mode >= breaker.ForceOpen {
-			if p.clusters[o.id()] == nil {
-				p.addCluster(o)
-			}
+		record := sharedData{kind: "record", plugin: p.name, rest: id}
+		matters := stateIn(&record) != breaker.Closed || p.config.For(o.name, o.route).Policy.Mode >= breaker.ForceOpen
+		if matters && p.clusters[id] == nil {
+			p.addCluster(o)
 		}
 	}
 }

@@ -92,7 +92,7 @@ func (c *cluster) serves(name []byte) bool {
 	if known := r.breakers[string(route)]; known != nil {
 		return known.route == ""
 	}
-	return c.plugin.owner(c.name, string(route)).route == ""
+	return c.plugin.config.OwnRoute(c.name, string(route)) == ""
 }
 
 // clusterOf finds the breaker of requests that have not come yet, as cluster does. Where their route matters and is not known, there is
@@ -117,7 +117,7 @@ func (p *plugin) addRoute(name, route string) *cluster {
 	if p.isLeftOut(owner{name, route}) {
 		return nil
 	}
-	o := p.owner(name, route)
+	o := owner{name, p.config.OwnRoute(name, route)}
 	c := p.clusters[o.id()]
 	if c == nil {
 		c = p.addCluster(o)
@@ -132,12 +132,4 @@ func (p *plugin) addRoute(name, route string) *cluster {
 // many overrides, that is known much sooner than whose it would be.
 func (p *plugin) isLeftOut(o owner) bool {
 	return clock{}.Coarse() < p.fullUntil && !p.registry.places[o.name] && !p.registry.places[o.id()]
-}
-
-// owner tells whose breaker a route of a cluster has that has some by route.
-func (p *plugin) owner(name, route string) owner {
-	if route != "" && !p.config.For(name, route).PerRoute {
-		route = ""
-	}
-	return owner{name, route}
 }

@@ -73,7 +73,7 @@ func (d *departed) conclude() {
 	}
 	for i := range d.met {
 		name, _ := d.registry.place(i).Load()
-		if o := ownerOf(string(name)); o != d.owner(o.name, o.route) { // it has been shown as disabled
+		if o := ownerOf(string(name)); d.config.OwnRoute(o.name, o.route) != o.route { // it has been shown as disabled
 			(&cluster{stats: stats{plugin: d.name, owner: o}}).hide()
 		}
 	}

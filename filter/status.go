@@ -28,7 +28,7 @@ func (p *plugin) announce(o owner, policy *breaker.Policy) bool {
 			return false
 		}
 		from := statuspage.Override{}
-		if i := p.config.Match(o.name, o.route); i >= 0 && o == p.owner(o.name, o.route) { // or it is not asked: see retire
+		if i := p.config.Match(o.name, o.route); i >= 0 && p.config.OwnRoute(o.name, o.route) == o.route { // or it is not asked: see retire
 			p.markMatched(i)
 			from = override(p.config, i)
 		}

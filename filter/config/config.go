@@ -134,8 +134,15 @@ func (c *Config) For(cluster, route string) *Rules {
 // Match returns which override a cluster and a route to it have their rules from, -1 if it is none.
 func (c *Config) Match(cluster, route string) int { return c.matches.find(cluster, route) }
 
-// ByRoute reports whether the route matters to whose breaker a request of that cluster has. Then it is the breaker of the route where
-// that has a name and [Config.For] says PerRoute of it, and else the cluster's.
+// OwnRoute tells whose breaker a request has: that of the route, which it returns, or the cluster's, for which it returns "".
+func (c *Config) OwnRoute(cluster, route string) string {
+	if route != "" && !c.For(cluster, route).PerRoute {
+		return ""
+	}
+	return route
+}
+
+// ByRoute reports whether the route matters to whose breaker a request of that cluster has: see [Config.OwnRoute].
 func (c *Config) ByRoute(cluster string) bool {
 	return c.HasRoutes() && (c.For(cluster, "").PerRoute || c.matches.hasRoutes(cluster))
 }

@@ -37,6 +37,9 @@ func TestByRoute(t *testing.T) {
 		if r := c.For(want.cluster, want.route); r.Policy.FailureRate != want.rate || r.PerRoute != want.perRoute {
 			t.Errorf("%s, %q: %v, %v, want %v, %v", want.cluster, want.route, r.Policy.FailureRate, r.PerRoute, want.rate, want.perRoute)
 		}
+		if got := c.OwnRoute(want.cluster, want.route); (got == want.route) != (want.perRoute || want.route == "") || got != want.route && got != "" {
+			t.Errorf("%s, %q: the breaker is that of route %q", want.cluster, want.route, got)
+		}
 	}
 
 	c, err = Parse([]byte(`{"per": "route", "clusters": [{"match": "one", "per": "cluster"}, {"match": "two"}]}`))

@@ -264,9 +264,7 @@ type policy struct {
 
 // owner finds whose breaker a source's requests have, or makes it; nil beyond max_breakers.
 func (p *policy) owner(r *Replay, id identity) *owner {
-	if !p.Config.ByRoute(id.cluster) || !p.Config.For(id.cluster, id.route).PerRoute {
-		id.route = ""
-	}
+	id.route = p.Config.OwnRoute(id.cluster, id.route)
 	if o := p.owners[id]; o != nil {
 		return o
 	}
