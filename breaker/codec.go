@@ -3,8 +3,9 @@ package breaker
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
+
+	"envoy-circuit-breaker/internal/smallfmt"
 )
 
 // RecordSize is the size of an encoded record, in bytes.
@@ -97,14 +98,14 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 func (r *Record) UnmarshalBinary(b []byte) error {
 	le := binary.LittleEndian
 	if len(b) != RecordSize {
-		return fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, len(b), RecordSize)
+		return smallfmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, len(b), RecordSize)
 	}
 	if b[0] != RecordVersion {
-		return fmt.Errorf("%w: version %d instead of %d", ErrCorrupt, b[0], RecordVersion)
+		return smallfmt.Errorf("%w: version %d instead of %d", ErrCorrupt, b[0], RecordVersion)
 	}
 	body, sum := b[:RecordSize-4], le.Uint32(b[RecordSize-4:])
 	if crc32.ChecksumIEEE(body) != sum {
-		return fmt.Errorf("%w: wrong checksum", ErrCorrupt)
+		return smallfmt.Errorf("%w: wrong checksum", ErrCorrupt)
 	}
 	rd := reader{body[1:]}
 	d := Record{State: State(rd.byte())}
@@ -148,7 +149,7 @@ func (r *Record) UnmarshalBinary(b []byte) error {
 		valid = valid && x == 0 // nothing but what AppendBinary writes
 	}
 	if !valid {
-		return fmt.Errorf("%w: impossible contents", ErrCorrupt)
+		return smallfmt.Errorf("%w: impossible contents", ErrCorrupt)
 	}
 	*r = d
 	return nil

@@ -3,11 +3,12 @@ package breaker
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"math"
 	"strconv"
 	"time"
+
+	"envoy-circuit-breaker/internal/smallfmt"
 )
 
 // Mode says what a breaker does with its decisions.
@@ -114,7 +115,7 @@ type PolicyError struct {
 }
 
 func (e *PolicyError) Error() string {
-	return fmt.Sprintf("%s: %s is not allowed: must be %s", e.Field, e.Value, e.Allowed)
+	return smallfmt.Sprintf("%s: %s is not allowed: must be %s", e.Field, e.Value, e.Allowed)
 }
 
 // Validate returns a [*PolicyError] for each field that is out of range, joined by [errors.Join].
@@ -124,7 +125,7 @@ func (p *Policy) Validate() error {
 		checks = append(checks, &PolicyError{"mode", p.Mode.String(), `one of "enforce", "shadow", "force_open", "disabled"`})
 	}
 	if (p.WindowDuration != 0) == (p.WindowRequests != 0) {
-		checks = append(checks, &PolicyError{"window", fmt.Sprintf("duration %v with requests %d", p.WindowDuration, p.WindowRequests),
+		checks = append(checks, &PolicyError{"window", smallfmt.Sprintf("duration %v with requests %d", p.WindowDuration, p.WindowRequests),
 			"either a duration (1s to 1h0m0s) or requests (10 to 100000)"})
 	}
 	openDuration, leastMax := inRange("open.duration", p.OpenDuration, 10*time.Millisecond, time.Hour, false), p.OpenDuration
@@ -152,7 +153,7 @@ func (p *Policy) Validate() error {
 	)
 	if p.WindowRequests != 0 && p.MinRequests > p.WindowRequests {
 		checks = append(checks, &PolicyError{"min_requests", strconv.Itoa(p.MinRequests),
-			fmt.Sprintf("at most window.requests (%d), or no rate would ever be judged", p.WindowRequests)})
+			smallfmt.Sprintf("at most window.requests (%d), or no rate would ever be judged", p.WindowRequests)})
 	}
 	return errors.Join(checks...)
 }
@@ -167,13 +168,13 @@ func (p Policy) String() string {
 	}
 	window := p.WindowDuration.String()
 	if p.WindowRequests > 0 {
-		window = fmt.Sprintf("%d requests", p.WindowRequests)
+		window = smallfmt.Sprintf("%d requests", p.WindowRequests)
 	}
-	return fmt.Sprintf("mode=%v window=%s min_requests=%d failure_rate=%s consecutive_failures=%s slow_call=%s "+
+	return smallfmt.Sprintf("mode=%v window=%s min_requests=%d failure_rate=%s consecutive_failures=%s slow_call=%s "+
 		"open=%v x%v up to %v jitter=%v half_open=%d in flight, %d to close, permit %v ramp=%s probe=%s",
-		p.Mode, window, p.MinRequests, off(p.FailureRate == 0, fmt.Sprintf("%v%%", p.FailureRate)),
+		p.Mode, window, p.MinRequests, off(p.FailureRate == 0, smallfmt.Sprintf("%v%%", p.FailureRate)),
 		off(p.ConsecutiveFailures == 0, strconv.Itoa(p.ConsecutiveFailures)),
-		off(p.SlowCallDuration == 0, fmt.Sprintf("%v at %v%%", p.SlowCallDuration, p.SlowCallRate)),
+		off(p.SlowCallDuration == 0, smallfmt.Sprintf("%v at %v%%", p.SlowCallDuration, p.SlowCallRate)),
 		p.OpenDuration, p.OpenMultiplier, p.OpenMaxDuration, p.OpenJitter,
 		p.HalfOpenMaxRequests, p.HalfOpenSuccessThreshold, p.HalfOpenPermitTimeout,
 		off(p.Ramp == 0, p.Ramp.String()), off(p.ProbeInterval == 0, "every "+p.ProbeInterval.String()))
@@ -184,7 +185,7 @@ func inRange[T int | float64 | time.Duration](field string, value, low, high T, 
 	if unset || value >= low && value <= high {
 		return nil
 	}
-	return &PolicyError{field, fmt.Sprint(value), fmt.Sprintf("from %v to %v", low, high)}
+	return &PolicyError{field, smallfmt.Sprintf("%v", value), smallfmt.Sprintf("from %v to %v", low, high)}
 }
 
 // Hash identifies the policy in a record: policies that differ in anything the machine goes by differ in it.

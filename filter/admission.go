@@ -3,7 +3,6 @@
 package main
 
 import (
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"envoy-circuit-breaker/breaker"
@@ -106,7 +105,7 @@ func (p *plugin) isTwice() bool {
 	}
 	if !p.saidTwice {
 		p.saidTwice = true
-		proxywasm.LogWarnf("the plugin %q is twice in one filter chain, and counts each request twice: take one of the two out, or give it another name", p.name)
+		bridge.LogWarnf("the plugin %q is twice in one filter chain, and counts each request twice: take one of the two out, or give it another name", p.name)
 	}
 	return true
 }
@@ -117,7 +116,7 @@ func (p *plugin) isMisplaced() bool {
 	if !p.placed {
 		p.placed = true
 		if p.misplaced = asked(); p.misplaced {
-			proxywasm.LogWarnf("the plugin %q is an upstream filter, where it can do nothing: put it among the filters of the listener, last before the router", p.name)
+			bridge.LogWarnf("the plugin %q is an upstream filter, where it can do nothing: put it among the filters of the listener, last before the router", p.name)
 		}
 	}
 	return p.misplaced

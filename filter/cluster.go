@@ -5,8 +5,6 @@ package main
 import (
 	"math/rand/v2"
 
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
-
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/filter/internal/bridge"
@@ -101,7 +99,7 @@ func (c *cluster) recordBefore() []byte {
 
 func (c *cluster) onTransition(m breaker.Transition) {
 	text := statuspage.Describe(&c.rules.Policy, m)
-	proxywasm.LogWarnf("%v: %s", c.owner, text)
+	bridge.LogWarnf("%v: %s", c.owner, text)
 	remember(c.plugin.name, c.id, m, text)
 	c.readMode() // the gauge is set next
 }
@@ -111,6 +109,6 @@ func (c *cluster) onHiddenStat(s breaker.Stat) {
 		return
 	}
 	c.plugin.warned = true
-	proxywasm.LogWarnf("%v: the stat %v always reads 0, so a stats_matcher hides it: the breaker counts in shared data instead, which is slower. "+
+	bridge.LogWarnf("%v: the stat %v always reads 0, so a stats_matcher hides it: the breaker counts in shared data instead, which is slower. "+
 		"Let the stats that contain circuit_breaker pass", c.owner, s)
 }

@@ -6,9 +6,8 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
-
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/internal/bridge"
 )
 
 // A fallback's header is of no use where no route matches it: the request comes back to the cluster that refused it. That shows only
@@ -104,7 +103,7 @@ func (c *cluster) fellBack(cameBack bool, details string) {
 	})
 	if changed && old == 0 {
 		f := &c.rules.Fallback
-		proxywasm.LogWarnf("%v: the fallback's header %s: %s does not help: %s. Requests are rejected until there is such a route; one in %v tries",
+		bridge.LogWarnf("%v: the fallback's header %s: %s does not help: %s. Requests are rejected until there is such a route; one in %v tries",
 			c.owner, f.Header, f.Value, missing, tryRouteEvery)
 	}
 }

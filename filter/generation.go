@@ -7,9 +7,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
-
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/internal/bridge"
 	"envoy-circuit-breaker/internal/version"
 )
 
@@ -182,9 +181,9 @@ func (p *plugin) takeGeneration() error {
 	p.generation = p.turn
 	p.becomeLastGood()
 	if isNew {
-		proxywasm.LogInfof("configuration loaded: version=%s; %s", version.Version, p.config)
+		bridge.LogInfof("configuration loaded: version=%s; %s", version.Version, p.config)
 		if warnings := p.config.Warnings(); len(warnings) > 0 {
-			proxywasm.LogWarnf("configuration is valid, but: %v", warnings)
+			bridge.LogWarnf("configuration is valid, but: %v", warnings)
 		}
 	}
 	return nil
@@ -286,7 +285,7 @@ func (p *plugin) keepGeneration(now breaker.Time) {
 		return // the next look will do
 	}
 	if isBack && !p.invalid {
-		proxywasm.LogInfof("configuration is in force again, since all that were loaded after it are gone: %s", p.config)
+		bridge.LogInfof("configuration is in force again, since all that were loaded after it are gone: %s", p.config)
 	}
 	p.showInvalid(r.list)
 	if turn != p.turn {

@@ -6,9 +6,8 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
-
 	"envoy-circuit-breaker/filter/config"
+	"envoy-circuit-breaker/filter/internal/bridge"
 	"envoy-circuit-breaker/filter/internal/checked"
 )
 
@@ -34,7 +33,7 @@ func (p *plugin) startInvalid(why error, statusPath string) {
 	if p.passes() {
 		instead = "there is no good one to go by, so requests pass without a breaker"
 	}
-	proxywasm.LogCriticalf("configuration refused, and %s: %v", instead, why)
+	bridge.LogCriticalf("configuration refused, and %s: %v", instead, why)
 }
 
 // follow goes by the last good configuration, if that is another one than before.

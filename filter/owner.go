@@ -3,10 +3,10 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"envoy-circuit-breaker/filter/internal/bridge"
+	"envoy-circuit-breaker/internal/smallfmt"
 )
 
 // Whose breaker a request has: its cluster's or, where the configuration says so, that of its route to the cluster. The route is asked
@@ -37,9 +37,9 @@ func ownerOf(id string) owner {
 // String is what the log calls the owner.
 func (o owner) String() string {
 	if o.route == "" {
-		return fmt.Sprintf("cluster %q", o.name)
+		return smallfmt.Sprintf("cluster %q", o.name)
 	}
-	return fmt.Sprintf("cluster %q route %q", o.name, o.route)
+	return smallfmt.Sprintf("cluster %q route %q", o.name, o.route)
 }
 
 // routes are the breakers of a cluster that has some by route.

@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/filter/internal/bridge"
 	"envoy-circuit-breaker/filter/internal/checked"
+	"envoy-circuit-breaker/internal/smallfmt"
 )
 
 func init() {
@@ -105,7 +105,7 @@ const (
 // OnPluginStart refuses a bad configuration, with one line that says what is wrong, unless that asks to keep the last good one.
 func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 	if err := p.start(); err != nil {
-		proxywasm.LogCriticalf("configuration refused: %v", err)
+		bridge.LogCriticalf("configuration refused: %v", err)
 		return types.OnPluginStartStatusFailed
 	}
 	return types.OnPluginStartStatusOK
@@ -114,7 +114,7 @@ func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 func (p *plugin) start() error {
 	text, err := proxywasm.GetPluginConfiguration()
 	if err != nil && !errors.Is(err, types.ErrorStatusNotFound) { // which is how an empty one reads
-		return fmt.Errorf("reading it: %w", err)
+		return smallfmt.Errorf("reading it: %w", err)
 	}
 	text = slices.Clone(text) // the next call of the host overwrites it
 	p.name, p.nameBefore = pluginName()

@@ -3,13 +3,13 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/verdict"
+	"envoy-circuit-breaker/internal/smallfmt"
 )
 
 // probe calls the cluster if its breaker is open and the turn is this worker's.
@@ -45,7 +45,7 @@ func (c *cluster) probe() {
 // probeFailed ends a probe that could not even be made. That is most likely a mistake in the configuration, so it is
 // logged, but not again and again.
 func (c *cluster) probeFailed(probe breaker.Probe, err error) {
-	if text := fmt.Sprintf("%v cannot be probed: %v", c.owner, err); text != c.probeError {
+	if text := smallfmt.Sprintf("%v cannot be probed: %v", c.owner, err); text != c.probeError {
 		c.probeError = text
 		proxywasm.LogWarn(text)
 	}

@@ -3,13 +3,12 @@
 package main
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
-
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/internal/bridge"
+	"envoy-circuit-breaker/internal/smallfmt"
 )
 
 // A registry knows which clusters have breakers, or routes to them, under one plugin's name. All workers share it: places in shared data, numbered
@@ -93,7 +92,7 @@ func (p *plugin) addCluster(o owner) *cluster {
 	c, err := newCluster(p, o)
 	if err != nil {
 		if text := err.Error(); text != p.failed[id].text {
-			proxywasm.LogErrorf("%v passes without a breaker: %v", o, err)
+			bridge.LogErrorf("%v passes without a breaker: %v", o, err)
 		}
 		if p.failed == nil {
 			p.failed = map[string]failure{}
@@ -122,7 +121,7 @@ func (p *plugin) sayFull(o owner) {
 	}
 	p.full = true
 	most := p.config.MaxBreakers
-	if (&sharedData{kind: "full", plugin: p.name, rest: fmt.Sprint(most, p.generation)}).CompareAndSwap([]byte(o.id()), 0) {
-		proxywasm.LogWarnf("max_breakers (%d) reached: what comes next passes without a breaker, first %v", most, o)
+	if (&sharedData{kind: "full", plugin: p.name, rest: smallfmt.Sprintf("%d %d", most, p.generation)}).CompareAndSwap([]byte(o.id()), 0) {
+		bridge.LogWarnf("max_breakers (%d) reached: what comes next passes without a breaker, first %v", most, o)
 	}
 }

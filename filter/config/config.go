@@ -3,10 +3,10 @@
 package config
 
 import (
-	"fmt"
 	"strings"
 
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/smallfmt"
 )
 
 // A Config is what a plugin is configured with.
@@ -76,7 +76,7 @@ func (c *Config) take(o *object) {
 	items, _ := o.list("clusters")
 	o.end()
 	if len(items) > mostOverrides {
-		o.fail("clusters", items, fmt.Sprintf("at most %d overrides", mostOverrides))
+		o.fail("clusters", items, smallfmt.Sprintf("at most %d overrides", mostOverrides))
 		return
 	}
 	c.Overrides, c.anyPerRoute = make([]Override, len(items)), c.Rules.PerRoute
@@ -166,12 +166,12 @@ func (c *Config) String() string {
 	var s strings.Builder
 	usual := c.Rules.other()
 	for _, over := range c.Overrides {
-		fmt.Fprintf(&s, "%s: %s", over.Name(), over.Rules.Policy)
+		s.WriteString(over.Name() + ": " + over.Rules.Policy.String())
 		if other := over.Rules.other(); other != usual {
 			s.WriteString(other)
 		}
 		s.WriteString("; ")
 	}
-	fmt.Fprintf(&s, "other clusters: %s%s", c.Rules.Policy, usual)
+	s.WriteString("other clusters: " + c.Rules.Policy.String() + usual)
 	return s.String()
 }

@@ -1,8 +1,9 @@
 package config
 
 import (
-	"fmt"
 	"strings"
+
+	"envoy-circuit-breaker/internal/smallfmt"
 )
 
 // An Error is one thing that is wrong with a configuration. A warning is one too: what is valid, and surely not meant.
@@ -47,7 +48,7 @@ func (e Errors) Error() string {
 	var s strings.Builder
 	for i, one := range e {
 		if i == most {
-			fmt.Fprintf(&s, "; and %d more", len(e)-most)
+			s.WriteString(smallfmt.Sprintf("; and %d more", len(e)-most))
 			break
 		}
 		if i > 0 {
@@ -89,5 +90,5 @@ func (r *report) add(e *Error) {
 }
 
 func (r *report) warn(path, format string, args ...any) {
-	r.warnings = append(r.warnings, &Error{Path: path, Text: fmt.Sprintf(format, args...)})
+	r.warnings = append(r.warnings, &Error{Path: path, Text: smallfmt.Sprintf(format, args...)})
 }

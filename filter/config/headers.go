@@ -1,10 +1,11 @@
 package config
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"envoy-circuit-breaker/internal/smallfmt"
 )
 
 // headerNames returns the keys, sorted so that every worker sends the same. It refuses those that differ in case only:
@@ -15,7 +16,7 @@ func (o *object) headerNames() []string {
 	for _, name := range names {
 		header := strings.ToLower(name)
 		if other, twice := given[header]; twice {
-			o.fail(name, o.keys[name], fmt.Sprintf("left out: %s is the same header", show(other)))
+			o.fail(name, o.keys[name], smallfmt.Sprintf("left out: %s is the same header", show(other)))
 		}
 		given[header] = name
 	}

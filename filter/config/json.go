@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"strconv"
+
+	"envoy-circuit-breaker/internal/smallfmt"
 )
 
 // parseJSON reads a configuration given as text. Empty text is an empty configuration. Beside the tree it returns keys that are
@@ -180,5 +181,5 @@ func notJSON(text []byte, err error) error {
 	case broken == '\'':
 		advice = "; strings are in double quotes"
 	}
-	return &Error{Text: fmt.Sprintf("not valid JSON: line %d, column %d: %v%s", line, column, err, advice), Line: line}
+	return &Error{Text: smallfmt.Sprintf("not valid JSON: line %d, column %d: %v%s", line, column, err, advice), Line: line}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"envoy-circuit-breaker/internal/smallfmt"
 )
 
 // An object takes the keys of a map one by one, and reports what is wrong with them.
@@ -79,7 +81,7 @@ func (o *object) meant(key string) []string {
 		within, name := split(path)
 		switch {
 		case o.path == "" || strings.HasSuffix(o.path, "]"):
-			path = fmt.Sprintf(`{"%s": {"%s": …}}`, within, name)
+			path = smallfmt.Sprintf(`{"%s": {"%s": …}}`, within, name)
 		case o.path == within || strings.HasSuffix(o.path, "."+within):
 			path = name
 		}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"strings"
 
 	"envoy-circuit-breaker/filter/reply"
@@ -24,12 +23,13 @@ func readReject(r *reply.Reject, o *object) {
 		for _, name := range headers.headerNames() {
 			h := reply.Header{Name: strings.ToLower(name)}
 			headers.template(name, &h.Value)
+			value, _ := headers.keys[name].(string) // or else it has been told already
 			switch {
 			case !validHeaderName(h.Name):
 				headers.fail(name, headers.keys[name], "under the name of a header: letters, digits and -")
 			case reply.IsOwnHeader(h.Name):
 				headers.fail(name, headers.keys[name], "left out: the reply has that header from other keys")
-			case !validHeaderValue(fmt.Sprint(headers.keys[name])):
+			case !validHeaderValue(value):
 				headers.fail(name, headers.keys[name], "text without control characters")
 			}
 			r.Headers = append(r.Headers, h)

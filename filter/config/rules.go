@@ -1,8 +1,6 @@
 package config
 
 import (
-	"fmt"
-	"hash/fnv"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +8,7 @@ import (
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/reply"
 	"envoy-circuit-breaker/filter/verdict"
+	"envoy-circuit-breaker/internal/smallfmt"
 )
 
 // Rules are all that can differ from cluster to cluster.
@@ -37,16 +36,12 @@ func (r *Rules) Judge(e verdict.Ending) (o breaker.Outcome, reason string) {
 }
 
 // Verdicts is a hash of all but the policy that a verdict depends on.
-func (r *Rules) Verdicts() uint64 {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%+v", r.FailureOn)
-	return h.Sum64()
-}
+func (r *Rules) Verdicts() uint64 { return r.FailureOn.Hash() }
 
 // other tells, in the way that the policy's String does, what is beside the policy.
 func (r *Rules) other() string {
 	s := " failure_on=" + r.FailureOn.String()
-	s += fmt.Sprintf(" reject=%d %s", r.Reject.Status, show(r.Reject.Body.String()))
+	s += smallfmt.Sprintf(" reject=%d %s", r.Reject.Status, show(r.Reject.Body.String()))
 	if s += " fallback=off"; r.Fallback.Header != "" {
 		s = strings.TrimSuffix(s, "off") + cut(r.Fallback.Header)
 		if r.Fallback.Cluster != "" {

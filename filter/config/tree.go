@@ -1,6 +1,8 @@
 package config
 
-import "fmt"
+import (
+	"envoy-circuit-breaker/internal/smallfmt"
+)
 
 // A configuration is a tree of values: nil, bool, float64, string, []any and map[string]any. JSON text and
 // google.protobuf.Struct messages both become one.
@@ -19,7 +21,7 @@ func parseTree(b []byte) (root map[string]any, twice Errors, err error) {
 	}
 	root, err = parseStruct(b)
 	if err != nil && !hasPlace(err) {
-		return nil, nil, fmt.Errorf("neither a google.protobuf.Struct (%w) nor JSON text (%w)", err, jsonErr)
+		return nil, nil, smallfmt.Errorf("neither a google.protobuf.Struct (%w) nor JSON text (%w)", err, jsonErr)
 	}
 	return root, nil, err
 }
@@ -39,7 +41,7 @@ func under(step string, err error) error {
 }
 
 func tooDeep() error {
-	return &Error{Text: fmt.Sprintf("nested deeper than %d levels is not allowed", maxDepth)}
+	return &Error{Text: smallfmt.Sprintf("nested deeper than %d levels is not allowed", maxDepth)}
 }
 
 func notFinite(number string) error {

@@ -1,8 +1,9 @@
 package reply
 
 import (
-	"fmt"
 	"strings"
+
+	"envoy-circuit-breaker/internal/smallfmt"
 )
 
 // A Template is text with placeholders: {cluster}, {route}, {retry_after} and {state}. Any brace that does not enclose letters or _
@@ -36,7 +37,7 @@ func ParseTemplate(text string) (Template, error) {
 		switch name {
 		case "cluster", "route", "retry_after", "state":
 		default:
-			return nil, fmt.Errorf("{%s} is no placeholder", name)
+			return nil, smallfmt.Errorf("{%s} is no placeholder", name)
 		}
 		t = append(t.literal(rest[:i]), segment{placeholder: name})
 		rest = rest[i+n+2:]

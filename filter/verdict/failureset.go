@@ -1,6 +1,8 @@
 package verdict
 
 import (
+	"encoding/binary"
+	"hash/fnv"
 	"strconv"
 	"strings"
 )
@@ -88,6 +90,18 @@ func (s *FailureSet) String() string {
 		}
 	}
 	return strings.Join(names, ",")
+}
+
+// Hash identifies the set.
+func (s *FailureSet) Hash() uint64 {
+	le := binary.LittleEndian
+	b := le.AppendUint32(le.AppendUint16(nil, s.origins), s.grpc)
+	for _, codes := range s.codes {
+		b = le.AppendUint64(b, codes)
+	}
+	h := fnv.New64a()
+	h.Write(b)
+	return h.Sum64()
 }
 
 // AnyGRPC reports whether a gRPC status is in the set at all: if none is, a verdict needs no gRPC status of an answer.

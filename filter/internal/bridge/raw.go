@@ -3,8 +3,9 @@
 package bridge
 
 import (
-	"fmt"
 	"unsafe"
+
+	"envoy-circuit-breaker/internal/smallfmt"
 )
 
 // Raw host calls. A []byte that one of them returns is valid until the next host call.
@@ -91,7 +92,7 @@ const (
 func DefineMetric(metricType uint32, name []byte) (id uint32, err error) {
 	status := proxyDefineMetric(metricType, unsafe.Pointer(unsafe.SliceData(name)), uint32(len(name)), unsafe.Pointer(&outID))
 	if Status(status) != OK {
-		return 0, fmt.Errorf("defining the stat %q: host status %d", name, status)
+		return 0, smallfmt.Errorf("defining the stat %q: host status %d", name, status)
 	}
 	return outID, nil
 }
