@@ -209,6 +209,7 @@ func (p *plugin) takeTurn() (isNew bool, err error) {
 		return false, err
 	}
 	p.showInvalid(r.list)
+	p.versionGauge.set(p.name, "version", version.Number())
 	return isNew, nil
 }
 

@@ -82,6 +82,7 @@ type plugin struct {
 	followed   uint32 // the turn of the last good configuration that it has looked at
 
 	invalidGauge pluginGauge // "config_invalid"
+	versionGauge pluginGauge // "version"
 
 	// Of the status page.
 	listing      listing

@@ -82,4 +82,5 @@ func (d *departed) conclude() {
 		return true
 	})
 	d.showInvalid(r.list)
+	d.versionGauge.set(d.name, "version", 0)
 }

@@ -18,6 +18,7 @@ import (
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
+	"envoy-circuit-breaker/internal/version"
 )
 
 // A scrape is what Prometheus reads from an Envoy: metrics by name.
@@ -142,7 +143,7 @@ func TestMetrics(t *testing.T) {
 	})
 
 	t.Run("of the plugin", func(t *testing.T) {
-		for name, want := range map[string]float64{"breakers": float64(len(clusters)), "config_invalid": 0} {
+		for name, want := range map[string]float64{"breakers": float64(len(clusters)), "config_invalid": 0, "version": float64(version.Number())} {
 			metrics := s["circuit_breaker_"+name].GetMetric()
 			if len(metrics) != 1 || metrics[0].GetGauge().GetValue() != want || len(metrics[0].GetLabel()) != 1 || metrics[0].GetLabel()[0].GetValue() != "breaker" {
 				t.Errorf("%s: %v, want one of the plugin, %g", name, metrics, want)

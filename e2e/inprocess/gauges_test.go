@@ -128,9 +128,10 @@ func TestGaugesOfARemovedPlugin(t *testing.T) {
 	w.remove(next)
 	live("it lives on one worker still")
 	w.end(s.End(wasmhost.DirectResponse))
+	w.AddToStat("circuit_breaker.other.version", 1_000_000) // which is 0 in a build that has no version
 	w.advance(100 * time.Second)
-	if state() != 0 || w.Stat(prefix+"mode") != 0 {
-		t.Errorf("it is gone: state %d, mode %d", state(), w.Stat(prefix+"mode"))
+	if version := w.Stat("circuit_breaker.other.version"); state() != 0 || w.Stat(prefix+"mode") != 0 || version != 0 {
+		t.Errorf("it is gone: state %d, mode %d, version %d", state(), w.Stat(prefix+"mode"), version)
 	}
 	again := w.add("other", mode("force_open"))
 	w.advance(200 * ms)
