@@ -263,3 +263,24 @@ func TestVerdicts(t *testing.T) {
 		t.Errorf("another order: the hash of %q", seen[v])
 	}
 }
+
+// An error shows a value as it is in the configuration: JSON in one line, with keys in order, and cut where it is long.
+func TestShow(t *testing.T) {
+	long := strings.Repeat("é", 60)
+	for text, want := range map[string]string{
+		`null`: `null`, `true`: `true`, `12.50`: `12.5`, `1e6`: `1000000`, `1e21`: `1e+21`, `-0.0000001`: `-1e-07`, `0`: `0`,
+		`"a\"b\\\n\u0001"`: `"a\"b\\\n\u0001"`, `"</a>&"`: `"</a>&"`, `[]`: `[]`, `{}`: `{}`, `[1, [2, {}], "x"]`: `[1,[2,{}],"x"]`,
+		`{"b": 1, "a": {"d": null, "c": [false]}}`: `{"a":{"c":[false],"d":null},"b":1}`,
+		`"` + long + `"`: `"` + long[:78] + "…",
+		`[` + strings.Repeat(`[1], `, 1000) + `2]`:                      "[" + strings.Repeat("[1],", 20)[:79] + "…",
+		`{"` + long + `": {"` + long + `": 1}}`:                         `{"` + long[:78] + "…",
+		`{"k": "` + strings.Repeat("x", 70) + `", "l": "` + long + `"}`: `{"k":"` + strings.Repeat("x", 70) + `","l…`,
+	} {
+		_, err := Parse([]byte(`{"?": ` + text + `}`))
+		const before = "?: unknown key with value "
+		got, _, ok := strings.Cut(strings.TrimPrefix(err.Error(), before), ": must be one of ")
+		if !ok || !strings.HasPrefix(err.Error(), before) || got != want {
+			t.Errorf("%s is shown as %s, want %s", text, got, want)
+		}
+	}
+}

@@ -1,23 +1,17 @@
 package config
 
 import (
-	"encoding/json"
-
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"envoy-circuit-breaker/internal/strictjson"
 )
 
 // Invalid tells what a configuration that [Parse] refuses asks for: whether the last good one is to stay in force, as
 // "invalid_config": "keep" says, and where the status page is; "" if it does not say, or nothing valid. It reads that wherever the
-// configuration is a JSON object or a Struct at all, whatever is wrong with the rest. (JSON that nests deeper than 10,000 levels is none
-// to encoding/json.)
+// configuration is a JSON object or a Struct at all, whatever is wrong with the rest.
 func Invalid(configuration []byte) (keep bool, statusPath string) {
-	var policy, path string
-	var top map[string]json.RawMessage
-	if json.Unmarshal(configuration, &top) == nil {
-		var status map[string]json.RawMessage
-		_ = json.Unmarshal(top["status"], &status)
-		policy, path = unquote(top["invalid_config"]), unquote(status["path"])
-	} else {
+	policy, path, ok := jsonTexts(configuration)
+	if !ok {
 		policy = structText(configuration, "invalid_config")
 		path = structText(bytesIn(structValue(configuration, "status"), valueStruct), "path")
 	}
@@ -25,6 +19,46 @@ func Invalid(configuration []byte) (keep bool, statusPath string) {
 		path = ""
 	}
 	return policy == "keep", path
+}
+
+// jsonTexts returns what a JSON object has at invalid_config and status.path, empty for what is no text there. It reports whether it is
+// an object.
+func jsonTexts(text []byte) (policy, path string, ok bool) {
+	s := strictjson.NewScanner(text)
+	kind, err := s.Next()
+	if err != nil || kind != strictjson.Object {
+		return "", "", false
+	}
+	var outer string // the last key of the outermost object
+	for kind != strictjson.End {
+		if kind, err = s.Next(); err != nil {
+			return "", "", false
+		}
+		depth := s.Depth()
+		if kind != strictjson.Key || depth > 2 {
+			continue
+		}
+		key, value := s.Text(), ""
+		if kind, err = s.Next(); err != nil {
+			return "", "", false
+		}
+		if kind == strictjson.String {
+			value = s.Text()
+		}
+		switch {
+		case depth == 2 && outer == "status" && key == "path":
+			path = value
+		case depth == 2:
+		case key == "invalid_config":
+			policy = value
+		case key == "status":
+			path = "" // of a key that is given twice, the last counts
+		}
+		if depth == 1 {
+			outer = key
+		}
+	}
+	return policy, path, true
 }
 
 func structText(b []byte, key string) string {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -95,4 +96,28 @@ func TestInvalid(t *testing.T) {
 	if keep, _ := Invalid(wire); !keep {
 		t.Error("not read beside a Struct that nests deep")
 	}
+}
+
+// The keys that count before a configuration holds are read as encoding/json reads them.
+func FuzzInvalid(f *testing.F) {
+	for _, text := range []string{
+		`{"invalid_config": "keep"}`, `{"status": {"path": "/a", "path": 5}, "invalid_config": "keep", "invalid_config": null}`, `{}`, `null`,
+		`{"status": {"path": "/a"}, "status": {}}`, `{"status": ["path", {"path": "/a"}]}`, `{"a": {"path": "/b"}, "status": {"p\u0061th": "\ud83d/"}}`,
+		`{"status": {"path": {"path": "/a"}}, "x": [[{"invalid_config": "keep"}]]}`, `[{"invalid_config": "keep"}]`, `{"invalid_config": ["keep"]`,
+	} {
+		f.Add([]byte(text))
+	}
+	text := func(token []byte) (s string) {
+		_ = json.Unmarshal(token, &s)
+		return s
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var top, status map[string]json.RawMessage
+		isObject := json.Unmarshal(b, &top) == nil && top != nil
+		_ = json.Unmarshal(top["status"], &status)
+		policy, path, ok := jsonTexts(b)
+		if ok != isObject || ok && (policy != text(top["invalid_config"]) || path != text(status["path"])) {
+			t.Errorf("%q: %q, %q, %v; want %q, %q, %v", b, policy, path, ok, text(top["invalid_config"]), text(status["path"]), isObject)
+		}
+	})
 }

@@ -2,29 +2,22 @@ package config
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
-	"io"
-	"strconv"
 
 	"envoy-circuit-breaker/internal/smallfmt"
+	"envoy-circuit-breaker/internal/strictjson"
 )
 
 // parseJSON reads a configuration given as text. Empty text is an empty configuration. Beside the tree it returns keys that are
-// given twice.
+// given twice. It goes through the text twice, so that no memory is spent on one that is no JSON, or nests too deep.
 func parseJSON(text []byte) (root map[string]any, twice Errors, err error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return map[string]any{}, nil, nil
 	}
-	if _, err := (&jsonReader{text: text}).value(1); err != nil && hasPlace(err) {
-		return nil, nil, err
-	}
-	var whole json.RawMessage
-	if err := json.Unmarshal(text, &whole); err != nil {
+	if _, err := (&jsonReader{Scanner: strictjson.NewScanner(text)}).whole(); err != nil {
 		return nil, nil, notJSON(text, err)
 	}
-	r := &jsonReader{text: text, keep: true}
-	v, err := r.value(1)
+	r := &jsonReader{Scanner: strictjson.NewScanner(text), keep: true}
+	v, err := r.whole()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -35,147 +28,138 @@ func parseJSON(text []byte) (root map[string]any, twice Errors, err error) {
 	return root, r.twice, nil
 }
 
-// A jsonReader goes through a text. Unlike json.Unmarshal it names the key of what it refuses, and refuses a key that is
-// given twice: one of the two would be ignored.
+// A jsonReader makes a tree of a text. It names the key of what it refuses, and notes keys that are given twice: one of the two would be
+// ignored.
 type jsonReader struct {
-	text  []byte
-	at    int
-	keep  bool // the text is valid, and its values are wanted; or else only its depth is looked at, without memory for the rest
+	*strictjson.Scanner
+	keep  bool // the values are wanted, and not only whether there is anything wrong with the text
 	twice Errors
 }
 
-// value reads the next value, which is depth levels deep.
-func (r *jsonReader) value(depth int) (any, error) {
-	open := r.next()
-	if open == 0 {
-		return nil, io.ErrUnexpectedEOF
+// whole reads the one value that a text is.
+func (r *jsonReader) whole() (any, error) {
+	kind, err := r.Next()
+	if err != nil {
+		return nil, err
 	}
-	if open != '{' && open != '[' {
-		return r.scalar(r.token())
+	v, err := r.value(kind)
+	if err != nil {
+		return nil, err
 	}
-	if depth > maxDepth {
-		return nil, tooDeep()
-	}
-	var object map[string]any
-	var list []any
-	if r.keep {
-		object, list = map[string]any{}, []any{}
-	}
-	r.at++
-	for i := 0; r.next() != open+2; i++ { // which is the brace or bracket that closes it
-		var quoted []byte
-		if open == '{' {
-			quoted = r.token()
-		}
-		known := len(r.twice)
-		v, err := r.value(depth + 1)
-		if err != nil || len(r.twice) > known {
-			here := index("", i)
-			if quoted != nil {
-				here = step(cut(unquote(quoted)))
-			}
-			for _, e := range r.twice[known:] {
-				e.under(here)
-			}
-			if err != nil {
-				return nil, under(here, err)
-			}
-		}
-		switch {
-		case r.keep && quoted == nil:
-			list = append(list, v)
-		case r.keep:
-			key := unquote(quoted)
-			if _, again := object[key]; again && len(r.twice) < mostTwice {
-				r.twice = append(r.twice, Twice(step(cut(key)), v))
-			}
-			object[key] = v
-		}
-	}
-	r.at++
-	if open == '{' {
-		return object, nil
-	}
-	return list, nil
+	_, err = r.Next()
+	return v, err
 }
 
-func (r *jsonReader) scalar(token []byte) (any, error) {
+// value reads the value that begins with the last token.
+func (r *jsonReader) value(kind strictjson.Kind) (any, error) {
+	switch {
+	case kind != strictjson.Object && kind != strictjson.List:
+		return r.scalar(kind)
+	case r.Depth() > maxDepth:
+		return nil, tooDeep()
+	case kind == strictjson.Object:
+		return r.object()
+	}
+	return r.list()
+}
+
+func (r *jsonReader) object() (any, error) {
+	var object map[string]any
+	if r.keep {
+		object = map[string]any{}
+	}
+	for {
+		kind, err := r.Next()
+		if err != nil || kind == strictjson.ObjectEnd {
+			return object, err
+		}
+		quoted, known := r.Token(), len(r.twice)
+		if kind, err = r.Next(); err != nil {
+			return nil, err
+		}
+		v, err := r.value(kind)
+		if err = r.under(known, err, func() string { return step(cut(strictjson.Unquote(quoted))) }); err != nil {
+			return nil, err
+		}
+		if !r.keep {
+			continue
+		}
+		key := strictjson.Unquote(quoted)
+		if _, again := object[key]; again && len(r.twice) < mostTwice {
+			r.twice = append(r.twice, Twice(step(cut(key)), v))
+		}
+		object[key] = v
+	}
+}
+
+func (r *jsonReader) list() (any, error) {
+	var list []any
+	if r.keep {
+		list = []any{}
+	}
+	for i := 0; ; i++ {
+		kind, err := r.Next()
+		if err != nil || kind == strictjson.ListEnd {
+			return list, err
+		}
+		known := len(r.twice)
+		v, err := r.value(kind)
+		if err = r.under(known, err, func() string { return index("", i) }); err != nil {
+			return nil, err
+		}
+		if r.keep {
+			list = append(list, v)
+		}
+	}
+}
+
+// under puts a key or an index before the paths of what is wrong with its value: an error, and the keys that are given twice since so many
+// were known.
+func (r *jsonReader) under(known int, err error, step func() string) error {
+	if err == nil && len(r.twice) == known {
+		return nil
+	}
+	here := step()
+	for _, e := range r.twice[known:] {
+		e.under(here)
+	}
+	return under(here, err)
+}
+
+func (r *jsonReader) scalar(kind strictjson.Kind) (any, error) {
 	if !r.keep {
 		return nil, nil
 	}
-	switch token[0] {
-	case '"':
-		return unquote(token), nil
-	case 't', 'f':
-		return token[0] == 't', nil
-	case 'n':
+	switch kind {
+	case strictjson.String:
+		return r.Text(), nil
+	case strictjson.Null:
 		return nil, nil
-	}
-	n, err := strconv.ParseFloat(string(token), 64)
-	if err != nil {
-		return nil, notFinite(string(token))
-	}
-	return n, nil
-}
-
-// next goes to the next token, and returns its first byte, or 0 at the end. In a valid text only a string can hold what
-// it leaves out.
-func (r *jsonReader) next() byte {
-	for ; r.at < len(r.text); r.at++ {
-		switch c := r.text[r.at]; c {
-		case ' ', '\t', '\r', '\n', ',', ':':
-		default:
-			return c
+	case strictjson.Number:
+		n, err := r.Float()
+		if err != nil {
+			return nil, notFinite(string(r.Token()))
 		}
+		return n, nil
 	}
-	return 0
+	return kind == strictjson.True, nil
 }
 
-// token takes the next string, with its quotes, or the next number or name.
-func (r *jsonReader) token() []byte {
-	quoted := r.next() == '"'
-	start := r.at
-	for r.at++; r.at < len(r.text); r.at++ {
-		switch r.text[r.at] {
-		case '\\':
-			r.at++
-		case '"':
-			if quoted {
-				r.at++
-				return r.text[start:r.at]
-			}
-		case ' ', '\t', '\r', '\n', ',', ':', ']', '}':
-			if !quoted {
-				return r.text[start:r.at]
-			}
-		}
-	}
-	r.at = len(r.text)
-	return r.text[start:]
-}
-
-// unquote returns the string that a token stands for; it is empty if the token is no string.
-func unquote(token []byte) (s string) {
-	json.Unmarshal(token, &s)
-	return s
-}
-
-// notJSON says where a text is no JSON, and what to do.
+// notJSON says where a text is no JSON, and what to do; other errors it returns as they are.
 func notJSON(text []byte, err error) error {
-	at := len(text)
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		at = int(syntax.Offset)
+	syntax, ok := err.(*strictjson.SyntaxError)
+	if !ok {
+		return err
 	}
-	before := text[:at]
+	before := text[:syntax.Offset]
 	line, column := 1+bytes.Count(before, []byte("\n")), len(before)-1-bytes.LastIndexByte(before, '\n')
 	advice := ""
-	switch start, broken := bytes.TrimSpace(text), text[max(0, at-1)]; {
+	switch start, broken := bytes.TrimSpace(text), text[max(0, len(before)-1)]; {
 	case start[0] != '{' && start[0] != '[':
 		advice = "; for YAML use google.protobuf.Struct in place of StringValue"
-	case (broken == '}' || broken == ']') && bytes.HasSuffix(bytes.TrimSpace(text[:at-1]), []byte(",")):
+	case (broken == '}' || broken == ']') && bytes.HasSuffix(bytes.TrimSpace(before[:len(before)-1]), []byte(",")):
 		advice = "; leave out the comma before it"
-	case at == len(text): // where it ends too soon
+	case len(before) == len(text): // where it ends too soon
 	case broken == '#' || broken == '/':
 		advice = "; JSON has no comments"
 	case broken == '\'':

@@ -1,8 +1,7 @@
 package config
 
 import (
-	"encoding/json"
-	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"envoy-circuit-breaker/internal/smallfmt"
+	"envoy-circuit-breaker/internal/strictjson"
 )
 
 // An object takes the keys of a map one by one, and reports what is wrong with them.
@@ -271,22 +271,66 @@ func join(path, more string) string {
 	return path + "." + more
 }
 
+// mostShown is how much of a text or a value an error shows, in bytes.
+const mostShown = 80
+
 // show writes a value as a configuration would.
-func show(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return cut(fmt.Sprint(v))
+func show(v any) string { return cut(string(appendJSON(nil, v))) }
+
+// appendJSON appends a value as JSON, as far as it is shown, with keys in order. What JSON does not have it writes as Go does.
+func appendJSON(b []byte, v any) []byte {
+	if len(b) > mostShown {
+		return b
 	}
-	return cut(string(b))
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...)
+	case bool:
+		return strconv.AppendBool(b, v)
+	case string:
+		return strictjson.AppendQuoted(b, cut(v))
+	case float64:
+		return appendNumber(b, v)
+	case []any:
+		b = append(b, '[')
+		for i, item := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b = appendJSON(b, item); len(b) > mostShown {
+				break
+			}
+		}
+		return append(b, ']')
+	case map[string]any:
+		b = append(b, '{')
+		for i, key := range slices.Sorted(maps.Keys(v)) {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b = appendJSON(append(strictjson.AppendQuoted(b, cut(key)), ':'), v[key]); len(b) > mostShown {
+				break
+			}
+		}
+		return append(b, '}')
+	}
+	return append(b, '?')
+}
+
+// appendNumber writes a number without an exponent, unless that is much longer.
+func appendNumber(b []byte, n float64) []byte {
+	if size := math.Abs(n); size < 1e-6 && size > 0 || size >= 1e21 {
+		return strconv.AppendFloat(b, n, 'g', -1, 64)
+	}
+	return strconv.AppendFloat(b, n, 'f', -1, 64)
 }
 
 // cut shortens a text that is too long for an error.
 func cut(text string) string {
-	const most = 80
-	if len(text) <= most {
+	if len(text) <= mostShown {
 		return text
 	}
-	end := most
+	end := mostShown
 	for end > 0 && !utf8.RuneStart(text[end]) {
 		end--
 	}

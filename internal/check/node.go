@@ -1,15 +1,11 @@
 package check
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"strconv"
 	"strings"
 
 	"envoy-circuit-breaker/filter/config"
+	"envoy-circuit-breaker/internal/strictjson"
 )
 
 // A node is a value of a document, YAML or JSON, that knows its line.
@@ -116,72 +112,70 @@ func (e *syntaxError) Error() string { return e.text }
 
 // readJSON reads a text that is one value.
 func readJSON(text []byte) (*node, error) {
-	r := &jsonReader{decoder: json.NewDecoder(bytes.NewReader(text)), text: text, line: 1}
-	r.decoder.UseNumber()
-	n, err := r.value()
+	r := jsonReader{strictjson.NewScanner(text)}
+	kind, err := r.Next()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := r.decoder.Token(); err != io.EOF {
-		return nil, errors.New("there is more behind the value")
-	}
-	return n, nil
-}
-
-type jsonReader struct {
-	decoder *json.Decoder
-	text    []byte
-	at      int // up to where lines are counted
-	line    int
-}
-
-// here returns the line of the last token: none has more than one.
-func (r *jsonReader) here() int {
-	offset := int(r.decoder.InputOffset())
-	r.line += bytes.Count(r.text[r.at:offset], []byte("\n"))
-	r.at = offset
-	return r.line
-}
-
-func (r *jsonReader) value() (*node, error) {
-	token, err := r.decoder.Token()
+	n, err := r.value(kind)
 	if err != nil {
 		return nil, err
 	}
-	n := &node{line: r.here()}
-	switch token := token.(type) {
-	case json.Delim:
+	_, err = r.Next() // behind which there is nothing
+	return n, err
+}
+
+type jsonReader struct{ *strictjson.Scanner }
+
+// value reads the value that begins with the last token.
+func (r jsonReader) value(kind strictjson.Kind) (n *node, err error) {
+	n = &node{line: r.Line()}
+	switch kind {
+	case strictjson.Object:
+		n.kind = object
+		n.fields, err = r.fields()
+	case strictjson.List:
 		n.kind = list
-		if token == '{' {
-			n.kind = object
-		}
-		for r.decoder.More() {
-			if n.kind == list {
-				item, err := r.value()
-				if err != nil {
-					return nil, err
-				}
-				n.items = append(n.items, item)
-				continue
-			}
-			key, err := r.decoder.Token()
-			if err != nil {
-				return nil, err
-			}
-			f := field{key: key.(string), line: r.here()}
-			if f.value, err = r.value(); err != nil {
-				return nil, err
-			}
-			n.fields = append(n.fields, f)
-		}
-		_, err = r.decoder.Token()
-		return n, err
-	case json.Number:
-		n.value, _ = strconv.ParseFloat(string(token), 64) // which is infinite beyond what there is
-	default:
-		n.value = token
+		n.items, err = r.items()
+	case strictjson.String:
+		n.value = r.Text()
+	case strictjson.Number:
+		n.value, _ = r.Float() // which is infinite beyond what there is
+	case strictjson.True, strictjson.False:
+		n.value = kind == strictjson.True
 	}
-	return n, nil
+	return n, err
+}
+
+func (r jsonReader) fields() (fields []field, _ error) {
+	for {
+		kind, err := r.Next()
+		if err != nil || kind == strictjson.ObjectEnd {
+			return fields, err
+		}
+		f := field{key: r.Text(), line: r.Line()}
+		if kind, err = r.Next(); err != nil {
+			return nil, err
+		}
+		if f.value, err = r.value(kind); err != nil {
+			return nil, err
+		}
+		fields = append(fields, f)
+	}
+}
+
+func (r jsonReader) items() (items []*node, _ error) {
+	for {
+		kind, err := r.Next()
+		if err != nil || kind == strictjson.ListEnd {
+			return items, err
+		}
+		item, err := r.value(kind)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, item)
+	}
 }
 
 // tree returns what the plugin is given for a value; lines has the line of each path in it. It tells what is wrong that the plugin
