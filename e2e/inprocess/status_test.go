@@ -103,7 +103,8 @@ func TestStatusManyClusters(t *testing.T) {
 				r := w.view(0, query)
 				took = append(took, time.Since(begin))
 				cost := w.Counts().Sub(before)
-				if calls, stats := cost.Total(), cost.Calls["proxy_define_metric"]; calls > 500 || stats > 150 {
+				calls := cost.Total() - cost.Calls["clock_time_get"] // which Go's collector asks as well, and it may fall into a view
+				if stats := cost.Calls["proxy_define_metric"]; calls > 480 || stats > 150 {
 					t.Fatalf("view %d of %q: %d host calls, %d of them to find a stat, want few", len(took), query, calls, stats)
 				}
 				var p statusPage
