@@ -27,6 +27,9 @@ RUN ?= .
 FUZZTIME ?= 60s
 SOAK ?= 30m
 
+# Another circuit breaker as a plugin, in Rust, that make bench measures beside this one where its file is given.
+RUST_PEER ?=
+
 # Modules of their own: what they bring along shall not be in go.mod.
 MODULES := cmd/image e2e/plane e2e/gateway
 
@@ -63,7 +66,7 @@ docs: demo bench test-browser ## Make pictures and tables anew: docs/demo.svg, d
 
 .PHONY: bench
 bench: bench-parts ## Measure what the filter costs, in 10 minutes on a quiet Linux machine; draws build/bench.svg
-	@exec build/bench -envoy $(ENVOY)
+	@exec build/bench -envoy $(ENVOY) $(if $(RUST_PEER),-peer "$(RUST_PEER)")
 
 .PHONY: bench-core
 bench-core: ## Measure the core as a Go library, beside gobreaker and failsafe-go
@@ -82,6 +85,7 @@ bench-replay: breakerctl ## Measure how fast breakerctl replays 10 million lines
 bench-parts: build $(ENVOY)
 	@$(PLUGINBUILD) -tags allocs -o build/plugin-allocs.wasm ./filter
 	@$(PLUGINBUILD) -o build/plugin-empty.wasm ./filter/internal/emptyplugin
+	@go test -c -trimpath -o build/core.test ./breaker
 	@$(GOBUILD) -o build/bench ./cmd/bench
 
 # All packages but the tests on a real Envoy.

@@ -3,11 +3,18 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"gonum.org/v1/plot/vg"
+
+	"envoy-circuit-breaker/internal/picture"
 )
 
 func TestParseAnswer(t *testing.T) {
@@ -110,5 +117,160 @@ func TestPictureShowsCutOffBars(t *testing.T) {
 		if got := gaps(c.measured...); got != c.gaps {
 			t.Errorf("%v MB, with a goal of 2: %d bars are shown cut off, want %d", c.measured, got, c.gaps)
 		}
+	}
+}
+
+// Whatever the figures: no text is cut off, and no line goes through one.
+func TestPictureIsLegible(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "bench.svg")
+	base := &variant{name: "no filter"}
+	b := &bench{machine: &machine{cpu: "AMD EPYC", envoy: "1.40.0", golang: "1.26.8"}}
+	long := "the memory of very many clusters and of the first worker, together with all that any of the workers share"
+	for _, v := range []float64{0.1, 3, 20.2, 41.2} {
+		b.variants = append(b.variants, &variant{name: fmt.Sprintf("ours, %s, %v", long, v), base: base, added: []float64{v / 2, v, 2 * v}})
+		for _, g := range []goal{most(v / 3), most(0.99 * v), most(1.01 * v), least(v), most(10_000 * v)} {
+			b.rows = append(b.rows, row{fmt.Sprintf("%s, %v against %v", long, v, g), "bytes", g, []float64{0.8 * v, v, 1.3 * v}})
+		}
+	}
+	if err := drawPicture(file, b); err != nil {
+		t.Fatal(err)
+	}
+	svg, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := func(s string) vg.Length {
+		v, err := strconv.ParseFloat(s, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return vg.Length(v)
+	}
+	type box struct {
+		text                     string
+		left, right, bottom, top vg.Length
+	}
+	var texts []box
+	for _, m := range regexp.MustCompile(`(?s)<text x="([^"]+)" y="-([^"]+)".*?font-size:(\d+)px[^>]*>([^<]*)</text>`).FindAllStringSubmatch(string(svg), -1) {
+		x, y, size := number(m[1]), number(m[2]), number(m[3])
+		right := x
+		for ; len(picture.Wrap(strings.ReplaceAll(m[4], " ", "\u00a0")+" .", size, right-x)) > 1 && right < 2*picture.Width; right++ {
+		}
+		texts = append(texts, box{m[4], x, right, y - size/5, y + size*4/5})
+	}
+	if len(texts) < 50 {
+		t.Fatalf("%d texts have been found", len(texts))
+	}
+	for i, a := range texts {
+		if a.right > picture.Width {
+			t.Errorf("cut off: %q", a.text)
+		}
+		for _, b := range texts[:i] {
+			if a.left < b.right && b.left < a.right && a.bottom < b.top && b.bottom < a.top {
+				t.Errorf("one over the other: %q, %q", a.text, b.text)
+			}
+		}
+	}
+	lines := regexp.MustCompile(`<path d="M([\d.]+),([\d.]+)L([\d.]+),([\d.]+)" style="fill:none`).FindAllStringSubmatch(string(svg), -1)
+	if len(lines) < 2*len(b.rows) {
+		t.Fatalf("%d lines have been found", len(lines))
+	}
+	for _, m := range lines {
+		x1, y1, x2, y2 := number(m[1]), number(m[2]), number(m[3]), number(m[4])
+		for _, b := range texts {
+			if min(x1, x2) < b.right && b.left < max(x1, x2)+1 && min(y1, y2) < b.top && b.bottom < max(y1, y2)+1 {
+				t.Errorf("a line goes through %q", b.text)
+			}
+		}
+	}
+}
+
+func TestCodeSize(t *testing.T) {
+	head := []byte(wasmHead)
+	custom := []byte{0, 3, 'a', 'b', 'c'}
+	code := append([]byte{10, 0x82, 0x01}, make([]byte, 130)...)
+	module := append(append(append([]byte{}, head...), custom...), code...)
+	if size, err := codeSize(module); size != 130 || err != nil {
+		t.Errorf("%d bytes, error %v; want 130", size, err)
+	}
+	for name, bad := range map[string][]byte{"empty": nil, "text": []byte("\n\x02hi"), "no code": module[:len(head)+len(custom)], "cut off": module[:len(module)-1]} {
+		if _, err := codeSize(bad); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestPeerIsChecked(t *testing.T) {
+	text := filepath.Join(t.TempDir(), "peer.wasm")
+	if err := os.WriteFile(text, []byte("not a plugin"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{text, text + ".gone"} {
+		if err := checkPeer(file); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("%s: error %v", file, err)
+		}
+	}
+	if err := checkPeer(""); err != nil {
+		t.Errorf("none: %v", err)
+	}
+}
+
+// Others are who has the cores that count, and what this process and its children have had is left out.
+func TestOthers(t *testing.T) {
+	const stat = `cpu  100 0 0 0 0 0 0 0 0 0
+cpu0 100 10 20 5000 7 1 2 30 0 0
+cpu1 200 0 0 6000 7 1 2 0 0 0
+cpu2 400 0 0 6000 7 1 2 0 0 0
+intr 1 2 3
+`
+	busy, err := busyTime(stat, func(core int) bool { return core < 2 })
+	if err != nil || busy != 3600*time.Millisecond {
+		t.Errorf("busy for %v, error %v; want 3.6s", busy, err)
+	}
+	began := time.Now()
+	before := usage{began, 10 * time.Second, 2 * time.Second, 2}
+	for _, c := range []struct {
+		busy, ours time.Duration
+		want       float64
+	}{
+		{2 * time.Second, 2 * time.Second, 0},
+		{2 * time.Second, time.Second, 0.05},
+		{time.Second, 2 * time.Second, 0},
+	} {
+		after := usage{began.Add(10 * time.Second), before.busy + c.busy, before.ours + c.ours, 2}
+		if got := after.others(before); got != c.want {
+			t.Errorf("%v busy, %v of it ours: others had %v, want %v", c.busy, c.ours, got, c.want)
+		}
+	}
+}
+
+func TestCoreTable(t *testing.T) {
+	took, err := parseBenchmarks(`goos: linux
+BenchmarkClosedOurs-2                    1000000                40.5 ns/op             0 B/op          0 allocs/op
+BenchmarkClosedGobreakerParallel-2       1000000               253.1 ns/op
+PASS
+`)
+	if err != nil || len(took) != 2 || took["BenchmarkClosedOurs"] != 40.5 || took["BenchmarkClosedGobreakerParallel"] != 253.1 {
+		t.Errorf("%v, error %v", took, err)
+	}
+	got := coreTable([]string{"this", "a", "b"}, []coreCase{{name: "closed", took: [][]float64{{40, 50, 60}, {200, 190, 210}, {100, 100, 100}}}})
+	want := strings.TrimPrefix(`
+| ns a request | this | a   | b   | ÷ the faster | middle half |
+|--------------|------|-----|-----|--------------|-------------|
+| closed       | 50   | 200 | 100 | 0.50         | 0.40 – 0.60 |
+`, "\n")
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// What is measured is what ships.
+func TestReleaseMemoryShips(t *testing.T) {
+	text, err := os.ReadFile("../../envoy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), "\n"+releaseMemory+"\n") {
+		t.Errorf("envoy.yaml does not have\n%s", releaseMemory)
 	}
 }

@@ -22,27 +22,33 @@ const directPath = "/direct"
 // A server is a running Envoy.
 type server struct{ *envoy.Envoy }
 
-// startEnvoy starts an Envoy with so many workers and clusters on the core that is meant for it, and waits until it serves.
-func (b *bench) startEnvoy(ctx context.Context, workers, clusters int, listeners ...envoy.Listener) (*server, error) {
-	return b.startEnvoyOn(ctx, b.machine.envoyCores(), workers, clusters, listeners...)
+// A setup is what Envoys differ in, but for their listeners.
+type setup struct {
+	cores             string // as taskset(1) lists them
+	workers, clusters int
+	bootstrap         string // raw: more fields of it
 }
 
-// startEnvoyOn starts it on other cores, as taskset(1) lists them. Its listeners differ only in the filter that each is there to
-// measure.
-func (b *bench) startEnvoyOn(ctx context.Context, cores string, workers, clusters int, listeners ...envoy.Listener) (*server, error) {
-	bootstrap := envoy.Bootstrap{Listeners: listeners}
-	for c := range clusters {
+// startEnvoy starts an Envoy with so many workers and clusters on the core that is meant for it, and waits until it serves.
+func (b *bench) startEnvoy(ctx context.Context, workers, clusters int, listeners ...envoy.Listener) (*server, error) {
+	return b.startEnvoyAs(ctx, setup{cores: b.machine.envoyCores(), workers: workers, clusters: clusters}, listeners...)
+}
+
+// startEnvoyAs does so with another setup. The listeners differ only in the filter that each is there to measure.
+func (b *bench) startEnvoyAs(ctx context.Context, s setup, listeners ...envoy.Listener) (*server, error) {
+	bootstrap := envoy.Bootstrap{Listeners: listeners, Extra: s.bootstrap}
+	for c := range s.clusters {
 		bootstrap.Clusters = append(bootstrap.Clusters, envoy.Cluster{Name: clusterName(c), Address: fmt.Sprintf("127.0.0.1:%d", b.loop.port)})
 	}
 	toCluster := envoy.Route{Prefix: "/", Cluster: clusterName(0)}
-	if clusters > 1 {
+	if s.clusters > 1 {
 		toCluster = envoy.Route{Prefix: "/", Action: "cluster_header: " + clusterHeader}
 	}
 	for i := range listeners {
 		bootstrap.Listeners[i].Routes = []envoy.Route{{Match: "path: " + directPath, Extra: "direct_response: { status: 503 }"}, toCluster}
 	}
 	e, err := envoy.Start(ctx, envoy.Options{
-		Binary: b.envoy, Bootstrap: bootstrap, Workers: workers, Cores: cores, Flags: []string{"--log-level", "warning"},
+		Binary: b.envoy, Bootstrap: bootstrap, Workers: s.workers, Cores: s.cores, Flags: []string{"--log-level", "warning"},
 	})
 	if err != nil {
 		return nil, err

@@ -29,6 +29,11 @@ func empty() envoy.Listener {
 	return envoy.Listener{Name: "empty", Plugin: &envoy.Plugin{Name: "empty", VMID: "empty", File: emptyFile, Config: "{}"}}
 }
 
+// rustPeer is another circuit breaker as a plugin, from the file that it is in.
+func rustPeer(file string) envoy.Listener {
+	return envoy.Listener{Name: "peer", Plugin: &envoy.Plugin{Name: "peer", VMID: "peer", File: file, Config: "{}"}}
+}
+
 // ours has, by its name, breakers of its own. All of an Envoy's are in one virtual machine, as they are by default.
 func ours(name, config string) envoy.Listener {
 	return envoy.Listener{Name: name, Plugin: &envoy.Plugin{Name: name, VMID: "ours", Config: config}}

@@ -16,6 +16,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"envoy-circuit-breaker/internal/command"
 )
@@ -25,6 +26,7 @@ func main() {
 	binary := command.Envoy()
 	flag.IntVar(&b.rounds, "rounds", 60, "how many times to measure each variant, at least 5")
 	flag.IntVar(&b.growth, "growth", 1_000_000, "how many requests memory is watched over")
+	flag.StringVar(&b.peer, "peer", "", "the file of another circuit breaker as a plugin, in Rust, to measure beside ours; left out if empty")
 	picture := flag.String("picture", "build/bench.svg", "where to draw the figures")
 	only := flag.String("only", "", "the parts to measure, separated by commas, of "+strings.Join(partNames(), ", ")+"; all if empty")
 	command.Main("bench", func(ctx context.Context) error {
@@ -38,14 +40,19 @@ type bench struct {
 	envoy  string
 	rounds int
 	growth int
+	peer   string
 
 	machine  *machine
 	loop     *loop
 	progress *progress
 
-	shares   []float64  // of its core that Envoy had in each slice
-	variants []*variant // as measured
-	rows     []row
+	shares    []float64 // of its core that Envoy had in each slice
+	disturbed []string  // parts, and the share of the cores that others had meanwhile
+
+	variants  []*variant // as measured
+	rows      []row
+	core      []coreCase
+	coreNames []string // of the breakers in core
 }
 
 // undisturbed is the share of its core that a loaded Envoy has where nothing else runs there, and the load is enough.
@@ -63,8 +70,10 @@ var parts = []part{
 	{"requests", 150, (*bench).measureRequests},
 	{"host", 15, (*bench).measureInProcess},
 	{"clusters", 70, (*bench).measureClusters},
-	{"memory", 270, (*bench).measureMemory},
-	{"start", 40, (*bench).measureStart},
+	{"memory", 240, (*bench).measureMemory},
+	{"resident", 55, (*bench).measureResident},
+	{"start", 45, (*bench).measureStart},
+	{"core", 25, (*bench).measureCore},
 }
 
 func partNames() (names []string) {
@@ -89,6 +98,9 @@ func (b *bench) run(ctx context.Context, only, picture string) error {
 	if b.rounds < 5 {
 		return errors.New("-rounds: at least 5 are needed for a median that means something")
 	}
+	if err := checkPeer(b.peer); err != nil {
+		return fmt.Errorf("-peer, which is RUST_PEER: %w", err)
+	}
 	var err error
 	if b.machine, err = inspect(b.envoy); err != nil {
 		return err
@@ -101,10 +113,16 @@ func (b *bench) run(ctx context.Context, only, picture string) error {
 	}
 	fmt.Println(b.machine)
 	fmt.Println()
+	if err := b.watchOthers("before", func() error { time.Sleep(time.Second); return nil }); err != nil {
+		return err
+	}
+	if len(b.disturbed) > 0 {
+		fmt.Print("This machine is not quiet. Stop what else runs, or do not rely on the figures.\n\n")
+	}
 	b.progress = newProgress(os.Stdout, chosen)
 	for _, p := range chosen {
 		b.progress.begin(p)
-		if err := p.measure(b, ctx); err != nil {
+		if err := b.watchOthers(p.name, func() error { return p.measure(b, ctx) }); err != nil {
 			b.progress.end()
 			if len(b.rows) > 0 {
 				fmt.Println(goalsTable(b.rows)) // what there is
@@ -118,15 +136,37 @@ func (b *bench) run(ctx context.Context, only, picture string) error {
 		fmt.Println(variantsTable(b.variants))
 	}
 	fmt.Print(goalsTable(b.rows))
+	if len(b.core) > 0 {
+		fmt.Printf("\n%s", coreTable(b.coreNames, b.core))
+	}
 	if share := median(b.shares); share < undisturbed {
 		fmt.Printf("\nEnvoy had only %.0f %% of its core while it was loaded: something else ran on this machine, and the figures of CPU,\n"+
 			"latency and requests/s are not to be relied on.\n", 100*share)
+	}
+	if len(b.disturbed) > 0 {
+		fmt.Printf("\nSomething else ran on this machine, and had this share of its cores: %s. The figures\n"+
+			"of these parts are not to be relied on.\n", strings.Join(b.disturbed, ", "))
 	}
 	if len(chosen) == len(parts) {
 		if err := drawPicture(picture, b); err != nil {
 			return err
 		}
 		fmt.Printf("\nThe picture is in %s.\n", picture)
+	}
+	return nil
+}
+
+// checkPeer tells at once what Envoy would refuse after a while.
+func checkPeer(file string) error {
+	if file == "" {
+		return nil
+	}
+	module, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if _, err := codeSize(module); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func (b *bench) sizeOf(ctx context.Context, workers int, with bool) (size, thous
 	if with {
 		listeners, used = append(listeners, ours("many", manyConfig)), "many"
 	}
-	e, err := b.startEnvoy(ctx, workers, someClusters+1, listeners...)
+	e, err := b.startEnvoyAs(ctx, setup{cores: b.machine.allCores(), workers: workers, clusters: someClusters + 1}, listeners...)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -18,9 +18,11 @@ import (
 // The picture's measures, in points.
 const (
 	margin     = 16
-	barsRight  = 440
-	lineHeight = 38 // of a bar with its name above it
+	barsRight  = 430 // values are to the right of it
+	lineHeight = 18  // of a name
 	barHeight  = 14
+	overhang   = 2 // of lines, above and below a bar
+	barGap     = 7 // below a bar
 	textSize   = 14
 )
 
@@ -69,7 +71,7 @@ func drawPicture(file string, b *bench) error {
 		goals = append(goals, bar{r.what, shares, strings.TrimSpace(number(median(r.values)) + " " + r.unit), c})
 	}
 
-	height := vg.Length(len(added)+len(goals))*lineHeight + 178
+	height := barsHeight(added) + barsHeight(goals) + 178
 	p := picture.New(height)
 	y := height - 32
 	p.Write(margin, y, picture.TitleSize, font.WeightBold, "What a filter adds to a request: µs of CPU")
@@ -78,7 +80,7 @@ func drawPicture(file string, b *bench) error {
 	y -= 40
 	p.Write(margin, y, picture.TitleSize, font.WeightBold, "Against the goals")
 	y -= 22
-	p.Write(margin, y, textSize, font.WeightNormal, "Dashed: the goal. A bar that passes it is red. Thin lines: the middle half.")
+	p.Write(margin, y, textSize, font.WeightNormal, "Upright lines: the goals. A bar that passes its goal is red. Thin lines: the middle half.")
 	y -= 18
 	p.Write(margin, y, textSize, font.WeightNormal, "A bar with a break in it is longer than there is room for.")
 	y -= 8
@@ -87,7 +89,19 @@ func drawPicture(file string, b *bench) error {
 	return p.Save(file)
 }
 
-// bars draws bars from y downwards, and a line at a goal other than 0. It returns where they end.
+// nameLines are the lines of a bar's name.
+func (b *bar) nameLines() []string {
+	return picture.Wrap(b.name, textSize, picture.Width-2*margin)
+}
+
+func barsHeight(all []bar) (height vg.Length) {
+	for _, b := range all {
+		height += vg.Length(len(b.nameLines()))*lineHeight + barHeight + barGap
+	}
+	return height
+}
+
+// bars draws bars from y downwards, each with a line at a goal other than 0. It returns where they end.
 func bars(p *picture.Picture, y vg.Length, all []bar, goal float64) vg.Length {
 	end := 1.5 * goal
 	if goal == 0 {
@@ -99,10 +113,13 @@ func bars(p *picture.Picture, y vg.Length, all []bar, goal float64) vg.Length {
 	x := func(v float64) vg.Length {
 		return margin + vg.Length(min(max(v, 0), end)/end)*(barsRight-margin)
 	}
-	top := y
 	for _, b := range all {
-		y -= lineHeight
-		p.Write(margin, y+barHeight+4, textSize, font.WeightNormal, b.name)
+		y -= barGap
+		for _, line := range b.nameLines() {
+			y -= lineHeight
+			p.Write(margin, y+6, textSize, font.WeightNormal, line)
+		}
+		y -= barHeight
 		p.Rectangle(b.color, margin, x(median(b.values)), y, y+barHeight)
 		low, high := middle(b.values)
 		if len(b.values) > 1 {
@@ -111,10 +128,10 @@ func bars(p *picture.Picture, y vg.Length, all []bar, goal float64) vg.Length {
 		if high > end {
 			breakOff(p, y)
 		}
-		p.Write(x(high)+6, y+3, textSize, font.WeightBold, b.text)
-	}
-	if goal != 0 {
-		p.StrokeLine2(draw.LineStyle{Color: picture.Ink, Width: 1, Dashes: []vg.Length{3, 3}}, x(goal), y-4, x(goal), top-4)
+		if goal != 0 {
+			p.StrokeLine2(draw.LineStyle{Color: picture.Ink, Width: 1.5}, x(goal), y-overhang, x(goal), y+barHeight+overhang)
+		}
+		p.Write(barsRight+8, y+3, textSize, font.WeightBold, b.text)
 	}
 	return y
 }
@@ -122,10 +139,9 @@ func bars(p *picture.Picture, y vg.Length, all []bar, goal float64) vg.Length {
 // breakOff shows that a bar at height y, or the line of its middle half, is cut off: it has a slanting gap near its end.
 func breakOff(p *picture.Picture, y vg.Length) {
 	const (
-		left     = barsRight - 18
-		gap      = 5
-		slant    = 6
-		overhang = 3 // above and below the bar
+		left  = barsRight - 18
+		gap   = 5
+		slant = 6
 	)
 	bottom, top := y-overhang, y+barHeight+overhang
 	p.FillPolygon(picture.Paper, []vg.Point{{X: left, Y: bottom}, {X: left + gap, Y: bottom}, {X: left + gap + slant, Y: top}, {X: left + slant, Y: top}})

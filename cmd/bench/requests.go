@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"envoy-circuit-breaker/internal/envoy"
 )
 
 // A variant is a listener and what is asked of it, and what came of that in each round.
@@ -49,12 +51,18 @@ func (b *bench) measureRequests(ctx context.Context) error {
 		{name: "Lua, nothing shared", listener: "lua", path: okPath, base: none},
 		healthy, full, failing, direct, open,
 	}
+	listeners := []envoy.Listener{unfiltered("none"), empty(), admissionControl, lua,
+		ours("healthy", defaultConfig), ours("full", fullConfig), ours("failing", failingConfig), ours("open", openConfig)}
+	rust := &variant{name: "Rust peer", listener: "peer", path: okPath, base: none}
+	if b.peer != "" {
+		b.variants = append(b.variants, rust)
+		listeners = append(listeners, rustPeer(b.peer))
+	}
 	var latencies *latency
 	for n := range envoys {
 		b.progress.at(0.8*float64(n)/envoys, "starting Envoy %d of %d", n+1, envoys)
 		err := func() error {
-			e, err := b.startEnvoy(ctx, 1, 1, unfiltered("none"), empty(), admissionControl, lua,
-				ours("healthy", defaultConfig), ours("full", fullConfig), ours("failing", failingConfig), ours("open", openConfig))
+			e, err := b.startEnvoy(ctx, 1, 1, listeners...)
 			if err != nil {
 				return err
 			}
@@ -69,16 +77,16 @@ func (b *bench) measureRequests(ctx context.Context) error {
 			return err
 		}
 	}
-	empty := median(emptyPlugin.added)
 	for _, v := range b.variants {
-		for _, added := range v.added {
-			v.ratio = append(v.ratio, added/empty)
-		}
+		v.ratio = shares(v.added, median(emptyPlugin.added))
 	}
-	b.report("healthy: CPU added ÷ empty plugin's", "", most(1.5), healthy.ratio...)
-	b.report("the same with slow calls, overrides and gRPC", "", most(1.7), full.ratio...)
-	b.report("open: rejects/s ÷ direct_response/s behind the empty plugin", "", least(0.75), quotients(open.rate, direct.rate)...)
-	b.report("half of all requests fail: CPU added ÷ empty plugin's", "", most(2.2), failing.ratio...)
+	b.report("healthy: CPU added ÷ empty plugin's", "", most(1.6), healthy.ratio...)
+	if b.peer != "" {
+		b.report("the same ÷ the Rust peer's", "", most(0.9), shares(healthy.added, median(rust.added))...)
+	}
+	b.report("with a body, slow calls, overrides and gRPC: CPU added ÷ empty plugin's", "", most(1.75), full.ratio...)
+	b.report("half of all requests fail: CPU added ÷ empty plugin's", "", most(1.9), failing.ratio...)
+	b.report("open: rejects/s ÷ direct_response/s behind the empty plugin", "", least(0.8), quotients(open.rate, direct.rate)...)
 	latencies.report(b)
 	return nil
 }
@@ -156,6 +164,15 @@ func (v *variant) check(l loaded) error {
 	return nil
 }
 
+// shares returns the values in parts of a whole.
+func shares(values []float64, whole float64) []float64 {
+	s := make([]float64, len(values))
+	for i := range values {
+		s[i] = values[i] / whole
+	}
+	return s
+}
+
 func quotients(a, b []float64) []float64 {
 	q := make([]float64, len(a))
 	for i := range a {
@@ -206,7 +223,7 @@ func (b *bench) measureLatency(ctx context.Context, e *server, empty, ours *vari
 
 func (m *latency) report(b *bench) {
 	const p99 = 1
-	b.report(fmt.Sprintf("p99 at half load (%.0f requests/s) ÷ empty plugin's", m.rate), "", most(1.1), quotients(m.took[p99][1], m.took[p99][0])...)
+	b.report(fmt.Sprintf("p99 at half load (%.0f requests/s) ÷ empty plugin's", m.rate), "", most(1.15), quotients(m.took[p99][1], m.took[p99][0])...)
 	for q := range quantiles {
 		b.report(quantiles[q].name+" of the empty plugin", "µs", goal{}, m.took[q][0]...)
 		b.report(quantiles[q].name+" of ours", "µs", goal{}, m.took[q][1]...)

@@ -3,7 +3,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
 	"os"
 	"time"
 
@@ -14,52 +18,50 @@ const startRounds = 3
 
 // measureStart measures the plugin's file, and how much later Envoy's first answer comes with it.
 func (b *bench) measureStart(ctx context.Context) error {
-	file, err := os.Stat(pluginFile)
+	file, err := os.ReadFile(pluginFile)
 	if err != nil {
 		return err
 	}
-	b.report("plugin", "MB", most(4.5), float64(file.Size())/megabyte)
+	code, err := codeSize(file)
+	if err != nil {
+		return err
+	}
+	b.report("plugin", "MB", most(4.5), float64(len(file))/megabyte)
+	b.report("code in the plugin", "MB", most(2), float64(code)/megabyte)
 
-	var pinned []float64
+	filters := []envoy.Listener{unfiltered("main"), empty(), ours("main", defaultConfig)}
+	var added [2][]float64 // s, of the empty plugin and of ours
 	for round := range startRounds {
-		b.progress.at(0.8*float64(round)/startRounds, "start of Envoy, round %d of %d", round+1, startRounds)
-		added, err := b.startAdded(ctx, b.machine.envoyCores(), ours("main", defaultConfig))
-		if err != nil {
-			return err
+		var took [3]time.Duration
+		for n, i := range rand.Perm(len(filters)) {
+			share := (float64(round) + float64(n)/float64(len(filters))) / (startRounds + 1)
+			b.progress.at(share, "start of Envoy, round %d of %d", round+1, startRounds)
+			if took[i], err = b.startOf(ctx, b.machine.envoyCores(), filters[i]); err != nil {
+				return err
+			}
 		}
-		pinned = append(pinned, added)
+		for i := range added {
+			added[i] = append(added[i], (took[i+1] - took[0]).Seconds())
+		}
 	}
-	b.report("start of Envoy: added until its first answer", "s", most(1), pinned...)
+	b.report("start of Envoy: added until its first answer ÷ empty plugin's", "", most(1.4), quotients(added[1], added[0])...)
+	b.report("added by ours", "s", goal{}, added[1]...)
+	b.report("added by the empty plugin", "s", goal{}, added[0]...)
 
-	// For comparison: what any plugin in Go takes, and what it is where Envoy has all cores.
-	b.progress.at(0.8, "start of Envoy, for comparison")
-	small, err := b.startAdded(ctx, b.machine.envoyCores(), empty())
+	b.progress.at(float64(startRounds)/(startRounds+1), "start of Envoy, with all cores")
+	without, err := b.startOf(ctx, b.machine.allCores(), filters[0])
 	if err != nil {
 		return err
 	}
-	b.report("the same of the empty plugin", "s", goal{}, small)
-	spread, err := b.startAdded(ctx, b.machine.allCores(), ours("main", defaultConfig))
-	if err != nil {
-		return err
-	}
-	b.report("the same of ours, with all cores", "s", goal{}, spread)
-	return nil
+	with, err := b.startOf(ctx, b.machine.allCores(), filters[2])
+	b.report("added by ours, with all cores", "s", goal{}, (with - without).Seconds())
+	return err
 }
 
-// startAdded returns by how many seconds a plugin delays the first answer of an Envoy that may run on the cores.
-func (b *bench) startAdded(ctx context.Context, cores string, plugin envoy.Listener) (float64, error) {
-	without, err := b.startOf(ctx, cores, unfiltered("main"))
-	if err != nil {
-		return 0, err
-	}
-	with, err := b.startOf(ctx, cores, plugin)
-	return (with - without).Seconds(), err
-}
-
-// startOf returns how long an Envoy takes from nothing to its first answer.
+// startOf returns how long an Envoy that may run on the cores takes from nothing to its first answer.
 func (b *bench) startOf(ctx context.Context, cores string, l envoy.Listener) (took time.Duration, err error) {
 	began := time.Now()
-	e, err := b.startEnvoyOn(ctx, cores, 1, 1, l)
+	e, err := b.startEnvoyAs(ctx, setup{cores: cores, workers: 1, clusters: 1}, l)
 	if err != nil {
 		return 0, err
 	}
@@ -67,4 +69,25 @@ func (b *bench) startOf(ctx context.Context, cores string, l envoy.Listener) (to
 	_, err = b.loop.run(load{port: e.port(l.Name), requests: [][]byte{request(okPath, 0)}, connections: 1, count: 1}, nil,
 		func() error { took = time.Since(began); return nil })
 	return took, err
+}
+
+// wasmHead is what a WebAssembly module begins with: "\0asm", and a version.
+const wasmHead = "\x00asm\x01\x00\x00\x00"
+
+// codeSize returns the size of a WebAssembly module's code section, which is what a host has to compile.
+func codeSize(module []byte) (int, error) {
+	const code = 10
+	rest, _ := bytes.CutPrefix(module, []byte(wasmHead))
+	for len(rest) > 1 && len(rest) < len(module) {
+		id := rest[0]
+		size, n := binary.Uvarint(rest[1:])
+		if rest = rest[1+max(n, 0):]; n <= 0 || size > uint64(len(rest)) {
+			break
+		}
+		if id == code {
+			return int(size), nil
+		}
+		rest = rest[size:]
+	}
+	return 0, errors.New("not a WebAssembly module with code")
 }

@@ -53,11 +53,31 @@ func (p *Picture) Rectangle(fill color.Color, left, right, bottom, top vg.Length
 
 // Write writes a text from (x, y) on, and returns its width.
 func (p *Picture) Write(x, y, size vg.Length, weight font.Weight, s string) vg.Length {
+	style := textStyle(size, weight)
+	p.FillText(style, vg.Point{X: x, Y: y}, s)
+	return style.Width(s)
+}
+
+// Wrap breaks a text into lines that are no wider than that, but for words that are.
+func Wrap(s string, size, width vg.Length) (lines []string) {
+	style := textStyle(size, font.WeightNormal)
+	line := ""
+	for word := range strings.FieldsSeq(s) {
+		longer := strings.TrimPrefix(line+" "+word, " ")
+		if line != "" && style.Width(longer) > width {
+			lines = append(lines, line)
+			longer = word
+		}
+		line = longer
+	}
+	return append(lines, line)
+}
+
+func textStyle(size vg.Length, weight font.Weight) text.Style {
 	style := text.Style{Font: plot.DefaultFont, Handler: plot.DefaultTextHandler}
 	SetText(&style, size)
 	style.Font.Weight = weight
-	p.FillText(style, vg.Point{X: x, Y: y}, s)
-	return style.Width(s)
+	return style
 }
 
 // SetText gives a style the pictures' font and colour.
