@@ -253,6 +253,10 @@ PASS
 	if err != nil || len(took) != 2 || took["BenchmarkClosedOurs"] != 40.5 || took["BenchmarkClosedGobreakerParallel"] != 253.1 {
 		t.Errorf("%v, error %v", took, err)
 	}
+	names := coreNames("require (\n\tgithub.com/failsafe-go/failsafe-go v0.9.8\n\tgithub.com/sony/gobreaker/v2 v2.4.0\n)")
+	if want := "[this [gobreaker](https://github.com/sony/gobreaker) 2.4.0 [failsafe-go](https://github.com/failsafe-go/failsafe-go) 0.9.8]"; fmt.Sprint(names) != want {
+		t.Errorf("%v, want %v", names, want)
+	}
 	got := coreTable([]string{"this", "a", "b"}, []coreCase{{name: "closed", took: [][]float64{{40, 50, 60}, {200, 190, 210}, {100, 100, 100}}}})
 	want := strings.TrimPrefix(`
 | ns a request | this | a   | b   | ÷ the faster | middle half |

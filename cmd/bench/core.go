@@ -4,10 +4,11 @@ package main
 
 import (
 	"context"
-	"debug/buildinfo"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path"
 	"strconv"
 	"strings"
 )
@@ -73,8 +74,8 @@ func (b *bench) measureCore(ctx context.Context) (err error) {
 	for i := range cases {
 		b.report("the core, "+cases[i].name+": ÷ the faster one of two others", "", most(0.45), cases[i].ratios()...)
 	}
-	b.core = cases
-	b.coreNames, err = coreNames()
+	goMod, err := os.ReadFile("go.mod")
+	b.core, b.coreNames = cases, coreNames(string(goMod))
 	return err
 }
 
@@ -109,25 +110,16 @@ func parseBenchmarks(out string) (map[string]float64, error) {
 	return took, nil
 }
 
-// coreNames are the breakers' names for people: those of the others with the version that was measured.
-func coreNames() ([]string, error) {
-	info, err := buildinfo.ReadFile(coreFile)
-	if err != nil {
-		return nil, err
-	}
+// coreNames are the breakers' names for people: those of the others with their versions, as go.mod has them.
+func coreNames(goMod string) []string {
 	names := []string{"this"}
 	for _, other := range coreBreakers[1:] {
-		for _, m := range info.Deps {
-			if m.Path == other.module {
-				project := strings.TrimSuffix(m.Path, "/v2")
-				names = append(names, fmt.Sprintf("[%s](https://%s) %s", project[strings.LastIndex(project, "/")+1:], project, strings.TrimPrefix(m.Version, "v")))
-			}
-		}
+		_, rest, _ := strings.Cut(goMod, "\t"+other.module+" v")
+		version, _, _ := strings.Cut(rest, "\n")
+		project := strings.TrimSuffix(other.module, "/v2")
+		names = append(names, fmt.Sprintf("[%s](https://%s) %s", path.Base(project), project, version))
 	}
-	if len(names) != len(coreBreakers) {
-		return nil, fmt.Errorf("%s does not tell the versions of the other breakers", coreFile)
-	}
-	return names, nil
+	return names
 }
 
 func coreTable(names []string, cases []coreCase) string {

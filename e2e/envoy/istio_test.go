@@ -94,14 +94,15 @@ func toJSON(t *testing.T, v any) string {
 	return string(text)
 }
 
-// istioStats is the stats_config of a gateway: what Istio lets through by default, and the labels that deploy/istio adds.
-func istioStats(t *testing.T, override *istio.ConfigMap) string {
+// istioBootstrap is what a gateway's bootstrap has of stats and memory: what Istio lets through by default, and what deploy/istio adds.
+func istioBootstrap(t *testing.T, override *istio.ConfigMap) string {
 	t.Helper()
 	type tag struct {
 		Name  string `json:"tag_name"`
 		Regex string `json:"regex"`
 	}
 	var bootstrap struct {
+		Memory      json.RawMessage `json:"memory_allocator_manager"`
 		StatsConfig struct {
 			StatsTags []tag `json:"stats_tags"`
 		} `json:"stats_config"`
@@ -119,7 +120,7 @@ func istioStats(t *testing.T, override *istio.ConfigMap) string {
 	} {
 		matcher = append(matcher, map[string]string{"prefix": prefix})
 	}
-	return "stats_config: " + toJSON(t, map[string]any{
+	return "memory_allocator_manager: " + string(bootstrap.Memory) + "\nstats_config: " + toJSON(t, map[string]any{
 		"use_all_default_tags": false,
 		"stats_tags":           tags,
 		"stats_matcher":        map[string]any{"inclusion_list": map[string]any{"patterns": matcher}},
@@ -141,7 +142,7 @@ func TestIstioGateway(t *testing.T) {
 	discovery := filepath.Join(t.TempDir(), "discovery.json")
 	upstream := envoytest.NewUpstream(t)
 	e := envoytest.Start(t, envoy.Bootstrap{
-		Extra: istioStats(t, files.Bootstrap),
+		Extra: istioBootstrap(t, files.Bootstrap),
 		Clusters: []envoy.Cluster{
 			istioCluster(istio.Payments, upstream), istioCluster(istio.Search, upstream), istioCluster(istio.Catalog, upstream),
 		},
@@ -307,7 +308,7 @@ func TestIstioFallback(t *testing.T) {
 
 	name := istio.PluginNames(files.Plugin)[0]
 	e := envoytest.Start(t, envoy.Bootstrap{
-		Extra:    istioStats(t, files.Bootstrap),
+		Extra:    istioBootstrap(t, files.Bootstrap),
 		Clusters: clusters,
 		Listeners: []envoy.Listener{{
 			FiltersBefore:     istioFilter(t, files.Plugin, name).item(t, filepath.Join(t.TempDir(), "discovery.json")),

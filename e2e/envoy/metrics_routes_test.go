@@ -81,7 +81,7 @@ func TestMetricsOfRoutes(t *testing.T) {
 
 	for name, shipped := range map[string]struct{ stats, plugin, label string }{
 		"envoy":         {shippedStatsConfig(t), "breaker", ""},
-		"istio":         {istioStats(t, istio.Read(t).Bootstrap), istio.PluginNames(istio.Read(t).Plugin)[1], istio.PluginNames(istio.Read(t).Plugin)[0]},
+		"istio":         {istioBootstrap(t, istio.Read(t).Bootstrap), istio.PluginNames(istio.Read(t).Plugin)[1], istio.PluginNames(istio.Read(t).Plugin)[0]},
 		"envoy gateway": {gatewayBootstrap(t), readGatewayPlugin(t).vmID, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
