@@ -80,7 +80,7 @@ func drawPicture(file string, b *bench) error {
 	y -= 40
 	p.Write(margin, y, picture.TitleSize, font.WeightBold, "Against the goals")
 	y -= 22
-	p.Write(margin, y, textSize, font.WeightNormal, "Upright lines: the goals. A bar that passes its goal is red. Thin lines: the middle half.")
+	p.Write(margin, y, textSize, font.WeightNormal, "Upright lines: the goals; bars that miss them are red. Thin lines: the middle half.")
 	y -= 18
 	p.Write(margin, y, textSize, font.WeightNormal, "A bar with a break in it is longer than there is room for.")
 	y -= 8

@@ -49,7 +49,6 @@ func (b *bench) measureRequests(ctx context.Context) error {
 		none, noneFailing, noneMessage, emptyPlugin,
 		{name: "admission_control (native)", listener: "admission_control", path: okPath, base: none},
 		{name: "Lua, nothing shared", listener: "lua", path: okPath, base: none},
-		healthy, full, failing, direct, open,
 	}
 	listeners := []envoy.Listener{unfiltered("none"), empty(), admissionControl, lua,
 		ours("healthy", defaultConfig), ours("full", fullConfig), ours("failing", failingConfig), ours("open", openConfig)}
@@ -58,6 +57,7 @@ func (b *bench) measureRequests(ctx context.Context) error {
 		b.variants = append(b.variants, rust)
 		listeners = append(listeners, rustPeer(b.peer))
 	}
+	b.variants = append(b.variants, healthy, full, failing, direct, open)
 	var latencies *latency
 	for n := range envoys {
 		b.progress.at(0.8*float64(n)/envoys, "starting Envoy %d of %d", n+1, envoys)
