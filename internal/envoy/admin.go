@@ -18,6 +18,9 @@ import (
 // admin opens a connection for each request, so that none is left open. Its timeout is long, for machines under load.
 var admin = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 
+// AdminAddress is where Envoy's admin interface is.
+func (e *Envoy) AdminAddress() string { return e.admin }
+
 // Ask sends a request to Envoy's admin interface and returns the body of its answer. Any status but 200 is an error.
 func (e *Envoy) Ask(ctx context.Context, method, path string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+e.admin+path, nil)

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"envoy-circuit-breaker/internal/text"
 )
 
 // A chart is an owner's timeline: paths of SVG, one unit of x for each bin.
@@ -51,7 +53,7 @@ func (r *Report) draw(o *Owner) *chart {
 	bins := make([]bin, r.axis.number(r.To.UnixNano())+1)
 	copy(bins, o.bins)
 	width := time.Duration(r.axis.width)
-	c := &chart{Bins: len(bins), Bin: span(width.Seconds()), Label: "Timeline of " + o.name() + ": requests, share of failures, state of the breaker"}
+	c := &chart{Bins: len(bins), Bin: text.Span(width.Seconds()), Label: "Timeline of " + o.name() + ": requests, share of failures, state of the breaker"}
 
 	// From the bottom of the pile: what is bad, what would have been rejected, the rest.
 	kinds := []struct {

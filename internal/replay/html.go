@@ -8,13 +8,15 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"envoy-circuit-breaker/internal/text"
 )
 
 //go:embed page.html
 var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"count": count, "span": func(s *float64) string { return span(*s) }, "clock": func(t time.Time) string { return t.Format("2006-01-02 15:04:05.000") },
+	"count": text.Count, "span": func(s *float64) string { return text.Span(*s) }, "clock": func(t time.Time) string { return t.Format("2006-01-02 15:04:05.000") },
 }).Parse(pageText))
 
 // mostDrawn breakers have a timeline on the page: those that would have rejected most.
@@ -47,7 +49,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	if len(r.Policies) == 1 {
 		t = r.one()
 	}
-	view := pageView{Report: r, Table: t.rows, Left: t.left}
+	view := pageView{Report: r, Table: t.Rows, Left: t.Left}
 	var owners []*Owner
 	order := map[*Policy]int{}
 	for i := range r.Policies {
@@ -85,17 +87,17 @@ func (r *Report) view(o *Owner) breakerView {
 		return fmt.Sprintf("%.3g%%", float64(part)*100/float64(whole))
 	}
 	v.Facts = []fact{
-		{"Requests", grouped(o.Requests), ""},
-		{"Failed", grouped(o.Failures), percent(o.Failures, o.Calls) + " of those counted"},
-		{"Slow", grouped(o.SlowCalls), percent(o.SlowCalls, o.Calls) + " of those counted"},
-		{"Trips", grouped(o.Trips), ""},
-		{"Open", span(o.OpenFor), percent(int64(o.OpenFor*1000), r.To.Sub(r.From).Milliseconds()) + " of the time"},
-		{"Rejected", grouped(o.Rejected), percent(o.Rejected, o.Requests) + " of the requests"},
-		{"Saved", grouped(o.Saved), "of these had failed or were slow"},
-		{"Lost", grouped(o.Lost), "of these had succeeded"},
+		{"Requests", text.Grouped(o.Requests), ""},
+		{"Failed", text.Grouped(o.Failures), percent(o.Failures, o.Calls) + " of those counted"},
+		{"Slow", text.Grouped(o.SlowCalls), percent(o.SlowCalls, o.Calls) + " of those counted"},
+		{"Trips", text.Grouped(o.Trips), ""},
+		{"Open", text.Span(o.OpenFor), percent(int64(o.OpenFor*1000), r.To.Sub(r.From).Milliseconds()) + " of the time"},
+		{"Rejected", text.Grouped(o.Rejected), percent(o.Rejected, o.Requests) + " of the requests"},
+		{"Saved", text.Grouped(o.Saved), "of these had failed or were slow"},
+		{"Lost", text.Grouped(o.Lost), "of these had succeeded"},
 	}
 	if o.NoticedMax != nil {
-		v.Facts = append(v.Facts, fact{"Noticed in", span(*o.NoticedMedian), "at most " + span(*o.NoticedMax)})
+		v.Facts = append(v.Facts, fact{"Noticed in", text.Span(*o.NoticedMedian), "at most " + text.Span(*o.NoticedMax)})
 	}
 	for _, m := range o.Transitions {
 		switch {

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"envoy-circuit-breaker/filter/config"
+	"envoy-circuit-breaker/internal/text"
 )
 
 // note says what the reader must know: what is assumed, and what was left out.
@@ -29,16 +29,16 @@ func (r *Replay) note() {
 		"Probes are not simulated: an open breaker tries requests when its open time is over.")
 	say(some(func(rules *config.Rules) bool { return rules.HonorRetryAfter }), "Logs do not have Retry-After: open.honor_retry_after has no effect.")
 	say(out.AlreadyRejected > 0, "%s had been rejected or sent to a fallback by a breaker when the log was written. Nobody knows how they "+
-		"would have ended, so they are left out: for the whole picture record a log with \"mode\": \"shadow\".", count(out.AlreadyRejected, "request"))
-	say(out.Broken > 0, "%s could not be understood and were left out.", count(out.Broken, "line"))
-	say(out.WithoutCluster > 0, "%s went to no upstream cluster and were left out.", count(out.WithoutCluster, "request"))
+		"would have ended, so they are left out: for the whole picture record a log with \"mode\": \"shadow\".", text.Count(out.AlreadyRejected, "request"))
+	say(out.Broken > 0, "%s could not be understood and were left out.", text.Count(out.Broken, "line"))
+	say(out.WithoutCluster > 0, "%s went to no upstream cluster and were left out.", text.Count(out.WithoutCluster, "request"))
 	say(out.TooLate > 0, "%s came too late to be put in order and were left out: their requests began up to %s before one that had "+
-		"ended already. %s", count(out.TooLate, "line"), span(out.LatestBy), remedy(out.LatestBy))
-	say(out.HeldFor > 0, "More requests than -max-in-flight were within the horizon, so that it shrank to %s at times.", span(out.HeldFor))
+		"ended already. %s", text.Count(out.TooLate, "line"), text.Span(out.LatestBy), remedy(out.LatestBy))
+	say(out.HeldFor > 0, "More requests than -max-in-flight were within the horizon, so that it shrank to %s at times.", text.Span(out.HeldFor))
 	for _, p := range r.policies {
 		unmatched := p.unmatched()
-		say(len(unmatched) > 0, "%s: %s matched no request: %s.", p.Name, count(int64(len(unmatched)), "override"), strings.Join(unmatched[:min(5, len(unmatched))], ", "))
-		say(p.withoutBreaker > 0, "%s: %s beyond max_breakers (%d) had no breaker.", p.Name, count(p.withoutBreaker, "request"), p.Config.MaxBreakers)
+		say(len(unmatched) > 0, "%s: %s matched no request: %s.", p.Name, text.Count(int64(len(unmatched)), "override"), strings.Join(unmatched[:min(5, len(unmatched))], ", "))
+		say(p.withoutBreaker > 0, "%s: %s beyond max_breakers (%d) had no breaker.", p.Name, text.Count(p.withoutBreaker, "request"), p.Config.MaxBreakers)
 	}
 }
 
@@ -62,35 +62,4 @@ func remedy(latestBy float64) string {
 		return "A longer -horizon takes them, and more memory."
 	}
 	return "The longest -horizon, " + MostHorizon.String() + ", does not take all of them: are they streams, or was a clock wrong?"
-}
-
-// count writes a number of things.
-func count(n int64, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return grouped(n) + " " + what
-}
-
-// grouped writes a number with its thousands apart.
-func grouped(n int64) string {
-	digits := fmt.Sprint(n)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
-}
-
-// span writes a length of time, given in seconds, with three digits or so.
-func span(seconds float64) string {
-	d := time.Duration(seconds * float64(time.Second))
-	switch {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < 10*time.Second:
-		return d.Round(10 * time.Millisecond).String()
-	case d < time.Minute:
-		return d.Round(100 * time.Millisecond).String()
-	}
-	return d.Round(time.Second).String()
 }

@@ -6,8 +6,8 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"envoy-circuit-breaker/internal/text"
 )
 
 // mostShown transitions of a breaker are in the text.
@@ -17,16 +17,16 @@ const mostShown = 20
 func (r *Report) WriteText(w io.Writer) error {
 	b := &strings.Builder{}
 	if r.From.IsZero() {
-		fmt.Fprintf(b, "%s, and none to replay.\n", count(r.Lines, "line"))
+		fmt.Fprintf(b, "%s, and none to replay.\n", text.Count(r.Lines, "line"))
 	} else {
-		fmt.Fprintf(b, "%s, %s to %s UTC.\n\n", count(r.Lines, "line"), r.From.Format("2006-01-02 15:04:05"), r.To.Format("2006-01-02 15:04:05"))
+		fmt.Fprintf(b, "%s, %s to %s UTC.\n\n", text.Count(r.Lines, "line"), r.From.Format("2006-01-02 15:04:05"), r.To.Format("2006-01-02 15:04:05"))
 		if len(r.Policies) == 1 {
-			r.one().write(b)
+			r.one().Write(b)
 			for i := range r.Policies[0].Owners {
 				r.Policies[0].Owners[i].writeTransitions(b)
 			}
 		} else {
-			r.sideBySide().write(b)
+			r.sideBySide().Write(b)
 		}
 	}
 	for _, note := range r.Notes {
@@ -42,25 +42,25 @@ var columns = []string{"TRIPS", "OPEN", "REJECTED", "SAVED", "LOST", "AVOIDED", 
 func (c *Counts) cells() []string {
 	noticed, open := "-", "-"
 	if c.NoticedMedian != nil {
-		noticed = span(*c.NoticedMedian)
+		noticed = text.Span(*c.NoticedMedian)
 	}
 	if c.Outages > 1 && c.NoticedMax != nil {
-		noticed += ", most " + span(*c.NoticedMax)
+		noticed += ", most " + text.Span(*c.NoticedMax)
 	}
 	if c.OpenFor > 0 {
-		open = span(c.OpenFor)
+		open = text.Span(c.OpenFor)
 	}
-	return []string{grouped(c.Trips), open, grouped(c.Rejected), grouped(c.Saved), grouped(c.Lost), grouped(c.CallsAvoided), noticed}
+	return []string{text.Grouped(c.Trips), open, text.Grouped(c.Rejected), text.Grouped(c.Saved), text.Grouped(c.Lost), text.Grouped(c.CallsAvoided), noticed}
 }
 
 // one is what one policy would have done.
-func (r *Report) one() *table {
+func (r *Report) one() *text.Table {
 	p := &r.Policies[0]
 	names := namesOf(p.Owners)
-	t := &table{left: len(names.head())}
-	t.add(names.head(), []string{"REQUESTS", "FAILED", "SLOW", "LATE", "NEUTRAL"}, columns)
+	t := &text.Table{Left: len(names.head())}
+	t.Add(names.head(), []string{"REQUESTS", "FAILED", "SLOW", "LATE", "NEUTRAL"}, columns)
 	row := func(name []string, c *Counts) {
-		t.add(name, []string{grouped(c.Requests), grouped(c.Failures), grouped(c.SlowCalls), grouped(c.Late), grouped(c.Neutral)}, c.cells())
+		t.Add(name, []string{text.Grouped(c.Requests), text.Grouped(c.Failures), text.Grouped(c.SlowCalls), text.Grouped(c.Late), text.Grouped(c.Neutral)}, c.cells())
 	}
 	for i := range p.Owners {
 		row(names.row(&p.Owners[i]), &p.Owners[i].Counts)
@@ -88,12 +88,12 @@ func (o *Owner) writeTransitions(b *strings.Builder) {
 		shown++
 		fmt.Fprintf(b, "  %s  %s", m.At.Format("2006-01-02 15:04:05.000"), m.Text)
 		if m.Noticed != nil {
-			fmt.Fprintf(b, "; noticed in %s", span(*m.Noticed))
+			fmt.Fprintf(b, "; noticed in %s", text.Span(*m.Noticed))
 		}
 		b.WriteString("\n")
 	}
 	if left > 0 {
-		fmt.Fprintf(b, "  and %s: -json lists up to %s\n", count(left, "more transition"), grouped(mostTransitions))
+		fmt.Fprintf(b, "  and %s: -json lists up to %s\n", text.Count(left, "more transition"), text.Grouped(mostTransitions))
 	}
 	if shown > 0 {
 		b.WriteString("\n")
@@ -109,75 +109,29 @@ func (o *Owner) name() string {
 	if o.Instance != "" {
 		name += " on " + o.Instance
 	}
-	return printable(name)
-}
-
-// printable replaces what a terminal or page would take for more than text: logs may have anything in a name.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, text)
+	return text.Printable(name)
 }
 
 // sideBySide is what several policies would have done, by breaker.
-func (r *Report) sideBySide() *table {
+func (r *Report) sideBySide() *text.Table {
 	var all []Owner
 	for i := range r.Policies {
 		all = append(all, r.Policies[i].Owners...)
 	}
 	slices.SortStableFunc(all, compareOwners) // of one breaker in the order of the policies
 	names := namesOf(all)
-	t := &table{left: len(names.head()) + 1}
-	t.add(names.head(), []string{"POLICY", "REQUESTS"}, columns)
+	t := &text.Table{Left: len(names.head()) + 1}
+	t.Add(names.head(), []string{"POLICY", "REQUESTS"}, columns)
 	for i := range all {
 		o := &all[i]
-		t.add(names.row(o), []string{o.policy.Name, grouped(o.Requests)}, o.cells())
+		t.Add(names.row(o), []string{o.policy.Name, text.Grouped(o.Requests)}, o.cells())
 	}
 	for i := range r.Policies {
 		if p := &r.Policies[i]; len(all) > len(r.Policies) {
-			t.add(names.total(), []string{p.Name, grouped(p.Total.Requests)}, p.Total.cells())
+			t.Add(names.total(), []string{p.Name, text.Grouped(p.Total.Requests)}, p.Total.cells())
 		}
 	}
 	return t
-}
-
-// A table lines up its columns: the first ones to the left, numbers to the right.
-type table struct {
-	left   int
-	rows   [][]string
-	widths []int
-}
-
-func (t *table) add(parts ...[]string) {
-	row := slices.Concat(parts...)
-	for i := range row {
-		row[i] = printable(row[i])
-	}
-	t.rows = append(t.rows, row)
-	for len(t.widths) < len(row) {
-		t.widths = append(t.widths, 0)
-	}
-	for i, cell := range row {
-		t.widths[i] = max(t.widths[i], utf8.RuneCountInString(cell))
-	}
-}
-
-func (t *table) write(b *strings.Builder) {
-	for _, row := range t.rows {
-		var line strings.Builder
-		for i, cell := range row {
-			if i < t.left {
-				fmt.Fprintf(&line, "%-*s  ", t.widths[i], cell)
-			} else {
-				fmt.Fprintf(&line, "%*s  ", t.widths[i], cell)
-			}
-		}
-		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
-	}
-	b.WriteString("\n")
 }
 
 // names say which columns name a breaker: those that any of them needs.
