@@ -94,7 +94,7 @@ func TestStatusWatch(t *testing.T) {
 	if exit != ok || errs.Len() > 0 {
 		t.Errorf("exits with %d: %s", exit, &errs)
 	}
-	if n := strings.Count(out.text.String(), "\npayments  open "); n != 3 || strings.Contains(out.text.String(), "\x1b") {
+	if n := strings.Count(out.text.String()+"\n2", "\n\n2"); n != 3 || strings.Contains(out.text.String(), "\x1b") {
 		t.Errorf("%d tables: %q", n, out.text.String())
 	}
 

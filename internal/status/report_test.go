@@ -50,7 +50,6 @@ func checkHarmless(t *testing.T, text string) {
 func TestTextOfOne(t *testing.T) {
 	checkText(t, reported(t, false, newFake()), `
 2026-11-26 10:33:11 UTC: 1 Envoy read, 0 breakers.
-
 `)
 	checkText(t, reported(t, false, newFake(closedOne("catalog"), breakerOf("forced", "", breaker.ForceOpen, breaker.Status{}),
 		breakerOf("off", "", breaker.Disabled, breaker.Status{}), openOne("payments", tripped, tried, again),
@@ -64,7 +63,6 @@ shop      open                before 2026-11-26 10:30:10  over 3m0s  2      in 2
 unknown   open                -                           -          2      in 2.1s      -
 search    half-open (shadow)  2026-11-26 10:31:10         2m0s       1      1 of 3 good  12/20 failed in 10s, threshold 50%
 forced    forced open         -                           -          -      -            by its mode
-
 `)
 }
 
@@ -112,7 +110,6 @@ shop      books  breaker  envoy-8                      open   2026-11-26 10:32:1
 
 CLUSTER   ENVOYS  STATE  SINCE                FOR   TRIPS  NEXT     WHY
 payments  all 3   open   2026-11-26 10:32:10  1m0s  2      in 2.1s  12/20 failed in 10s, threshold 50%
-
 `)
 	checkText(t, reported(t, true, all, all), `
 2026-11-26 10:33:11 UTC: 2 Envoys read, 4 breakers: 2 open, 2 closed.
@@ -122,7 +119,6 @@ payments  envoy-1  open    2026-11-26 10:32:10  1m0s  2      in 2.1s  12/20 fail
 payments  envoy-2  open    2026-11-26 10:32:10  1m0s  2      in 2.1s  12/20 failed in 10s, threshold 50%
 catalog   envoy-1  closed  -                    -     -      -        4/1,200 failed, 3 slow
 catalog   envoy-2  closed  -                    -     -      -        4/1,200 failed, 3 slow
-
 `)
 }
 

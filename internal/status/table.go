@@ -37,7 +37,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		r.table(rows).Write(b)
 	}
 	r.writeNotes(b)
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, strings.TrimRight(b.String(), "\n")+"\n")
 	return err
 }
 
