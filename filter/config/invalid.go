@@ -1,10 +1,6 @@
 package config
 
-import (
-	"google.golang.org/protobuf/encoding/protowire"
-
-	"envoy-circuit-breaker/internal/strictjson"
-)
+import "envoy-circuit-breaker/internal/strictjson"
 
 // Invalid tells what a configuration that [Parse] refuses asks for: whether the last good one is to stay in force, as
 // "invalid_config": "keep" says, and where the status page is; "" if it does not say, or nothing valid. It reads that wherever the
@@ -67,7 +63,7 @@ func structText(b []byte, key string) string {
 
 // structValue returns a key's Value in the wire bytes of a Struct; nil if there is none, or if they are no Struct's.
 func structValue(b []byte, key string) (value []byte) {
-	err := fields(b, func(number protowire.Number, v field) error {
+	err := fields(b, func(number int, v field) error {
 		if number == 1 && string(bytesIn(v.bytes, entryKey)) == key {
 			value = bytesIn(v.bytes, entryValue)
 		}
@@ -80,8 +76,8 @@ func structValue(b []byte, key string) (value []byte) {
 }
 
 // bytesIn returns the last text or message of that number in a message.
-func bytesIn(b []byte, wanted protowire.Number) (value []byte) {
-	_ = fields(b, func(number protowire.Number, v field) error {
+func bytesIn(b []byte, wanted int) (value []byte) {
+	_ = fields(b, func(number int, v field) error {
 		if number == wanted {
 			value = v.bytes
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 )
@@ -69,4 +70,52 @@ func TestBrokenStruct(t *testing.T) {
 	if _, err := Parse(wire); err == nil || !strings.Contains(err.Error(), "nested deeper than 32 levels") {
 		t.Errorf("a deep one: %v", err)
 	}
+}
+
+// Messages are read as protowire reads them.
+func FuzzFields(f *testing.F) {
+	for _, b := range []string{
+		"", "\x08\x01", "\x08", "\x08\x80", "\x09\x01\x02\x03\x04\x05\x06\x07\x08", "\x09\x01", "\x0a\x02ab\x0a\x00", "\x0a\x02a", "\x0d1234", "\x0d123",
+		"\x0b\x0c", "\x0e", "\x00\x01", "\x80\x80\x80\x80\x10\x01", "\xf8\xff\xff\xff\x0f\x01", "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+		"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a", "\x88\x00\x01",
+	} {
+		f.Add([]byte(b))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		type numbered struct {
+			number int
+			field  field
+		}
+		var got, want []numbered
+		err := fields(b, func(number int, v field) error {
+			got = append(got, numbered{number, v})
+			return nil
+		})
+		isGood := true
+		for rest := b; isGood && len(rest) > 0; {
+			number, kind, n := protowire.ConsumeTag(rest)
+			if isGood = n > 0 && number <= protowire.MaxValidNumber; !isGood {
+				break
+			}
+			v := field{kind: wireType(kind)}
+			size := -1
+			switch rest = rest[n:]; kind {
+			case protowire.VarintType:
+				v.integer, size = protowire.ConsumeVarint(rest)
+			case protowire.Fixed64Type:
+				v.integer, size = protowire.ConsumeFixed64(rest)
+			case protowire.BytesType:
+				v.bytes, size = protowire.ConsumeBytes(rest)
+			case protowire.Fixed32Type:
+				_, size = protowire.ConsumeFixed32(rest)
+			}
+			if isGood = size > 0; isGood {
+				rest = rest[size:]
+				want = append(want, numbered{int(number), v})
+			}
+		}
+		if (err == nil) != isGood || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %v, %v; want %v, %v", b, got, err, want, isGood)
+		}
+	})
 }

@@ -16,10 +16,8 @@ func ParseRetryAfter(value []byte, now time.Time) time.Duration {
 	if d := duration(value, time.Second); d >= 0 {
 		return d
 	}
-	for _, layout := range [...]string{"Mon, 02 Jan 2006 15:04:05 GMT", time.RFC850, time.ANSIC} {
-		if t, err := time.Parse(layout, string(value)); err == nil {
-			return max(0, t.Sub(now))
-		}
+	if t, ok := parseDate(string(value)); ok {
+		return max(0, t.Sub(now))
 	}
 	return 0
 }
