@@ -28,7 +28,9 @@ func (p *plugin) readListing() bool {
 		l.read++
 		own := string(name)
 		if i, found := slices.BinarySearch(l.names, own); !found && own != "" {
-			l.names = slices.Insert(l.names, i, own)
+			l.names = append(l.names, "")
+			copy(l.names[i+1:], l.names[i:])
+			l.names[i] = own
 		}
 	}
 	return false

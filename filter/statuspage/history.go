@@ -2,7 +2,6 @@ package statuspage
 
 import (
 	"encoding/binary"
-	"slices"
 	"time"
 )
 
@@ -23,11 +22,10 @@ const (
 // AddTransition returns a history with one more transition, that to the epoch. It is nil at first. Workers may come here in
 // another order than they made their transitions.
 func AddTransition(history []byte, epoch uint64, at time.Time, text string) []byte {
-	past, i := parseHistory(history), 0
-	for i < len(past) && past[i].epoch > epoch {
-		i++
+	past := append(parseHistory(history), transition{epoch, at, text[:min(len(text), longestText)]})
+	for i := len(past) - 1; i > 0 && past[i-1].epoch <= epoch; i-- {
+		past[i-1], past[i] = past[i], past[i-1]
 	}
-	past = slices.Insert(past, i, transition{epoch, at, text[:min(len(text), longestText)]})
 	var b []byte
 	for _, t := range past[:min(len(past), remembered)] {
 		b = binary.LittleEndian.AppendUint64(b, t.epoch)

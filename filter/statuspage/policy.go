@@ -2,7 +2,6 @@ package statuspage
 
 import (
 	"encoding/binary"
-	"strconv"
 	"time"
 
 	"envoy-circuit-breaker/breaker"
@@ -35,7 +34,9 @@ func EncodePolicy(p *breaker.Policy, from Override, generation uint32) []byte {
 		b[13] = 1
 	}
 	le.PutUint64(b[14:], uint64(p.OpenMaxDuration))
-	return checked.Seal(appendPolicy(b, p, from))
+	w := writer{b}
+	writePolicy(&w, p, from)
+	return checked.Seal(w.b)
 }
 
 // ParsePolicy reports false if b is not what EncodePolicy wrote. The policy refers to b.
@@ -47,27 +48,27 @@ func ParsePolicy(b []byte) (Policy, bool) {
 	return Policy{le.Uint32(b[8:]), breaker.Mode(b[12]), b[13] != 0, time.Duration(le.Uint64(b[14:])), b[policyHeader:]}, true
 }
 
-// appendTo writes the keys of an override: null for what it does not have.
-func (o *Override) appendTo(b []byte) []byte {
-	b = appendOptional(append(b, `"match":`...), o.Match)
-	return appendOptional(append(b, `,"route":`...), o.Route)
+// write writes the keys of an override: null for what it does not have.
+func (o *Override) write(w *writer) {
+	w.optional("match", o.Match)
+	w.optional("route", o.Route)
 }
 
-func appendPolicy(b []byte, p *breaker.Policy, from Override) []byte {
-	integer := func(key string, n int) { b = strconv.AppendInt(append(b, key...), int64(n), 10) }
-	b = from.appendTo(append(b, '{'))
-	b = appendString(append(b, `,"mode":`...), p.Mode.String())
+func writePolicy(w *writer, p *breaker.Policy, from Override) {
+	w.raw("{")
+	from.write(w)
+	w.text("mode", p.Mode.String())
 	if p.WindowRequests > 0 {
-		integer(`,"window_requests":`, p.WindowRequests)
+		w.number("window_requests", uint64(p.WindowRequests))
 	} else {
-		b = appendSeconds(append(b, `,"window_seconds":`...), p.WindowDuration)
+		w.seconds("window_seconds", p.WindowDuration)
 	}
-	integer(`,"min_requests":`, p.MinRequests)
-	b = appendFloat(append(b, `,"failure_rate":`...), p.FailureRate)
-	integer(`,"consecutive_failures":`, p.ConsecutiveFailures)
-	b = appendSeconds(append(b, `,"slow_call_seconds":`...), p.SlowCallDuration)
-	b = appendFloat(append(b, `,"slow_call_rate":`...), p.SlowCallRate)
-	integer(`,"half_open_max_requests":`, p.HalfOpenMaxRequests)
-	integer(`,"half_open_success_threshold":`, p.HalfOpenSuccessThreshold)
-	return append(b, '}')
+	w.number("min_requests", uint64(p.MinRequests))
+	w.float("failure_rate", p.FailureRate)
+	w.number("consecutive_failures", uint64(p.ConsecutiveFailures))
+	w.seconds("slow_call_seconds", p.SlowCallDuration)
+	w.float("slow_call_rate", p.SlowCallRate)
+	w.number("half_open_max_requests", uint64(p.HalfOpenMaxRequests))
+	w.number("half_open_success_threshold", uint64(p.HalfOpenSuccessThreshold))
+	w.raw("}")
 }

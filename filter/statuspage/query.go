@@ -19,7 +19,9 @@ type Query struct {
 // ParseQuery reads a URL's query, without the question mark. It ignores keys that it does not know.
 func ParseQuery(text string) (Query, error) {
 	q := Query{Limit: MaxLimit}
-	for pair := range strings.SplitSeq(text, "&") {
+	for text != "" {
+		var pair string
+		pair, text, _ = strings.Cut(text, "&")
 		key, value, _ := strings.Cut(pair, "=")
 		switch key {
 		case "after", "after_route":
