@@ -1,9 +1,10 @@
 package statuspage
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
+
+	"envoy-circuit-breaker/internal/smallfmt"
 )
 
 // MaxLimit is how many clusters a page has at most, and if the query does not say.
@@ -27,7 +28,7 @@ func ParseQuery(text string) (Query, error) {
 		case "after", "after_route":
 			name, ok := unescape(value)
 			if !ok {
-				return q, fmt.Errorf("%s: %q is not allowed: must be a name in URL encoding", key, value)
+				return q, smallfmt.Errorf("%s: %q is not allowed: must be a name in URL encoding", key, value)
 			}
 			if key == "after" {
 				q.After = name
@@ -37,7 +38,7 @@ func ParseQuery(text string) (Query, error) {
 		case "limit":
 			n, err := strconv.Atoi(value)
 			if err != nil || n < 1 || n > MaxLimit {
-				return q, fmt.Errorf("limit: %q is not allowed: must be from 1 to %d", value, MaxLimit)
+				return q, smallfmt.Errorf("limit: %q is not allowed: must be from 1 to %d", value, MaxLimit)
 			}
 			q.Limit = n
 		}
