@@ -10,5 +10,5 @@ var HTML string
 
 // SecurityPolicy is the page's content-security-policy: nothing but its own style and script, told by their hashes, and requests to
 // where it is from.
-const SecurityPolicy = "default-src 'none'; style-src 'sha256-lp0BikXa+lpq/8jUgH25MUyLEb01xkhSlYBuvVlg28w='; script-src 'sha256-kYbixTg40x/Sc/YFCYhAlm+qiHvMLG5MwgaXvCcy2pI='; " +
+const SecurityPolicy = "default-src 'none'; style-src 'sha256-lp0BikXa+lpq/8jUgH25MUyLEb01xkhSlYBuvVlg28w='; script-src 'sha256-N9fq/9E7jrjjZnqKB9bHafc3cWBDHr6MjoqoHxl9zyQ='; " +
 	"connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
