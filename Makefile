@@ -43,6 +43,11 @@ PLUGINBUILD := GOOS=wasip1 GOARCH=wasm $(GOBUILD) -ldflags="-s -w $(STAMP)" -bui
 build: ## Build the plugin: build/plugin.wasm
 	$(PLUGINBUILD) -o build/plugin.wasm ./filter
 
+.PHONY: size
+size: ## Tell how much of the plugin's code each package has; SIZE='-functions main.' tells of those functions
+	@GOOS=wasip1 GOARCH=wasm $(GOBUILD) -buildmode=c-shared -o build/plugin-names.wasm ./filter
+	@go run ./cmd/codesize $(SIZE) build/plugin-names.wasm
+
 .PHONY: breakerctl
 breakerctl: ## Build the operator's tool: build/breakerctl
 	CGO_ENABLED=0 $(GOBUILD) -ldflags="-s -w $(STAMP) -X envoy-circuit-breaker/internal/version.Revision=$(REVISION)" -o build/breakerctl ./cmd/breakerctl

@@ -185,21 +185,6 @@ func TestPictureIsLegible(t *testing.T) {
 	}
 }
 
-func TestCodeSize(t *testing.T) {
-	head := []byte(wasmHead)
-	custom := []byte{0, 3, 'a', 'b', 'c'}
-	code := append([]byte{10, 0x82, 0x01}, make([]byte, 130)...)
-	module := append(append(append([]byte{}, head...), custom...), code...)
-	if size, err := codeSize(module); size != 130 || err != nil {
-		t.Errorf("%d bytes, error %v; want 130", size, err)
-	}
-	for name, bad := range map[string][]byte{"empty": nil, "text": []byte("\n\x02hi"), "no code": module[:len(head)+len(custom)], "cut off": module[:len(module)-1]} {
-		if _, err := codeSize(bad); err == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-}
-
 func TestPeerIsChecked(t *testing.T) {
 	text := filepath.Join(t.TempDir(), "peer.wasm")
 	if err := os.WriteFile(text, []byte("not a plugin"), 0o600); err != nil {

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"envoy-circuit-breaker/internal/command"
+	"envoy-circuit-breaker/internal/wasmcode"
 )
 
 func main() {
@@ -165,7 +166,7 @@ func checkPeer(file string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := codeSize(module); err != nil {
+	if _, err := wasmcode.Size(module); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	return nil

@@ -3,15 +3,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
-	"errors"
 	"math/rand/v2"
 	"os"
 	"time"
 
 	"envoy-circuit-breaker/internal/envoy"
+	"envoy-circuit-breaker/internal/wasmcode"
 )
 
 const startRounds = 3
@@ -22,7 +20,7 @@ func (b *bench) measureStart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	code, err := codeSize(file)
+	code, err := wasmcode.Size(file)
 	if err != nil {
 		return err
 	}
@@ -69,25 +67,4 @@ func (b *bench) startOf(ctx context.Context, cores string, l envoy.Listener) (to
 	_, err = b.loop.run(load{port: e.port(l.Name), requests: [][]byte{request(okPath, 0)}, connections: 1, count: 1}, nil,
 		func() error { took = time.Since(began); return nil })
 	return took, err
-}
-
-// wasmHead is what a WebAssembly module begins with: "\0asm", and a version.
-const wasmHead = "\x00asm\x01\x00\x00\x00"
-
-// codeSize returns the size of a WebAssembly module's code section, which is what a host has to compile.
-func codeSize(module []byte) (int, error) {
-	const code = 10
-	rest, _ := bytes.CutPrefix(module, []byte(wasmHead))
-	for len(rest) > 1 && len(rest) < len(module) {
-		id := rest[0]
-		size, n := binary.Uvarint(rest[1:])
-		if rest = rest[1+max(n, 0):]; n <= 0 || size > uint64(len(rest)) {
-			break
-		}
-		if id == code {
-			return int(size), nil
-		}
-		rest = rest[size:]
-	}
-	return 0, errors.New("not a WebAssembly module with code")
 }

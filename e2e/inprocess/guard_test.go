@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"envoy-circuit-breaker/internal/wasmcode"
 )
 
 // deadly are functions that must not be in the plugin. On Envoy 1.36 to 1.38 a Go timer kills the virtual machine at the
@@ -53,5 +55,36 @@ func main() { time.Sleep(1); <-time.After(1); b := make([]byte, 1); rand.Read(b)
 	}
 	if found := functions(t, program, deadly...); len(found) < 4 {
 		t.Errorf("a program with timers and crypto/rand has only %v of %v", found, deadly)
+	}
+}
+
+// mostCode is what the plugin's code may come to, in bytes: every Envoy compiles it at its start, and keeps it. An empty Go plugin has
+// 1.38 MB.
+const mostCode = 2_500_000
+
+// heavy is what was taken out of the plugin for its size: how the names of its functions begin, and what does the same here.
+var heavy = map[string]string{
+	"encoding/json.":         "internal/strictjson reads JSON, filter/statuspage writes it",
+	"fmt.":                   "internal/smallfmt makes texts, filter/internal/bridge logs them",
+	"reflect.Value.":         "type switches and generics do without",
+	"html.":                  "the status page is one text",
+	"google.golang.org/":     "filter/config/struct.go reads a Struct",
+	"time.parse":             "filter/verdict/date.go reads HTTP's dates",
+	"time.Time.appendFormat": "filter/statuspage writes times; a time.Time in an interface is enough to bring this along",
+}
+
+// Nothing that was taken out of the plugin for its size comes back, and nothing as large comes in.
+func TestCodeInPlugin(t *testing.T) {
+	module, err := os.ReadFile(pluginFile)
+	if err != nil {
+		t.Fatalf("%v: run make build", err)
+	}
+	if size, err := wasmcode.Size(module); err != nil || size > mostCode {
+		t.Errorf("the plugin has %d bytes of code, error %v; at most %d are allowed: make size tells where they are", size, err, mostCode)
+	}
+	for name, instead := range heavy {
+		if bytes.Contains(module, []byte("\x00"+name)) {
+			t.Errorf("%s… is in the plugin again: %s", name, instead)
+		}
 	}
 }
