@@ -1,7 +1,5 @@
 package config
 
-import "strings"
-
 // A Fallback marks a request that is not admitted by a header, in place of rejecting it, so that a route which matches
 // that header can send it elsewhere. It is off where Header is empty.
 type Fallback struct {
@@ -22,7 +20,7 @@ func (f *Fallback) read(o *object, off bool) {
 		f.Value = "true"
 	}
 	o.required("header", &f.Header, validHeaderName, "the name of a request header: letters, digits and -")
-	if f.Header = strings.ToLower(f.Header); o.text("value", &f.Value) && !validHeaderValue(f.Value) {
+	if f.Header = lower(f.Header); o.text("value", &f.Value) && !validHeaderValue(f.Value) {
 		o.fail("value", f.Value, "text without control characters")
 	}
 	o.text("cluster", &f.Cluster)

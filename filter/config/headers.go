@@ -14,13 +14,24 @@ func (o *object) headerNames() []string {
 	names := slices.Sorted(maps.Keys(o.keys))
 	given := make(map[string]string, len(names))
 	for _, name := range names {
-		header := strings.ToLower(name)
+		header := lower(name)
 		if other, twice := given[header]; twice {
 			o.fail(name, o.keys[name], smallfmt.Sprintf("left out: %s is the same header", show(other)))
 		}
 		given[header] = name
 	}
 	return names
+}
+
+// lower writes a name in lower case; what is no ASCII no header has.
+func lower(name string) string {
+	b := []byte(name)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // validHeaderName is stricter than HTTP, which allows a few signs that nobody uses; pseudo-headers are out.

@@ -258,7 +258,7 @@ func Join(path, key string) string { return join(path, step(key)) }
 // step is how a key stands in a path: in quotes if it would read as more than one or none, or break the line.
 func step(key string) string {
 	if key == "" || strings.ContainsAny(key, ".[\"\r\n") {
-		return strconv.Quote(key)
+		return string(strictjson.AppendQuoted(nil, key))
 	}
 	return key
 }

@@ -32,7 +32,7 @@ func (pr *Probe) read(o *object, off bool, p *breaker.Policy) {
 	}
 	o.required("path", &pr.Path, func(path string) bool { return strings.HasPrefix(path, "/") && validHeaderValue(path) },
 		`a path such as "/healthz"`)
-	if o.text("method", &pr.Method) && (!validHeaderName(pr.Method) || strings.ToUpper(pr.Method) != pr.Method) {
+	if o.text("method", &pr.Method) && (!validHeaderName(pr.Method) || strings.ContainsAny(pr.Method, "abcdefghijklmnopqrstuvwxyz")) {
 		o.fail("method", pr.Method, `a method such as "GET"`)
 	}
 	if o.text("host", &pr.Host) && !validHeaderValue(pr.Host) {
@@ -46,7 +46,7 @@ func (pr *Probe) read(o *object, off bool, p *breaker.Policy) {
 			if !validHeaderName(name) || !validHeaderValue(value) {
 				headers.fail(name, headers.keys[name], "a header's value, under its name: letters, digits and -")
 			}
-			pr.Headers = append(pr.Headers, [2]string{strings.ToLower(name), value})
+			pr.Headers = append(pr.Headers, [2]string{lower(name), value})
 		}
 	}
 	o.duration("interval", &p.ProbeInterval)

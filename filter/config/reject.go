@@ -1,10 +1,6 @@
 package config
 
-import (
-	"strings"
-
-	"envoy-circuit-breaker/filter/reply"
-)
+import "envoy-circuit-breaker/filter/reply"
 
 // readReject changes the reject by the keys that are given.
 func readReject(r *reply.Reject, o *object) {
@@ -21,7 +17,7 @@ func readReject(r *reply.Reject, o *object) {
 	if headers := o.object("headers"); headers != nil {
 		r.Headers = nil
 		for _, name := range headers.headerNames() {
-			h := reply.Header{Name: strings.ToLower(name)}
+			h := reply.Header{Name: lower(name)}
 			headers.template(name, &h.Value)
 			value, _ := headers.keys[name].(string) // or else it has been told already
 			switch {

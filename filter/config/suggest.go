@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // allKeys are the keys that there are, each with the object in which it stands: one that stands at a wrong place is shown the right
 // one. It is a text, for its size.
@@ -14,7 +17,7 @@ const allKeys = "mode per failure_on min_requests failure_rate consecutive_failu
 
 // Keys are the keys that there are at the top level, or within the object of that name there.
 func Keys(object string) (keys []string) {
-	for _, path := range strings.Fields(allKeys) {
+	for path := range strings.SplitSeq(allKeys, " ") {
 		if within, key := split(path); within == object {
 			keys = append(keys, key)
 		}
@@ -35,7 +38,7 @@ func Joined(word string) string {
 		return ""
 	}
 	word = plain(word)
-	for _, path := range strings.Fields(allKeys) {
+	for path := range strings.SplitSeq(allKeys, " ") {
 		if strings.Contains(path, ".") && plain(path) == word {
 			return path
 		}
@@ -45,7 +48,7 @@ func Joined(word string) string {
 
 // elsewhere returns the paths at which there is a key of that name.
 func elsewhere(name string) (paths []string) {
-	for _, path := range strings.Fields(allKeys) {
+	for path := range strings.SplitSeq(allKeys, " ") {
 		if _, key := split(path); key == name {
 			paths = append(paths, path)
 		}
@@ -77,12 +80,8 @@ func slips(word string) int { return (len(word) + 1) / 3 }
 
 // plain leaves out what people mix up in names.
 func plain(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '_' || r == '-' || r == ' ' || r == '.' {
-			return -1
-		}
-		return r
-	}, strings.ToLower(name))
+	b := []byte(lower(name))
+	return string(slices.DeleteFunc(b, func(c byte) bool { return c == '_' || c == '-' || c == ' ' || c == '.' }))
 }
 
 // distance is how many letters have to be changed, added, left out or swapped with the next to make b of a.

@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -73,7 +72,7 @@ func (r *Reject) Fill(cluster, route, state string, seconds int64, grpcWeb strin
 		pairs = append(pairs, [2]string{"x-envoy-overloaded", "true"}, [2]string{"x-envoy-ratelimited", "true"})
 	}
 	for _, h := range r.Headers {
-		pairs = append(pairs, [2]string{h.Name, strings.Map(printable, h.Value.Expand(values))})
+		pairs = append(pairs, [2]string{h.Name, printable(h.Value.Expand(values))})
 	}
 	switch {
 	case grpcWeb != "":
@@ -93,9 +92,12 @@ func WholeSeconds(d time.Duration) int64 {
 }
 
 // printable keeps what a name has no business to have out of headers: Envoy would send a line's end as it is, and the client read one.
-func printable(r rune) rune {
-	if r < ' ' || r == 0x7f {
-		return '?'
+func printable(text string) string {
+	b := []byte(text)
+	for i, c := range b {
+		if c < ' ' || c == 0x7f {
+			b[i] = '?'
+		}
 	}
-	return r
+	return string(b)
 }

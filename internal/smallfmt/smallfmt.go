@@ -8,7 +8,7 @@
 //   - %v for all those but []byte, and for nil, bool and float64;
 //   - %q for string and []byte; %w, in Errorf alone, for errors.
 //
-// They read as they do in fmt. Other verbs, other types, and values that are missing or left over are mistakes in a program: go vet
+// They read as they do in fmt, but for %q, which quotes as JSON does. Other verbs, other types, and values that are missing or left over are mistakes in a program: go vet
 // finds most of them, a test of this package all of them in the plugin's packages, and the text shows where they are, after "%!".
 package smallfmt
 
@@ -16,6 +16,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"envoy-circuit-breaker/internal/strictjson"
 )
 
 // Sprintf returns the text that a format makes of values.
@@ -162,9 +164,9 @@ func appendText(b []byte, arg any) ([]byte, bool) {
 func appendQuoted(b []byte, arg any) ([]byte, bool) {
 	switch v := arg.(type) {
 	case string:
-		return strconv.AppendQuote(b, v), true
+		return strictjson.AppendQuoted(b, v), true
 	case []byte:
-		return strconv.AppendQuote(b, string(v)), true
+		return strictjson.AppendQuoted(b, string(v)), true
 	}
 	return b, false
 }

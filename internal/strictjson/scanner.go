@@ -2,11 +2,7 @@
 // reflection that this brings into the plugin. A token knows its line.
 package strictjson
 
-import (
-	"strconv"
-
-	"envoy-circuit-breaker/internal/smallfmt"
-)
+import "strconv"
 
 // A Kind says what a token is.
 type Kind byte
@@ -138,14 +134,15 @@ func (s *Scanner) fail(context string) (Kind, error) {
 	if s.at == len(s.text) {
 		return End, &SyntaxError{s.at, "unexpected end of JSON input"}
 	}
-	c := strconv.Quote(string(rune(s.text[s.at])))
-	switch c = c[1 : len(c)-1]; c {
+	quoted := AppendQuoted(nil, string(rune(s.text[s.at])))
+	c := string(quoted[1 : len(quoted)-1])
+	switch c {
 	case `\"`:
 		c = `"`
 	case `'`:
 		c = `\'`
 	}
-	return End, &SyntaxError{s.at + 1, smallfmt.Sprintf("invalid character '%s' %s", c, context)}
+	return End, &SyntaxError{s.at + 1, "invalid character '" + c + "' " + context}
 }
 
 func (s *Scanner) close() (Kind, error) {
@@ -180,7 +177,7 @@ func (s *Scanner) value() (Kind, error) {
 func (s *Scanner) literal(word string) (Kind, error) {
 	for i := range len(word) {
 		if s.peek() != word[i] {
-			return s.fail(smallfmt.Sprintf("in literal %s (expecting '%s')", word, word[i:i+1]))
+			return s.fail("in literal " + word + " (expecting '" + word[i:i+1] + "')")
 		}
 		s.at++
 	}

@@ -76,8 +76,9 @@ func compare(t *testing.T, text []byte) {
 		if !errors.As(wantErr, &theirs) || !errors.As(err, &ours) || int64(ours.Offset) != theirs.Offset {
 			t.Fatalf("%q: %v at %d, encoding/json has %v", text, err, ours.Offset, wantErr)
 		}
-		// A text that ends in the middle of a number or a word is invalid at a blank to encoding/json.
-		if atEnd := int(theirs.Offset) == len(text) && ours.text == "unexpected end of JSON input"; !atEnd && ours.text != theirs.Error() {
+		// A text that ends in the middle of a number or a word is invalid at a blank to encoding/json, which also writes \x for \u00.
+		atEnd := ours.Offset == len(text) && ours.text == "unexpected end of JSON input"
+		if !atEnd && strings.ReplaceAll(ours.text, `\u00`, `\x`) != printable(theirs.Error()) {
 			t.Fatalf("%q: %v, encoding/json has %v", text, err, wantErr)
 		}
 		return
@@ -94,6 +95,11 @@ func compare(t *testing.T, text []byte) {
 	if kind, err := s.Next(); kind != End || err != nil || wantErr != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("%q: %#v, then %q and %v; encoding/json has %#v, %v", text, got, kind, err, want, wantErr)
 	}
+}
+
+// printable writes what encoding/json escapes of Latin-1, and other programs do not.
+func printable(text string) string {
+	return strings.NewReplacer(`\a`, `\x07`, `\b`, `\x08`, `\v`, `\x0b`, `\f`, `\x0c`, `\u00ad`, "\u00ad", `\u00a0`, "\u00a0").Replace(text)
 }
 
 var texts = []string{
