@@ -3,7 +3,8 @@ package statuspage
 import (
 	"strconv"
 	"time"
-	"unicode/utf8"
+
+	"envoy-circuit-breaker/internal/strictjson"
 )
 
 // A writer writes JSON: an object's keys one by one, each after a comma where one is due.
@@ -30,7 +31,7 @@ func (w *writer) key(key string) {
 
 func (w *writer) text(key, s string) {
 	w.key(key)
-	w.b = appendString(w.b, s)
+	w.b = strictjson.AppendQuoted(w.b, s)
 }
 
 // optional writes a text; null for the empty one.
@@ -103,21 +104,4 @@ func date(day uint64) (year, month, ofMonth uint64) {
 		month, year = month-12, year+1
 	}
 	return year, month, ofMonth
-}
-
-// appendString writes a string as JSON, whatever is in it: what is not UTF-8 becomes U+FFFD.
-func appendString(b []byte, s string) []byte {
-	b = append(b, '"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b = append(b, '\\', byte(r))
-		case r < ' ' || r == 0x7f:
-			const digits = "0123456789abcdef"
-			b = append(b, '\\', 'u', '0', '0', digits[r>>4], digits[r&15])
-		default:
-			b = utf8.AppendRune(b, r)
-		}
-	}
-	return append(b, '"')
 }
