@@ -180,3 +180,30 @@ func TestAllocations(t *testing.T) {
 		}
 	}
 }
+
+// TestLooksAtTheClock: a healthy request looks at the clock when it ends, for the window. When it is admitted it looks for the age of what
+// is known of the record (rule 1), unless that cannot be wrong while the bell holds still.
+func TestLooksAtTheClock(t *testing.T) {
+	type anyTally struct{ *MemoryTally }
+	for _, c := range []struct {
+		tally          Tally
+		admitted, done int
+	}{{new(MemoryTally), 0, 1}, {anyTally{new(MemoryTally)}, 1, 1}} {
+		looks := 0
+		b, err := New(Config{
+			Policy: DefaultPolicy(), Store: new(MemoryStore), Tally: c.tally, Rand: rand.Uint64,
+			Clock: ClockFunc(func() Time { looks++; return 0 }),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Done(b.Acquire(), Outcome{}) // makes the record
+		looks = 0
+		p := b.Acquire()
+		admitted := looks
+		b.Done(p, Outcome{})
+		if done := looks - admitted; admitted != c.admitted || done != c.done {
+			t.Errorf("%T: %d looks when it is admitted, %d when it has ended; want %d and %d", c.tally, admitted, done, c.admitted, c.done)
+		}
+	}
+}

@@ -87,6 +87,7 @@ type Breaker struct {
 	view       atomic.Pointer[view]
 	counted    atomic.Uint32 // bit s: the counter s has been seen to count
 	bellHidden atomic.Bool   // the bell is hidden
+	bellHolds  bool          // no ring is ever lost, nor is the bell ever set back
 	rowShown   atomic.Bool   // the gauge may show a row of failures
 }
 
@@ -106,6 +107,7 @@ func New(c Config) (*Breaker, error) {
 	if c.Counts != nil {
 		b.counts = &storedTally{c.Counts}
 	}
+	_, b.bellHolds = c.Tally.(*MemoryTally)
 	return b, nil
 }
 
@@ -209,7 +211,7 @@ func (b *Breaker) FallBack() { b.tally.Add(FellBack) }
 // TryAcquire is Acquire for a caller that may have another use for a request that is not admitted: it says what became
 // of it by [Breaker.Reject] or [Breaker.FallBack].
 func (b *Breaker) TryAcquire() Permit {
-	if v := b.view.Load(); v != nil && v.fastPath && b.clock.Coarse() < v.oldAt && v.bell == b.tally.Value(Changes) {
+	if v := b.view.Load(); v != nil && v.fastPath && b.isYoung(v) && v.bell == b.tally.Value(Changes) {
 		return Permit{kind: counted, ticket: ticket{epoch: v.epoch}}
 	}
 	return b.decide()
@@ -225,11 +227,11 @@ func (b *Breaker) decide() Permit {
 	}
 	if v := b.trusted(); v != nil {
 		switch {
-		case v.state == Closed && !v.ramping && b.clock.Coarse() < v.oldAt:
+		case v.state == Closed && !v.ramping && b.isYoung(v):
 			return Permit{kind: counted, ticket: ticket{epoch: v.epoch}}
 		case v.state == Open:
 			if now := b.clock.Now(); now < v.openUntil && now < v.until {
-				return b.permit(verdict{retryAfter: v.retryAt.Sub(now)}, Open, v.epoch)
+				return b.refuse(basis(Open), v.retryAt.Sub(now))
 			}
 		}
 	}
@@ -257,7 +259,7 @@ func (b *Breaker) acquire() Permit {
 		}
 	}
 	if s.ok && s.State != Closed {
-		return b.permit(verdict{}, s.State, s.Epoch) // rule 13: or contention would let too many in just when it matters
+		return b.refuse(basis(s.State), 0) // rule 13: or contention would let too many in just when it matters
 	}
 	b.tally.Add(Errors)
 	return Permit{kind: doubtful, basis: onNothing}
@@ -270,11 +272,15 @@ func (b *Breaker) permit(v verdict, s State, epoch uint64) Permit {
 		return Permit{kind: trial, basis: basis(HalfOpen), ticket: ticket{epoch, uint64(v.lease)}}
 	case v.admitted:
 		return Permit{kind: counted, basis: basis(s), ticket: ticket{epoch: epoch}}
+	case v.ramp:
+		return b.refuse(onRamp, v.retryAfter)
 	}
-	p := Permit{kind: refused, basis: basis(s), RetryAfter: v.retryAfter}
-	if v.ramp {
-		p.basis = onRamp
-	}
+	return b.refuse(basis(s), v.retryAfter)
+}
+
+// refuse turns a request away, unless that is only to be counted.
+func (b *Breaker) refuse(why basis, retryAfter time.Duration) Permit {
+	p := Permit{kind: refused, basis: why, RetryAfter: retryAfter}
 	if b.policy.Mode == Shadow {
 		b.tally.Add(ShadowRejected)
 		p.kind = shadowed

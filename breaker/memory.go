@@ -38,7 +38,7 @@ func (m *MemoryStore) CompareAndSwap(value []byte, version uint32) bool {
 	return m.p.CompareAndSwap(old, next)
 }
 
-// MemoryTally is a [Tally] in memory. Its zero value is ready to use.
+// MemoryTally is a [Tally] in memory. Its zero value is ready to use. Nobody sets its counters back: [Tally.Set] is for gauges.
 type MemoryTally [NumStats]atomic.Uint64
 
 // Add implements [Tally].

@@ -44,6 +44,11 @@ func (b *Breaker) trusted() *view {
 	return v
 }
 
+// isYoung reports whether a view may be used for an admission, for all that its age says. Where the bell holds, no age says anything:
+// that leaves out one of a request's two looks at the clock, which is most of what it takes in one process. Ends of requests look at
+// it all the same, for the window.
+func (b *Breaker) isYoung(v *view) bool { return b.bellHolds || b.clock.Coarse() < v.oldAt }
+
 // loaded is the record as it was read.
 type loaded struct {
 	Record

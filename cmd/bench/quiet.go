@@ -69,8 +69,8 @@ func (u usage) others(before usage) float64 {
 	return max(0, others.Seconds()/u.at.Sub(before.at).Seconds()/float64(u.cores))
 }
 
-// quiet is the share of the cores that a machine's own services may take.
-const quiet = 0.02
+// quiet is the share of the cores that a machine's own services may take, as exactly as the kernel's ticks tell.
+const quiet = 0.05
 
 // watchOthers runs a part, and notes what others did meanwhile.
 func (b *bench) watchOthers(name string, part func() error) error {
