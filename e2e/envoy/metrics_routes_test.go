@@ -10,6 +10,7 @@ import (
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/e2e/internal/istio"
+	"envoy-circuit-breaker/e2e/internal/monitoring"
 	filterconfig "envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
@@ -80,7 +81,7 @@ func TestMetricsOfRoutes(t *testing.T) {
 	add(mistaken, "", breakerLabels{cluster: "x", route: "y"})
 
 	for name, shipped := range map[string]struct{ stats, plugin, label string }{
-		"envoy":         {shippedStatsConfig(t), "breaker", ""},
+		"envoy":         {monitoring.StatsConfig(t), "breaker", ""},
 		"istio":         {istioBootstrap(t, istio.Read(t).Bootstrap), istio.PluginNames(istio.Read(t).Plugin)[1], istio.PluginNames(istio.Read(t).Plugin)[0]},
 		"envoy gateway": {gatewayBootstrap(t), readGatewayPlugin(t).vmID, ""},
 	} {
@@ -136,7 +137,7 @@ func TestMetricsOfRouteAndCluster(t *testing.T) {
 		listener.Routes = append(listener.Routes, envoy.Route{Name: route, Prefix: "/" + route, Cluster: "shop"})
 	}
 	e := envoytest.Start(t, envoy.Bootstrap{
-		Extra: shippedStatsConfig(t), Clusters: []envoy.Cluster{{Name: "shop", Address: upstream.Address}}, Listeners: []envoy.Listener{listener},
+		Extra: monitoring.StatsConfig(t), Clusters: []envoy.Cluster{{Name: "shop", Address: upstream.Address}}, Listeners: []envoy.Listener{listener},
 	})
 	send := func(route string, status, times int) {
 		t.Helper()

@@ -13,9 +13,9 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
-	"sigs.k8s.io/yaml"
 
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/e2e/internal/monitoring"
 	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 	"envoy-circuit-breaker/internal/version"
@@ -54,26 +54,6 @@ func (s scrape) value(t *testing.T, stat breaker.Stat, cluster string) float64 {
 	return 0
 }
 
-// shippedStatsConfig is that of envoy.yaml, as a part of a bootstrap.
-func shippedStatsConfig(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile("../../envoy.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var config struct {
-		StatsConfig any `json:"stats_config"`
-	}
-	if err := yaml.Unmarshal(text, &config); err != nil {
-		t.Fatal(err)
-	}
-	part, err := yaml.Marshal(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(part)
-}
-
 // What people look at: the scrape has every stat that the README lists, with the labels whole, and everything that the alerts
 // and the dashboard ask for.
 func TestMetrics(t *testing.T) {
@@ -82,7 +62,7 @@ func TestMetrics(t *testing.T) {
 	clusters := []string{"payments", "outbound|443||api.example.com", "a/b:c.d"}
 	sick, well := envoytest.NewUpstream(t), envoytest.NewUpstream(t)
 	sick.Handle(envoytest.Status(500))
-	bootstrap := envoy.Bootstrap{Extra: shippedStatsConfig(t)}
+	bootstrap := envoy.Bootstrap{Extra: monitoring.StatsConfig(t)}
 	listener := envoy.Listener{Plugin: &envoy.Plugin{Config: `{"min_requests": 10, "consecutive_failures": 1000, "open": {"duration": "1h", "max_duration": "1h"}}`}}
 	for i, name := range clusters {
 		address := well.Address
@@ -165,7 +145,7 @@ func TestMetrics(t *testing.T) {
 		}
 	})
 
-	t.Run("alerts", func(t *testing.T) { s.wantMetrics(t, alertExpressions(t)) })
+	t.Run("rules", func(t *testing.T) { s.wantMetrics(t, ruleExpressions(t)) })
 	t.Run("dashboard", func(t *testing.T) { s.wantMetrics(t, dashboardExpressions(t)) })
 }
 
