@@ -121,6 +121,10 @@ faults-parts:
 test-browser: build $(ENVOY) ## Test the status page in Chromium, which has to be on PATH; draws build/status-*.png
 	go test -tags browser -timeout 15m -run '^TestBrowser' ./e2e/envoy
 
+.PHONY: test-fleet
+test-fleet: build $(ENVOY) ## Test rules and dashboard in a Prometheus with 220 Envoys, in 2 minutes; needs Debian's package prometheus
+	go test -tags fleet -count 1 -timeout 15m ./e2e/fleet
+
 .PHONY: test-gateway
 test-gateway: build build/image build/envoy-gateway $(ENVOY) ## Test with a real Envoy Gateway (Linux, as root); its first build takes 13 CPU minutes
 	@go test -C e2e/gateway -tags gateway -c -o $(CURDIR)/build/gateway.test .
@@ -179,6 +183,7 @@ lint: ## Check formatting, and vet for the host and for the plugin's target
 	go vet -C e2e/istio -tags istio .
 	go vet -tags faults ./e2e/faults
 	go vet -tags soak ./e2e/faults
+	go vet -tags fleet ./e2e/fleet
 	GOOS=wasip1 GOARCH=wasm go vet -tags allocs,faulty ./breaker/... ./filter/...
 
 .PHONY: image
