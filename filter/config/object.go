@@ -277,44 +277,46 @@ const mostShown = 80
 // show writes a value as a configuration would.
 func show(v any) string { return cut(string(appendJSON(nil, v))) }
 
-// appendJSON appends a value as JSON, as far as it is shown, with keys in order. What JSON does not have it writes as Go does.
+// appendJSON appends a value as JSON, with keys in order; of an object or a list no more than is shown.
 func appendJSON(b []byte, v any) []byte {
-	if len(b) > mostShown {
-		return b
-	}
 	switch v := v.(type) {
-	case nil:
-		return append(b, "null"...)
-	case bool:
-		return strconv.AppendBool(b, v)
 	case string:
 		return strictjson.AppendQuoted(b, cut(v))
 	case float64:
 		return appendNumber(b, v)
+	case bool:
+		return strconv.AppendBool(b, v)
 	case []any:
-		b = append(b, '[')
-		for i, item := range v {
-			if i > 0 {
-				b = append(b, ',')
+		open := byte('[')
+		for _, item := range v {
+			if len(b) > mostShown {
+				return b
 			}
-			if b = appendJSON(b, item); len(b) > mostShown {
-				break
-			}
+			b = appendJSON(append(b, open), item)
+			open = ','
 		}
-		return append(b, ']')
+		return closed(b, open, "[]")
 	case map[string]any:
-		b = append(b, '{')
-		for i, key := range slices.Sorted(maps.Keys(v)) {
-			if i > 0 {
-				b = append(b, ',')
+		open := byte('{')
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			if len(b) > mostShown {
+				return b
 			}
-			if b = appendJSON(append(strictjson.AppendQuoted(b, cut(key)), ':'), v[key]); len(b) > mostShown {
-				break
-			}
+			b = strictjson.AppendQuoted(append(b, open), cut(key))
+			b = appendJSON(append(b, ':'), v[key])
+			open = ','
 		}
-		return append(b, '}')
+		return closed(b, open, "{}")
 	}
-	return append(b, '?')
+	return append(b, "null"...)
+}
+
+// closed appends what closes an object or a list, of which both are given, and where it is empty both.
+func closed(b []byte, next byte, both string) []byte {
+	if next == ',' {
+		both = both[1:]
+	}
+	return append(b, both...)
 }
 
 // appendNumber writes a number without an exponent, unless that is much longer.

@@ -69,18 +69,18 @@ func (t Template) String() string {
 func (t Template) Expand(v Values) string {
 	var b strings.Builder
 	for _, s := range t {
+		text := s.text
 		switch s.placeholder {
-		case "":
-			b.WriteString(s.text)
 		case "cluster":
-			b.WriteString(v.Cluster)
+			text = v.Cluster
 		case "route":
-			b.WriteString(v.Route)
+			text = v.Route
 		case "retry_after":
-			b.WriteString(v.RetryAfter)
+			text = v.RetryAfter
 		case "state":
-			b.WriteString(v.State)
+			text = v.State
 		}
+		b.WriteString(text)
 	}
 	return b.String()
 }

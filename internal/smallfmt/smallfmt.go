@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"envoy-circuit-breaker/internal/strictjson"
 )
@@ -58,115 +59,118 @@ func (w *wrapping) Error() string { return w.text }
 func (w *wrapping) Unwrap() error { return w.err }
 
 func appendf(b []byte, format string, args []any) (text []byte, wrapped error) {
-	used := 0
-	for i := 0; i < len(format); i++ {
-		if format[i] != '%' {
-			b = append(b, format[i])
-			continue
+	for {
+		plain, rest, found := strings.Cut(format, "%")
+		b = append(b, plain...)
+		if !found {
+			break
 		}
-		i++
+		value := ""
 		switch {
-		case i == len(format):
-			b = append(b, "%!(NOVERB)"...)
-		case format[i] == '%':
-			b = append(b, '%')
-		case used == len(args):
-			b = append(b, '%', '!', format[i])
-			b = append(b, "(MISSING)"...)
+		case rest == "":
+			return append(b, "%!(NOVERB)"...), wrapped
+		case rest[0] == '%':
+			value = "%"
+		case len(args) == 0:
+			value = "%!" + rest[:1] + "(MISSING)"
 		default:
-			arg := args[used]
-			used++
-			if err, is := arg.(error); is && format[i] == 'w' {
+			if err, is := args[0].(error); is && rest[0] == 'w' {
 				wrapped = err
 			}
-			b = appendValue(b, format[i], arg)
+			value = textOf(rest[0], args[0])
+			args = args[1:]
 		}
+		b, format = append(b, value...), rest[1:]
 	}
-	if used < len(args) {
+	if len(args) > 0 {
 		b = append(b, "%!(EXTRA)"...)
 	}
 	return b, wrapped
 }
 
-// appendValue appends a value as a verb has it.
-func appendValue(b []byte, verb byte, arg any) []byte {
-	var text []byte
-	ok := false
+// textOf returns a value as a verb has it.
+func textOf(verb byte, arg any) string {
+	text, ok := "", false
 	switch verb {
 	case 's':
-		text, ok = appendText(b, arg)
+		text, ok = plain(arg)
 	case 'd':
-		text, ok = appendInteger(b, arg)
+		text, ok = integer(arg)
 	case 'q':
-		text, ok = appendQuoted(b, arg)
+		text, ok = quoted(arg)
 	case 'w':
 		if _, ok = arg.(error); ok {
-			text, ok = appendText(b, arg)
+			text, _ = plain(arg)
 		}
 	case 'v':
-		text, ok = appendAny(b, arg)
+		text, ok = natural(arg)
 	}
 	if !ok {
-		return append(b, '%', '!', verb, '(', '?', ')')
+		return "%!" + string(rune(verb)) + "(?)"
 	}
 	return text
 }
 
-func appendAny(b []byte, arg any) ([]byte, bool) {
+func natural(arg any) (text string, ok bool) {
 	switch v := arg.(type) {
 	case nil:
-		return append(b, "<nil>"...), true
+		return "<nil>", true
 	case bool:
-		return strconv.AppendBool(b, v), true
+		return strconv.FormatBool(v), true
 	case float64:
-		return strconv.AppendFloat(b, v, 'g', -1, 64), true
+		return strconv.FormatFloat(v, 'g', -1, 64), true
 	case []byte: // which fmt writes as a list of numbers
-		return b, false
+		return "", false
 	}
-	if number, ok := appendInteger(b, arg); ok {
-		return number, true
+	if text, ok = integer(arg); ok {
+		return text, ok
 	}
-	return appendText(b, arg)
+	return plain(arg)
 }
 
-func appendInteger(b []byte, arg any) ([]byte, bool) {
+func integer(arg any) (text string, ok bool) {
+	var n int64
 	switch v := arg.(type) {
 	case int:
-		return strconv.AppendInt(b, int64(v), 10), true
+		n = int64(v)
 	case int32:
-		return strconv.AppendInt(b, int64(v), 10), true
+		n = int64(v)
 	case int64:
-		return strconv.AppendInt(b, v, 10), true
+		n = v
 	case uint8:
-		return strconv.AppendUint(b, uint64(v), 10), true
+		n = int64(v)
 	case uint32:
-		return strconv.AppendUint(b, uint64(v), 10), true
+		n = int64(v)
 	case uint64:
-		return strconv.AppendUint(b, v, 10), true
+		return strconv.FormatUint(v, 10), true
+	default:
+		return "", false
 	}
-	return b, false
+	return strconv.FormatInt(n, 10), true
 }
 
-func appendText(b []byte, arg any) ([]byte, bool) {
+func plain(arg any) (text string, ok bool) {
 	switch v := arg.(type) {
 	case string:
-		return append(b, v...), true
+		return v, true
 	case []byte:
-		return append(b, v...), true
+		return string(v), true
 	case error:
-		return append(b, v.Error()...), true
+		return v.Error(), true
 	case interface{ String() string }:
-		return append(b, v.String()...), true
+		return v.String(), true
 	}
-	return b, false
+	return "", false
 }
 
-func appendQuoted(b []byte, arg any) ([]byte, bool) {
+func quoted(arg any) (text string, ok bool) {
 	switch v := arg.(type) {
 	case string:
-		return strictjson.AppendQuoted(b, v), true
+		text = v
 	case []byte:
-		return strictjson.AppendQuoted(b, string(v)), true
+		text = string(v)
+	default:
+		return "", false
 	}
-	return b, false
+	return string(strictjson.AppendQuoted(nil, text)), true
 }

@@ -86,23 +86,24 @@ func AppendQuoted(b []byte, text string) []byte {
 	const digits = "0123456789abcdef"
 	b = append(b, '"')
 	for _, r := range text {
-		switch {
-		case r == '"' || r == '\\':
-			b = append(b, '\\', byte(r))
-		case r == '\n':
-			b = append(b, `\n`...)
-		case r == '\r':
-			b = append(b, `\r`...)
-		case r == '\t':
-			b = append(b, `\t`...)
-		case r < ' ' || r == 0x7f:
-			b = append(b, '\\', 'u', '0', '0', digits[r>>4], digits[r&15])
-		case r == '\u2028' || r == '\u2029': // which end a line too
-			b = append(b, `\u202`...)
-			b = append(b, digits[r&15])
+		short := byte(r) // behind a backslash
+		switch r {
+		case '"', '\\':
+		case '\n':
+			short = 'n'
+		case '\r':
+			short = 'r'
+		case '\t':
+			short = 't'
 		default:
-			b = utf8.AppendRune(b, r)
+			if r < ' ' || r == 0x7f || r == '\u2028' || r == '\u2029' { // the last two end a line as well
+				b = append(b, '\\', 'u', digits[r>>12&15], digits[r>>8&15], digits[r>>4&15], digits[r&15])
+			} else {
+				b = utf8.AppendRune(b, r)
+			}
+			continue
 		}
+		b = append(b, '\\', short)
 	}
 	return append(b, '"')
 }
