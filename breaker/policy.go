@@ -120,42 +120,76 @@ func (e *PolicyError) Error() string {
 
 // Validate returns a [*PolicyError] for each field that is out of range, joined by [errors.Join].
 func (p *Policy) Validate() error {
-	var checks []error
+	var c ranges
 	if int(p.Mode) >= len(Modes) {
-		checks = append(checks, &PolicyError{"mode", p.Mode.String(), `one of "enforce", "shadow", "force_open", "disabled"`})
+		c.wrong("mode", p.Mode.String(), `one of "enforce", "shadow", "force_open", "disabled"`)
 	}
 	if (p.WindowDuration != 0) == (p.WindowRequests != 0) {
-		checks = append(checks, &PolicyError{"window", smallfmt.Sprintf("duration %v with requests %d", p.WindowDuration, p.WindowRequests),
-			"either a duration (1s to 1h0m0s) or requests (10 to 100000)"})
+		c.wrong("window", smallfmt.Sprintf("duration %v with requests %d", p.WindowDuration, p.WindowRequests),
+			"either a duration (1s to 1h0m0s) or requests (10 to 100000)")
 	}
-	openDuration, leastMax := inRange("open.duration", p.OpenDuration, 10*time.Millisecond, time.Hour, false), p.OpenDuration
-	if openDuration != nil {
+	if p.WindowDuration != 0 {
+		c.duration("window.duration", p.WindowDuration, time.Second, time.Hour)
+	}
+	if p.WindowRequests != 0 {
+		c.integer("window.requests", p.WindowRequests, 10, 100_000)
+	}
+	c.integer("min_requests", p.MinRequests, 1, 1_000_000)
+	c.number("failure_rate", p.FailureRate, 0, 100)
+	c.integer("consecutive_failures", p.ConsecutiveFailures, 0, 100_000)
+	c.duration("slow_call.duration", p.SlowCallDuration, 0, time.Hour)
+	c.number("slow_call.rate", p.SlowCallRate, 1, 100)
+	leastMax := p.OpenDuration
+	if !c.duration("open.duration", p.OpenDuration, 10*time.Millisecond, time.Hour) {
 		leastMax = 0 // what is wrong is told once
 	}
-	checks = append(checks,
-		inRange("window.duration", p.WindowDuration, time.Second, time.Hour, p.WindowDuration == 0),
-		inRange("window.requests", p.WindowRequests, 10, 100_000, p.WindowRequests == 0),
-		inRange("min_requests", p.MinRequests, 1, 1_000_000, false),
-		inRange("failure_rate", p.FailureRate, 0, 100, false),
-		inRange("consecutive_failures", p.ConsecutiveFailures, 0, 100_000, false),
-		inRange("slow_call.duration", p.SlowCallDuration, 0, time.Hour, false),
-		inRange("slow_call.rate", p.SlowCallRate, 1, 100, false),
-		openDuration,
-		inRange("open.multiplier", p.OpenMultiplier, 1, 10, false),
-		inRange("open.max_duration", p.OpenMaxDuration, leastMax, 24*time.Hour, false),
-		inRange("open.jitter", p.OpenJitter, 0, 1, false),
-		inRange("half_open.max_requests", p.HalfOpenMaxRequests, 1, MaxTrials, false),
-		inRange("half_open.success_threshold", p.HalfOpenSuccessThreshold, 1, 1000, false),
-		inRange("half_open.permit_timeout", p.HalfOpenPermitTimeout, 10*time.Millisecond, time.Hour, false),
-		inRange("ramp", p.Ramp, 0, time.Hour, false),
-		inRange("probe.interval", p.ProbeInterval, 100*time.Millisecond, time.Hour, p.ProbeInterval == 0),
-		inRange("probe.timeout", p.ProbeTimeout, 10*time.Millisecond, time.Minute, false),
-	)
-	if p.WindowRequests != 0 && p.MinRequests > p.WindowRequests {
-		checks = append(checks, &PolicyError{"min_requests", strconv.Itoa(p.MinRequests),
-			smallfmt.Sprintf("at most window.requests (%d), or no rate would ever be judged", p.WindowRequests)})
+	c.number("open.multiplier", p.OpenMultiplier, 1, 10)
+	c.duration("open.max_duration", p.OpenMaxDuration, leastMax, 24*time.Hour)
+	c.number("open.jitter", p.OpenJitter, 0, 1)
+	c.integer("half_open.max_requests", p.HalfOpenMaxRequests, 1, MaxTrials)
+	c.integer("half_open.success_threshold", p.HalfOpenSuccessThreshold, 1, 1000)
+	c.duration("half_open.permit_timeout", p.HalfOpenPermitTimeout, 10*time.Millisecond, time.Hour)
+	c.duration("ramp", p.Ramp, 0, time.Hour)
+	if p.ProbeInterval != 0 {
+		c.duration("probe.interval", p.ProbeInterval, 100*time.Millisecond, time.Hour)
 	}
-	return errors.Join(checks...)
+	c.duration("probe.timeout", p.ProbeTimeout, 10*time.Millisecond, time.Minute)
+	if p.WindowRequests != 0 && p.MinRequests > p.WindowRequests {
+		c.wrong("min_requests", strconv.Itoa(p.MinRequests),
+			smallfmt.Sprintf("at most window.requests (%d), or no rate would ever be judged", p.WindowRequests))
+	}
+	return errors.Join(c.errors...)
+}
+
+// ranges collects what is out of its range. Its methods report whether a value is in it: low ≤ value ≤ high.
+type ranges struct{ errors []error }
+
+func (r *ranges) wrong(field, value, allowed string) {
+	r.errors = append(r.errors, &PolicyError{field, value, allowed})
+}
+
+func (r *ranges) integer(field string, value, low, high int) bool {
+	ok := value >= low && value <= high
+	if !ok {
+		r.wrong(field, strconv.Itoa(value), smallfmt.Sprintf("from %d to %d", low, high))
+	}
+	return ok
+}
+
+func (r *ranges) number(field string, value, low, high float64) bool {
+	ok := value >= low && value <= high // NaN is in no range
+	if !ok {
+		r.wrong(field, smallfmt.Sprintf("%v", value), smallfmt.Sprintf("from %v to %v", low, high))
+	}
+	return ok
+}
+
+func (r *ranges) duration(field string, value, low, high time.Duration) bool {
+	ok := value >= low && value <= high
+	if !ok {
+		r.wrong(field, value.String(), smallfmt.Sprintf("from %v to %v", low, high))
+	}
+	return ok
 }
 
 // String tells the policy in one line.
@@ -178,14 +212,6 @@ func (p Policy) String() string {
 		p.OpenDuration, p.OpenMultiplier, p.OpenMaxDuration, p.OpenJitter,
 		p.HalfOpenMaxRequests, p.HalfOpenSuccessThreshold, p.HalfOpenPermitTimeout,
 		off(p.Ramp == 0, p.Ramp.String()), off(p.ProbeInterval == 0, "every "+p.ProbeInterval.String()))
-}
-
-// inRange returns a *PolicyError unless low ≤ value ≤ high, or unset. NaN is in no range.
-func inRange[T int | float64 | time.Duration](field string, value, low, high T, unset bool) error {
-	if unset || value >= low && value <= high {
-		return nil
-	}
-	return &PolicyError{field, smallfmt.Sprintf("%v", value), smallfmt.Sprintf("from %v to %v", low, high)}
 }
 
 // Hash identifies the policy in a record: policies that differ in anything the machine goes by differ in it.

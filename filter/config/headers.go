@@ -3,7 +3,6 @@ package config
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"envoy-circuit-breaker/internal/smallfmt"
 )
@@ -45,5 +44,10 @@ func validHeaderName(name string) bool {
 }
 
 func validHeaderValue(value string) bool {
-	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f })
+	for _, c := range []byte(value) {
+		if c < ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
 }
