@@ -24,5 +24,5 @@
 // internal/bridge is the way to it.
 package main
 
-// main never runs: the module is a reactor, and init registers the plugin.
+// main never runs: the module is a reactor, and the host calls what it exports.
 func main() {}

@@ -3,13 +3,8 @@
 package main
 
 import (
-	"errors"
-	"runtime/debug"
 	"slices"
 	"time"
-
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/config"
@@ -18,24 +13,11 @@ import (
 	"envoy-circuit-breaker/internal/smallfmt"
 )
 
-func init() {
-	debug.SetGCPercent(gcPercent)
-	bridge.Run(&vm{})
-}
+func init() { bridge.SetGCPercent(gcPercent) }
 
 // gcPercent is how much garbage the heap may hold, in percent of what is in use. Go's own 100, which is at least 4 MB, is a lot
 // for each worker, and requests leave none.
 const gcPercent = 25
-
-// vm makes the contexts of the plugins that share this virtual machine: usually one, two while a configuration changes,
-// more where several listeners load the same code.
-type vm struct{ types.DefaultVMContext }
-
-func (*vm) NewPluginContext(id uint32) types.PluginContext {
-	p := &plugin{id: id, round: round, clusters: map[string]*cluster{}, routes: map[string]*routes{}}
-	plugins[id] = p
-	return p
-}
 
 var (
 	plugins = map[uint32]*plugin{}
@@ -51,7 +33,6 @@ func findPlugin(id uint32) *plugin {
 
 // A plugin is one configured plugin in one worker.
 type plugin struct {
-	types.DefaultPluginContext
 	id         uint32
 	name       string
 	nameBefore string // what version 1 of the plugin is called
@@ -67,14 +48,15 @@ type plugin struct {
 	clusters   map[string]*cluster // by the owner's id
 	routes     map[string]*routes  // by the cluster's name: of those that have some
 	registry   registry
-	failed     map[string]failure // clusters that could get no breaker
-	fullUntil  breaker.Time       // when to look again for places, where there were none
-	last       *cluster           // the one that had the last request, of those without routes
-	round      uint64             // of its last tick
-	streams    int                // in flight
-	probed     []*cluster         // those that have a probe
-	queues     []*queue           // of requests that wait for an answer
-	trials     []*stream          // without a verdict
+	failed     map[string]failure             // clusters that could get no breaker
+	fullUntil  breaker.Time                   // when to look again for places, where there were none
+	last       *cluster                       // the one that had the last request, of those without routes
+	round      uint64                         // of its last tick
+	streams    int                            // in flight
+	probed     []*cluster                     // those that have a probe
+	calls      map[uint32]func(answered bool) // of its own, by their ids
+	queues     []*queue                       // of requests that wait for an answer
+	trials     []*stream                      // without a verdict
 
 	// Of a plugin whose own configuration does not hold: see keep.go.
 	invalid    bool
@@ -103,18 +85,31 @@ const (
 	tick = 100 * time.Millisecond
 )
 
-// OnPluginStart refuses a bad configuration, with one line that says what is wrong, unless that asks to keep the last good one.
-func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
-	if err := p.start(); err != nil {
-		bridge.LogCriticalf("configuration refused: %v", err)
-		return types.OnPluginStartStatusFailed
+func newPlugin(id uint32) *plugin {
+	return &plugin{id: id, round: round, clusters: map[string]*cluster{}, routes: map[string]*routes{}, calls: map[uint32]func(bool){}}
+}
+
+//go:wasmexport proxy_on_vm_start
+func onVMStart(_, _ uint32) bool { return true }
+
+// onConfigure refuses a bad configuration, with one line that says what is wrong, unless that asks to keep the last good one.
+//
+//go:wasmexport proxy_on_configure
+func onConfigure(id, _ uint32) bool {
+	p := plugins[id]
+	if p == nil {
+		return false
 	}
-	return types.OnPluginStartStatusOK
+	err := p.start()
+	if err != nil {
+		bridge.LogCriticalf("configuration refused: %v", err)
+	}
+	return err == nil
 }
 
 func (p *plugin) start() error {
-	text, err := proxywasm.GetPluginConfiguration()
-	if err != nil && !errors.Is(err, types.ErrorStatusNotFound) { // which is how an empty one reads
+	text, err := bridge.Configuration()
+	if err != nil {
 		return smallfmt.Errorf("reading it: %w", err)
 	}
 	text = slices.Clone(text) // the next call of the host overwrites it
@@ -138,7 +133,7 @@ func (p *plugin) start() error {
 			}
 		}
 	}
-	return proxywasm.SetTickPeriodMilliSeconds(uint32(tick.Milliseconds()))
+	return bridge.SetTickPeriod(uint32(tick.Milliseconds()))
 }
 
 // pluginName is what a plugin is called in stats and keys. A vm_id that differs from its name is part of it: plugins of one name and
@@ -162,21 +157,25 @@ var round uint64
 //
 //go:wasmexport proxy_on_tick
 func onTick(id uint32) {
-	if plugins[id] != nil {
-		bridge.Tick(id)
+	if p := plugins[id]; p != nil {
+		p.tick()
 	}
 }
 
 //go:wasmexport proxy_on_http_call_response
-func onHTTPCallResponse(id, callID, numHeaders, bodySize, numTrailers uint32) {
-	if plugins[id] != nil {
-		bridge.HTTPCallResponse(id, callID, numHeaders, bodySize, numTrailers)
+func onHTTPCallResponse(id, call, numHeaders, _, _ uint32) {
+	p := plugins[id]
+	if p == nil || p.calls[call] == nil {
+		return
 	}
+	end := p.calls[call]
+	delete(p.calls, call)
+	end(numHeaders > 0)
 }
 
-// OnTick keeps the coarse clock, looks for requests that hang, probes, and forgets plugins that Envoy has removed: it tells
+// tick keeps the coarse clock, looks for requests that hang, probes, and forgets plugins that Envoy has removed: it tells
 // of that only through a callback that every stream would have to pay for as well.
-func (p *plugin) OnTick() {
+func (p *plugin) tick() {
 	now := clock{}.Now()
 	if p.round == round {
 		round++

@@ -5,9 +5,9 @@ package main
 import (
 	"strings"
 
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
-
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/filter/internal/bridge"
+	"envoy-circuit-breaker/filter/reply"
 	"envoy-circuit-breaker/filter/verdict"
 	"envoy-circuit-breaker/internal/smallfmt"
 )
@@ -30,14 +30,15 @@ func (c *cluster) probe() {
 	headers := append([][2]string{{":method", r.Method}, {":path", r.Path}, {":authority", host}}, r.Headers...)
 	timeout := uint32(c.rules.Policy.ProbeTimeout.Milliseconds())
 	c.probing = true
-	_, err := proxywasm.DispatchHttpCall(c.name, headers, nil, nil, timeout, func(numHeaders, _, _ int) {
-		c.probing = false
-		c.breaker.EndProbe(probe, numHeaders > 0 && r.Good.Has(probeStatus()))
-	})
+	call, err := bridge.Call(c.name, reply.SerializeHeaders(headers), timeout)
 	if err != nil {
 		c.probing = false
 		c.probeFailed(probe, err)
 		return
+	}
+	c.plugin.calls[call] = func(answered bool) {
+		c.probing = false
+		c.breaker.EndProbe(probe, answered && r.Good.Has(verdict.ParseStatus(bridge.Header(bridge.CallHeaders, ":status"))))
 	}
 	c.probeError = ""
 }
@@ -47,21 +48,7 @@ func (c *cluster) probe() {
 func (c *cluster) probeFailed(probe breaker.Probe, err error) {
 	if text := smallfmt.Sprintf("%v cannot be probed: %v", c.owner, err); text != c.probeError {
 		c.probeError = text
-		proxywasm.LogWarn(text)
+		bridge.LogWarnf("%s", text)
 	}
 	c.breaker.EndProbe(probe, false)
-}
-
-// probeStatus reads the status of the probe's answer; -1 if there is none.
-func probeStatus() int {
-	headers, err := proxywasm.GetHttpCallResponseHeaders()
-	if err != nil {
-		return -1
-	}
-	for _, h := range headers {
-		if h[0] == ":status" {
-			return verdict.ParseStatus([]byte(h[1]))
-		}
-	}
-	return -1
 }

@@ -2,8 +2,6 @@
 
 package main
 
-import "envoy-circuit-breaker/filter/internal/bridge"
-
 const (
 	// silence is for how many rounds a plugin has not ticked, while others have, when it counts as removed. Rounds stand still where
 	// the whole process does: a frozen container, a paused machine.
@@ -29,7 +27,6 @@ func (p *plugin) forgetRemoved() {
 			removed = append(removed, other)
 			delete(plugins, id)
 			recent = nil
-			bridge.DeletePlugin(id)
 		}
 	}
 	for _, gone := range removed {

@@ -4,12 +4,11 @@ package main
 
 import (
 	"envoy-circuit-breaker/breaker"
-	"envoy-circuit-breaker/filter/internal/bridge"
 	"envoy-circuit-breaker/filter/verdict"
 )
 
 // A stream is a request in flight. The callbacks of streams (those that are exported in streams.go, admission.go, request.go,
-// answer.go and outcome.go) go round the SDK's own dispatch, which would allocate a context for each.
+// answer.go and outcome.go) find theirs by its id.
 type stream struct {
 	id      uint32
 	next    *stream // in the same bucket, or among those for reuse
@@ -50,7 +49,7 @@ func find(id uint32) *stream {
 //go:wasmexport proxy_on_context_create
 func onContextCreate(id, pluginID uint32) {
 	if pluginID == 0 {
-		bridge.CreatePlugin(id)
+		plugins[id] = newPlugin(id)
 		return
 	}
 	p := findPlugin(pluginID)

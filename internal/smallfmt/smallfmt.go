@@ -8,13 +8,12 @@
 //   - %v for all those but []byte, and for nil, bool and float64;
 //   - %q for string and []byte; %w, in Errorf alone, for errors.
 //
-// They read as they do in fmt, but for %q, which quotes as JSON does. Other verbs, other types, and values that are missing or left over are mistakes in a program: go vet
-// finds most of them, a test of this package all of them in the plugin's packages, and the text shows where they are, after "%!".
+// They read as they do in fmt, but for %q, which quotes as JSON does. Other verbs, other types, and values that are missing or left over
+// are mistakes in a program: a test of this package finds them in the plugin's packages, and the text shows where they are, after "%!".
 package smallfmt
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -23,17 +22,11 @@ import (
 
 // Sprintf returns the text that a format makes of values.
 func Sprintf(format string, args ...any) string {
-	if false {
-		_ = fmt.Sprintf(format, args...) // by which go vet knows what this is; the compiler leaves it out
-	}
 	return string(Appendf(nil, format, args...))
 }
 
 // Errorf returns an error with that text. It wraps the error that is the value of a %w, if there is one; the last, if several are.
 func Errorf(format string, args ...any) error {
-	if false {
-		_ = fmt.Errorf(format, args...) // as above
-	}
 	text, wrapped := appendf(nil, format, args)
 	if wrapped == nil {
 		return errors.New(string(text))
@@ -43,9 +36,6 @@ func Errorf(format string, args ...any) error {
 
 // Appendf appends that text to b.
 func Appendf(b []byte, format string, args ...any) []byte {
-	if false {
-		_ = fmt.Appendf(b, format, args...) // as above
-	}
 	b, _ = appendf(b, format, args)
 	return b
 }

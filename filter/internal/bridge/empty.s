@@ -1,1 +1,1 @@
-// This file lets the compiler accept the body-less, linknamed functions of sdk.go.
+// This file lets the compiler accept the body-less, linknamed function of gc.go.

@@ -28,9 +28,6 @@ func proxySetSharedData(key unsafe.Pointer, keySize uint32, value unsafe.Pointer
 //go:wasmimport env proxy_get_header_map_value
 func proxyGetHeaderMapValue(mapType uint32, key unsafe.Pointer, keySize uint32, data, size unsafe.Pointer) uint32
 
-//go:wasmimport env proxy_get_header_map_pairs
-func proxyGetHeaderMapPairs(mapType uint32, data, size unsafe.Pointer) uint32
-
 //go:wasmimport env proxy_replace_header_map_value
 func proxyReplaceHeaderMapValue(mapType uint32, key unsafe.Pointer, keySize uint32, value unsafe.Pointer, valueSize uint32) uint32
 

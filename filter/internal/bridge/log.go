@@ -3,23 +3,24 @@
 package bridge
 
 import (
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"unsafe"
 
 	"envoy-circuit-breaker/internal/smallfmt"
 )
 
-// Lines of Envoy's log. The SDK's functions of these names bring fmt along.
+// LogInfof writes a line of Envoy's log at level info.
+func LogInfof(format string, args ...any) { log(2, format, args) }
 
-// LogInfof writes a line at level info.
-func LogInfof(format string, args ...any) { proxywasm.LogInfo(smallfmt.Sprintf(format, args...)) }
+// LogWarnf writes one at level warning.
+func LogWarnf(format string, args ...any) { log(3, format, args) }
 
-// LogWarnf writes a line at level warning.
-func LogWarnf(format string, args ...any) { proxywasm.LogWarn(smallfmt.Sprintf(format, args...)) }
+// LogErrorf writes one at level error.
+func LogErrorf(format string, args ...any) { log(4, format, args) }
 
-// LogErrorf writes a line at level error.
-func LogErrorf(format string, args ...any) { proxywasm.LogError(smallfmt.Sprintf(format, args...)) }
+// LogCriticalf writes one at level critical.
+func LogCriticalf(format string, args ...any) { log(5, format, args) }
 
-// LogCriticalf writes a line at level critical.
-func LogCriticalf(format string, args ...any) {
-	proxywasm.LogCritical(smallfmt.Sprintf(format, args...))
+func log(level uint32, format string, args []any) {
+	text := smallfmt.Appendf(nil, format, args...)
+	proxyLog(level, unsafe.Pointer(unsafe.SliceData(text)), uint32(len(text)))
 }

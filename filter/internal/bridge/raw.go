@@ -25,6 +25,7 @@ const (
 	RequestHeaders   uint32 = 0
 	ResponseHeaders  uint32 = 2
 	ResponseTrailers uint32 = 3
+	CallHeaders      uint32 = 6 // of the answer to a call of the plugin's own
 )
 
 // Property reads a property; segments of the path are separated by NUL. It returns nil if there is none.

@@ -9,14 +9,15 @@ package main
 import (
 	_ "unsafe" // for go:linkname
 
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
-	"envoy-circuit-breaker/filter/internal/bridge"
+	_ "envoy-circuit-breaker/filter/internal/bridge" // for the buffers that the host fills
 )
 
 func main() {}
 
-func init() { bridge.Run(&vm{}) }
+func init() { proxywasm.SetVMContext(&vm{}) }
 
 type vm struct{ types.DefaultVMContext }
 
@@ -28,6 +29,12 @@ func (*plugin) NewHttpContext(uint32) types.HttpContext { return &types.DefaultH
 
 //go:linkname sdkOnContextCreate github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.proxyOnContextCreate
 func sdkOnContextCreate(id, pluginID uint32)
+
+//go:linkname sdkOnVMStart github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.proxyOnVMStart
+func sdkOnVMStart(contextID uint32, configurationSize int) types.OnVMStartStatus
+
+//go:linkname sdkOnConfigure github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.proxyOnConfigure
+func sdkOnConfigure(pluginContextID uint32, configurationSize int) types.OnPluginStartStatus
 
 //go:linkname sdkOnRequestHeaders github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal.proxyOnRequestHeaders
 func sdkOnRequestHeaders(id uint32, headers int, endOfStream bool) types.Action
@@ -43,6 +50,12 @@ func sdkOnDelete(id uint32)
 
 //go:wasmexport proxy_on_context_create
 func onContextCreate(id, pluginID uint32) { sdkOnContextCreate(id, pluginID) }
+
+//go:wasmexport proxy_on_vm_start
+func onVMStart(id, size uint32) bool { return bool(sdkOnVMStart(id, int(size))) }
+
+//go:wasmexport proxy_on_configure
+func onConfigure(id, size uint32) bool { return bool(sdkOnConfigure(id, int(size))) }
 
 //go:wasmexport proxy_on_request_headers
 func onRequestHeaders(id, headers, endOfStream uint32) uint32 {

@@ -12,9 +12,6 @@ import (
 	"math/rand/v2"
 	"strings"
 
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
-
 	"envoy-circuit-breaker/filter/internal/bridge"
 )
 
@@ -22,41 +19,33 @@ const tickMS = 20
 
 func main() {}
 
-func init() { bridge.Run(&vm{}) }
-
-type vm struct{ types.DefaultVMContext }
-
-func (*vm) NewPluginContext(uint32) types.PluginContext {
-	return &plugin{old: map[string][]byte{}, random: rand.New(rand.NewPCG(1, 2))}
-}
+var plugins = map[uint32]*plugin{}
 
 type plugin struct {
-	types.DefaultPluginContext
 	keys   []string
 	old    map[string][]byte // the first value seen of each
 	random *rand.Rand
 	count  uint32 // the id of the counter of values written
 }
 
-func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
-	text, err := proxywasm.GetPluginConfiguration()
+// start reads the configuration, and reports whether it can work with that.
+func (p *plugin) start() bool {
+	text, err := bridge.Configuration()
 	if err != nil {
-		return types.OnPluginStartStatusFailed
+		return false
 	}
 	for line := range strings.Lines(string(text)) {
 		key, err := hex.DecodeString(strings.TrimSpace(line))
 		if err != nil {
-			return types.OnPluginStartStatusFailed
+			return false
 		}
 		p.keys = append(p.keys, string(key))
 	}
-	if p.count, err = bridge.DefineMetric(bridge.Counter, []byte("foreign.written")); err != nil || proxywasm.SetTickPeriodMilliSeconds(tickMS) != nil {
-		return types.OnPluginStartStatusFailed
-	}
-	return types.OnPluginStartStatusOK
+	p.count, err = bridge.DefineMetric(bridge.Counter, []byte("foreign.written"))
+	return err == nil && bridge.SetTickPeriod(tickMS) == nil
 }
 
-func (p *plugin) OnTick() {
+func (p *plugin) tick() {
 	for _, key := range p.keys {
 		value, version := bridge.SharedData([]byte(key))
 		if version == 0 {
@@ -100,9 +89,15 @@ func (p *plugin) bad(value, old []byte) []byte {
 //go:wasmexport proxy_on_context_create
 func onContextCreate(id, pluginID uint32) {
 	if pluginID == 0 {
-		bridge.CreatePlugin(id)
+		plugins[id] = &plugin{old: map[string][]byte{}, random: rand.New(rand.NewPCG(1, 2))}
 	}
 }
 
+//go:wasmexport proxy_on_vm_start
+func onVMStart(_, _ uint32) bool { return true }
+
+//go:wasmexport proxy_on_configure
+func onConfigure(id, _ uint32) bool { return plugins[id].start() }
+
 //go:wasmexport proxy_on_tick
-func onTick(id uint32) { bridge.Tick(id) }
+func onTick(id uint32) { plugins[id].tick() }
