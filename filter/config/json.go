@@ -10,7 +10,7 @@ import (
 // parseJSON reads a configuration given as text. Empty text is an empty configuration. Beside the tree it returns keys that are
 // given twice. It goes through the text twice, so that no memory is spent on one that is no JSON, or nests too deep.
 func parseJSON(text []byte) (root map[string]any, twice Errors, err error) {
-	if len(bytes.TrimSpace(text)) == 0 {
+	if len(trimBlanks(text)) == 0 {
 		return map[string]any{}, nil, nil
 	}
 	if _, err := (&jsonReader{Scanner: strictjson.NewScanner(text)}).whole(); err != nil {
@@ -145,6 +145,9 @@ func (r *jsonReader) scalar(kind strictjson.Kind) (any, error) {
 	return kind == strictjson.True, nil
 }
 
+// trimBlanks leaves out what JSON does not mind around a value.
+func trimBlanks(text []byte) []byte { return bytes.Trim(text, " \t\r\n") }
+
 // notJSON says where a text is no JSON, and what to do; other errors it returns as they are.
 func notJSON(text []byte, err error) error {
 	syntax, ok := err.(*strictjson.SyntaxError)
@@ -154,10 +157,10 @@ func notJSON(text []byte, err error) error {
 	before := text[:syntax.Offset]
 	line, column := 1+bytes.Count(before, []byte("\n")), len(before)-1-bytes.LastIndexByte(before, '\n')
 	advice := ""
-	switch start, broken := bytes.TrimSpace(text), text[max(0, len(before)-1)]; {
+	switch start, broken := trimBlanks(text), text[max(0, len(before)-1)]; {
 	case start[0] != '{' && start[0] != '[':
 		advice = "; for YAML use google.protobuf.Struct in place of StringValue"
-	case (broken == '}' || broken == ']') && bytes.HasSuffix(bytes.TrimSpace(before[:len(before)-1]), []byte(",")):
+	case (broken == '}' || broken == ']') && bytes.HasSuffix(trimBlanks(before[:len(before)-1]), []byte(",")):
 		advice = "; leave out the comma before it"
 	case len(before) == len(text): // where it ends too soon
 	case broken == '#' || broken == '/':

@@ -161,14 +161,12 @@ func withoutAddresses(match string) string {
 			return rest.String()
 		}
 		rest.WriteString(before)
-		if address, _, _ := strings.Cut(inside, "%"); !strings.Contains(address, ":") || strings.ContainsFunc(address, isNoAddress) {
+		if address, _, _ := strings.Cut(inside, "%"); !strings.Contains(address, ":") || strings.TrimLeft(address, "0123456789abcdefABCDEF:.*") != "" {
 			rest.WriteString("[" + inside + "]")
 		}
 		match = after
 	}
 }
-
-func isNoAddress(r rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF:.*", r) }
 
 func (o *object) warn(key, format string, args ...any) {
 	o.report.warn(join(o.path, key), format, args...)

@@ -130,8 +130,8 @@ func (s *CodeSet) Add(text string) bool {
 
 // parseCode reads an HTTP status code, which has three digits.
 func parseCode(s string) (int, bool) {
-	n, err := strconv.Atoi(s)
-	return n, err == nil && len(s) == 3 && n >= 100 && n <= 599
+	n := number([]byte(s))
+	return n, len(s) == 3 && n >= 100 && n <= 599
 }
 
 func (s *CodeSet) add(first, last int) bool {

@@ -51,9 +51,8 @@ func OriginOf(details []byte) Origin {
 	case "downstream_remote_disconnect", "http2.remote_reset", "http3.remote_reset":
 		return ClientGone
 	case "upstream_reset_before_response_started", "upstream_reset_after_response_started":
-		if i := bytes.IndexAny(cause, "|}"); i >= 0 {
-			cause = cause[:i]
-		}
+		cause, _, _ = bytes.Cut(cause, []byte("|"))
+		cause, _, _ = bytes.Cut(cause, []byte("}"))
 		switch string(cause) {
 		case "connection_failure", "local_connection_failure", "remote_connection_failure", "connection_timeout":
 			return ConnectFailure

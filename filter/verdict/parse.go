@@ -68,7 +68,7 @@ func ParseGRPCTimeout(value []byte) time.Duration {
 
 // asEnvoyReads leaves out what Envoy does not mind around a number: blanks, and a sign before it.
 func asEnvoyReads(number []byte) []byte {
-	return bytes.TrimPrefix(bytes.TrimSpace(number), []byte("+"))
+	return bytes.TrimPrefix(bytes.Trim(number, " \t\n\v\f\r"), []byte("+"))
 }
 
 // duration reads a number of units; -1 if it is none, the longest duration if it is too long for one.

@@ -20,16 +20,17 @@ func Number() uint64 { return number(Version) }
 func number(version string) (n uint64) {
 	version, _, _ = strings.Cut(strings.TrimPrefix(version, "v"), "+")
 	version, _, _ = strings.Cut(version, "-")
-	parts := strings.Split(version, ".")
-	if len(parts) != 3 {
-		return 0
-	}
-	for _, part := range parts {
+	parts := 0
+	for part := range strings.SplitSeq(version, ".") {
 		digits, err := strconv.ParseUint(part, 10, 64)
 		if err != nil || digits > 999 {
 			return 0
 		}
 		n = n*1000 + digits
+		parts++
+	}
+	if parts != 3 {
+		return 0
 	}
 	return n
 }
