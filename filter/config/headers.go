@@ -1,16 +1,14 @@
 package config
 
-import (
-	"maps"
-	"slices"
-
-	"envoy-circuit-breaker/internal/smallfmt"
-)
+import "envoy-circuit-breaker/internal/smallfmt"
 
 // headerNames returns the keys, sorted so that every worker sends the same. It refuses those that differ in case only:
 // they are one header.
 func (o *object) headerNames() []string {
-	names := slices.Sorted(maps.Keys(o.keys))
+	var names []string
+	for name := range o.keys {
+		names = insert(names, name)
+	}
 	given := make(map[string]string, len(names))
 	for _, name := range names {
 		header := lower(name)

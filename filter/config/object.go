@@ -1,7 +1,6 @@
 package config
 
 import (
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -17,7 +16,7 @@ import (
 type object struct {
 	path    string
 	keys    map[string]any
-	known   []string // keys that were asked for
+	known   []string // keys that were asked for, in order
 	missing string   // one that has to be there and is not
 	report  *report  // shared by all objects of a configuration
 }
@@ -37,7 +36,7 @@ func (o *object) error(key, text string) {
 
 // take returns the value of a key, if it is given. A null is a wrong type like any other, but to switchable.
 func (o *object) take(key string) (any, bool) {
-	o.known = append(o.known, key)
+	o.known = insert(o.known, key)
 	v, given := o.keys[key]
 	return v, given
 }
@@ -47,17 +46,12 @@ func (o *object) isWrong(key string) bool { return o.report.at[join(o.path, key)
 
 // end refuses keys that nobody asked for.
 func (o *object) end() {
-	unknown := []string{}
+	var unknown []string // in order: the same errors for the same configuration
 	for key := range o.keys {
-		if !slices.Contains(o.known, key) {
-			unknown = append(unknown, key)
+		if _, known := slices.BinarySearch(o.known, key); !known {
+			unknown = insert(unknown, key)
 		}
 	}
-	if len(unknown) == 0 {
-		return
-	}
-	slices.Sort(unknown) // the same errors for the same configuration
-	slices.Sort(o.known)
 	for _, key := range unknown {
 		if o.report.isFull() {
 			return
@@ -70,6 +64,16 @@ func (o *object) end() {
 		}
 		o.error(key, text)
 	}
+}
+
+// insert puts a text into its place among texts that are in order. With as few as there are here that is as quick as to sort them with
+// package slices, which would be 18 KB of the plugin.
+func insert(all []string, text string) []string {
+	i, _ := slices.BinarySearch(all, text)
+	all = append(all, "")
+	copy(all[i+1:], all[i:])
+	all[i] = text
+	return all
 }
 
 // meant returns what somebody may have meant by an unknown key.
@@ -298,7 +302,11 @@ func appendJSON(b []byte, v any) []byte {
 		return closed(b, open, "[]")
 	case map[string]any:
 		open := byte('{')
-		for _, key := range slices.Sorted(maps.Keys(v)) {
+		var keys []string
+		for key := range v {
+			keys = insert(keys, key)
+		}
+		for _, key := range keys {
 			if len(b) > mostShown {
 				return b
 			}

@@ -46,7 +46,11 @@ func (w *writer) optional(key, s string) {
 
 func (w *writer) bool(key string, is bool) {
 	w.key(key)
-	w.b = strconv.AppendBool(w.b, is)
+	if is {
+		w.raw("true")
+	} else {
+		w.raw("false")
+	}
 }
 
 func (w *writer) number(key string, n uint64) {
