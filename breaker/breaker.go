@@ -243,11 +243,16 @@ func (b *Breaker) acquire() Permit {
 	now, rnd := b.clock.Now(), b.rand()
 	var s loaded
 	for range tries {
-		if s = b.load(now); !s.ok {
+		if s = b.read(now); !s.ok {
 			break
 		}
 		next := s.Record
 		v, eff := b.policy.admit(&next, now, rnd)
+		if eff == same && v.admitted && s.Window.isOver(now) {
+			b.moveOn(&s, now, false, nil) // so that the request's end need not read the record once more
+			return b.permit(v, s.State, s.Epoch)
+		}
+		b.remember(&s.Record, s.bell, now)
 		if eff == same || b.swap(&s, &next, eff, v.moved) {
 			for range v.expired {
 				b.tally.Add(PermitsExpired)

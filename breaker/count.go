@@ -46,40 +46,50 @@ func (b *Breaker) ready(now Time, bad bool, epoch uint64) *view {
 // bucket (rule 18). Where the swap is lost too often, the window stays as it is.
 func (b *Breaker) move(now Time, bad bool, epoch uint64, mark *uint64) (v *view) {
 	for range tries {
-		s := b.load(now)
+		s := b.read(now)
 		if !s.ok {
 			return nil
 		}
-		v = s.view
 		if s.State != Closed || epoch != anyEpoch && epoch != s.Epoch {
+			return b.remember(&s.Record, s.bell, now)
+		}
+		var done bool
+		if v, done = b.moveOn(&s, now, bad, mark); done {
 			break
 		}
-		t := b.totals(s.StoredTally)
-		next := s.Record
-		due := s.Window.due(now, t, bad)
-		if due {
+	}
+	return v
+}
+
+// moveOn is move for a record of a closed breaker that has been read. It reports false where another worker was faster.
+func (b *Breaker) moveOn(s *loaded, now Time, bad bool, mark *uint64) (v *view, done bool) {
+	// A count window with nothing bad in it has nothing to write, and would seem to have lost its owner.
+	quietOwner := s.Owner == b.owner && now.Sub(s.OwnedAt) >= s.unownedFor()/2
+	next := s.Record
+	due, brought := false, false
+	if s.Window.Kind == CountWindow || s.Window.isOver(now) {
+		t := b.totalsAfter(s.Window.newest().Totals, s.StoredTally)
+		if due = s.Window.due(now, t, bad); due {
 			next.Window.move(now, t, bad)
 			next.EpochFailures = min(next.EpochFailures, t.Failures) // where counters were set back
 		}
-		brought := mark != nil && next.Window.bring(*mark)
-		// A count window with nothing bad in it has nothing to write, and would seem to have lost its owner.
-		quietOwner := s.Owner == b.owner && now.Sub(s.OwnedAt) >= s.unownedFor()/2
-		if !due && !brought && !quietOwner {
-			break
-		}
-		eff := quiet
-		if next.Window.Watched && (brought || !s.Window.Watched) {
-			eff = loud // from now on everybody has to look out for the boundary, or for another one
-		}
-		if !b.swap(&s, &next, eff, nil) {
-			continue
-		}
-		if s.Window.Watched && !next.Window.Watched && !next.Window.clean(b.totals(s.StoredTally)) {
-			continue // a failure was counted meanwhile by a worker that saw it watched, and so need not tell
-		}
-		return b.remember(&next, s.bell, now)
 	}
-	return v
+	if mark != nil {
+		brought = next.Window.bring(*mark)
+	}
+	if !due && !brought && !quietOwner {
+		return b.remember(&s.Record, s.bell, now), true
+	}
+	eff := quiet
+	if next.Window.Watched && (brought || !s.Window.Watched) {
+		eff = loud // from now on everybody has to look out for the boundary, or for another one
+	}
+	if !b.swap(s, &next, eff, nil) ||
+		// A failure was counted meanwhile by a worker that saw it watched, and so need not tell.
+		s.Window.Watched && !next.Window.Watched && !next.Window.clean(b.totals(s.StoredTally)) {
+		return b.remember(&s.Record, s.bell, now), false
+	}
+	return b.remember(&next, s.bell, now), true
 }
 
 // mustMove reports whether a count window may have to move; the end of a time window's bucket is in view.until.
@@ -257,16 +267,28 @@ func (b *Breaker) totals(stored bool) Totals {
 		t, _ := b.counts.read()
 		return t
 	}
-	read := func() Totals {
-		return Totals{b.tally.Value(Calls), b.tally.Value(Failures), b.tally.Value(SlowCalls)}
-	}
-	t := read()
+	t := b.callsFirst()
 	for range 2 {
-		again := read()
+		again := b.callsFirst()
 		if again == t {
 			break
 		}
 		t = again
 	}
 	return t
+}
+
+// totalsAfter is totals for the snapshot that comes after another one. If nothing bad has been counted since, no failure can be in it
+// without its call, and one reading is enough.
+func (b *Breaker) totalsAfter(last Totals, stored bool) Totals {
+	if !stored || b.counts == nil {
+		if t := b.callsFirst(); t.Failures == last.Failures && t.SlowCalls == last.SlowCalls {
+			return t
+		}
+	}
+	return b.totals(stored)
+}
+
+func (b *Breaker) callsFirst() Totals {
+	return Totals{b.tally.Value(Calls), b.tally.Value(Failures), b.tally.Value(SlowCalls)}
 }

@@ -1,6 +1,9 @@
 package breaker
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // A view is what a worker knows of the record, for as long as the bell stands where it stood (rule 1).
 type view struct {
@@ -56,11 +59,19 @@ type loaded struct {
 	at      Time // when it was read
 	version uint32
 	bell    uint64 // as it was before
-	view    *view
 }
 
-// load reads the record, makes one if there is none, and remembers it under the value that the bell had before (rule 1).
+// load reads the record, and remembers it under the value that the bell had before (rule 1).
 func (b *Breaker) load(now Time) loaded {
+	s := b.read(now)
+	if s.ok {
+		b.remember(&s.Record, s.bell, now)
+	}
+	return s
+}
+
+// read is load for a caller that may have something newer to remember. It makes a record if there is none.
+func (b *Breaker) read(now Time) loaded {
 	for range tries {
 		bell := b.tally.Value(Changes)
 		value, version := b.store.Load()
@@ -87,7 +98,6 @@ func (b *Breaker) load(now Time) loaded {
 				continue
 			}
 		}
-		s.view = b.remember(&s.Record, bell, now)
 		return s
 	}
 	return loaded{}
@@ -197,7 +207,12 @@ func (b *Breaker) swap(s *loaded, next *Record, eff effect, moved *Transition) b
 }
 
 func (b *Breaker) write(r *Record, version uint32) bool {
-	var buf [RecordSize]byte
+	buf := buffers.Get().(*[RecordSize]byte)
 	value, _ := r.AppendBinary(buf[:0])
-	return b.store.CompareAndSwap(value, version)
+	written := b.store.CompareAndSwap(value, version)
+	buffers.Put(buf)
+	return written
 }
+
+// buffers are for records on their way into a store: nobody knows of one behind an interface that it does not keep what it is given.
+var buffers = sync.Pool{New: func() any { return new([RecordSize]byte) }}

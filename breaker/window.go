@@ -78,11 +78,16 @@ func (w *Window) newest() *Snapshot { return &w.ring[w.n-1] }
 func (w *Window) due(now Time, t Totals, bad bool) bool {
 	switch {
 	case w.Kind == TimeWindow:
-		return w.number(now) > w.newest().Bucket
+		return w.isOver(now)
 	case w.Watched:
 		return t.Calls-w.newest().Calls >= uint64(w.bucket())
 	}
 	return bad || !w.clean(t)
+}
+
+// isOver reports whether the newest bucket of a time window has ended.
+func (w *Window) isOver(now Time) bool {
+	return w.Kind == TimeWindow && w.number(now) > w.newest().Bucket
 }
 
 // end returns when the newest bucket of a time window ends.
