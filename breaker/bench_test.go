@@ -56,7 +56,7 @@ func ours(tb testing.TB, open bool) request {
 	p.OpenDuration, p.OpenMaxDuration, p.OpenJitter = benchOpen, benchOpen, 0
 	start := time.Now()
 	br, err := New(Config{
-		Policy: p, Store: new(MemoryStore), Tally: new(MemoryTally),
+		Policy: &p, Store: new(MemoryStore), Tally: new(MemoryTally),
 		Clock: ClockFunc(func() Time { return Time(time.Since(start)) }),
 		Rand:  rand.Uint64,
 	})
@@ -189,9 +189,9 @@ func TestLooksAtTheClock(t *testing.T) {
 		tally          Tally
 		admitted, done int
 	}{{new(MemoryTally), 0, 1}, {anyTally{new(MemoryTally)}, 1, 1}} {
-		looks := 0
+		looks, policy := 0, DefaultPolicy()
 		b, err := New(Config{
-			Policy: DefaultPolicy(), Store: new(MemoryStore), Tally: c.tally, Rand: rand.Uint64,
+			Policy: &policy, Store: new(MemoryStore), Tally: c.tally, Rand: rand.Uint64,
 			Clock: ClockFunc(func() Time { looks++; return 0 }),
 		})
 		if err != nil {

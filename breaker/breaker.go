@@ -41,7 +41,7 @@ func (f ClockFunc) Coarse() Time { return f() }
 
 // Config is what a [Breaker] runs on. What comes after Rand is optional.
 type Config struct {
-	Policy Policy
+	Policy *Policy // must not change any more; many breakers may share one
 	Store  Store
 	Tally  Tally
 	Clock  Clock
@@ -72,7 +72,7 @@ type Config struct {
 // A request asks [Breaker.Acquire] and, when it has ended, tells [Breaker.Done]. While the breaker is closed and healthy
 // that is two reads and one addition on the tally.
 type Breaker struct {
-	policy   Policy
+	policy   *Policy
 	owner    Owner
 	store    Store
 	tally    Tally
@@ -84,7 +84,7 @@ type Breaker struct {
 	notify   func(Transition)
 	onHidden func(Stat)
 
-	view       atomic.Pointer[view]
+	view       viewCell
 	counted    atomic.Uint32 // bit s: the counter s has been seen to count
 	bellHidden atomic.Bool   // the bell is hidden
 	bellHolds  bool          // no ring is ever lost, nor is the bell ever set back
@@ -93,13 +93,22 @@ type Breaker struct {
 
 // New returns a breaker, or a [*PolicyError], or an error where Streaks is missing.
 func New(c Config) (*Breaker, error) {
-	if err := c.Policy.Validate(); err != nil {
+	b := new(Breaker)
+	if err := b.Init(c); err != nil {
 		return nil, err
 	}
-	if c.Policy.ConsecutiveFailures > 0 && c.Streaks == nil {
-		return nil, errors.New("consecutive_failures needs Config.Streaks")
+	return b, nil
+}
+
+// Init makes b, which may be a part of something else, what [New] returns. Where it returns an error, b is as it was.
+func (b *Breaker) Init(c Config) error {
+	if err := c.Policy.Validate(); err != nil {
+		return err
 	}
-	b := &Breaker{
+	if c.Policy.ConsecutiveFailures > 0 && c.Streaks == nil {
+		return errors.New("consecutive_failures needs Config.Streaks")
+	}
+	*b = Breaker{
 		policy: c.Policy,
 		owner:  Owner{c.Policy.Hash() ^ c.Verdicts, c.Generation},
 		store:  c.Store, streaks: c.Streaks, before: c.Before, tally: c.Tally, clock: c.Clock, rand: c.Rand, notify: c.OnTransition, onHidden: c.OnHiddenStat,
@@ -108,7 +117,7 @@ func New(c Config) (*Breaker, error) {
 		b.counts = &storedTally{c.Counts}
 	}
 	_, b.bellHolds = c.Tally.(*MemoryTally)
-	return b, nil
+	return nil
 }
 
 // A Permit is the answer to a request. It is a plain value; hand it to [Breaker.Done] once.
@@ -360,7 +369,7 @@ func (b *Breaker) Observe(o Outcome) {
 	}
 	p := Permit{kind: shadowed}
 	if o.Result != Neutral && b.policy.Mode != ForceOpen {
-		if v := b.ready(b.clock.Now(), o.bad(), anyEpoch); v != nil && v.state == Closed {
+		if v := b.ready(b.clock.Now(), o.bad(), anyEpoch); v.known && v.state == Closed {
 			p = Permit{kind: counted, ticket: ticket{epoch: v.epoch}}
 		}
 	}

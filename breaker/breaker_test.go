@@ -42,7 +42,7 @@ func (w *world) worker(p Policy) *Breaker {
 
 func (w *world) config(p Policy) Config {
 	return Config{
-		Policy: p, Store: &w.store, Counts: &w.counts, Streaks: &w.streaks, Tally: mutedTally{w},
+		Policy: &p, Store: &w.store, Counts: &w.counts, Streaks: &w.streaks, Tally: mutedTally{w},
 		Clock:        ClockFunc(func() Time { return w.now }),
 		Rand:         func() uint64 { return w.rnd },
 		Generation:   w.generation,
@@ -367,7 +367,7 @@ func TestWindowTakenForClean(t *testing.T) {
 		t.Fatal("the window was not moved")
 	}
 	a.add(a.whole(Outcome{Result: Failure}), v.epoch, false, w.now)
-	a.judge(v, 0, false, 0, w.now)
+	a.judge(&v, 0, false, 0, w.now)
 	if r := w.record(); !r.Window.Watched {
 		t.Error("nobody watches the window")
 	}

@@ -16,14 +16,14 @@ func (b *Breaker) count(p Permit, o Outcome) {
 	now := b.clock.Now()
 	v := b.ready(now, o.bad(), p.epoch)
 	switch {
-	case v == nil:
+	case !v.known:
 		b.tally.Add(Errors)
 	case v.epoch != p.epoch:
 		b.tally.Add(Late)
 	default:
 		stored, streak := b.add(b.whole(o), v.epoch, v.stored, now)
 		if o.bad() {
-			b.judge(v, o.RetryAfter, stored, streak, now)
+			b.judge(&v, o.RetryAfter, stored, streak, now)
 		}
 	}
 }
@@ -31,24 +31,24 @@ func (b *Breaker) count(p Permit, o Outcome) {
 // anyEpoch is no epoch that a record ever has.
 const anyEpoch = 0
 
-// ready returns what is known of the record, with the window moved to now if it is of that epoch; nil if nothing is.
+// ready returns what is known of the record, with the window moved to now if it is of that epoch.
 //
 // It looks at the bell, whatever is to be counted (rule 2).
-func (b *Breaker) ready(now Time, bad bool, epoch uint64) *view {
+func (b *Breaker) ready(now Time, bad bool, epoch uint64) view {
 	v := b.trusted()
 	if v != nil && now < v.until && !b.mustMove(v, bad) {
-		return v
+		return *v
 	}
 	return b.move(now, bad, epoch, nil)
 }
 
 // move is ready by the record. A call that has failed after it was counted as slow, at the given mark, is brought into the newest
 // bucket (rule 18). Where the swap is lost too often, the window stays as it is.
-func (b *Breaker) move(now Time, bad bool, epoch uint64, mark *uint64) (v *view) {
+func (b *Breaker) move(now Time, bad bool, epoch uint64, mark *uint64) (v view) {
 	for range tries {
 		s := b.read(now)
 		if !s.ok {
-			return nil
+			return view{}
 		}
 		if s.State != Closed || epoch != anyEpoch && epoch != s.Epoch {
 			return b.remember(&s.Record, s.bell, now)
@@ -62,7 +62,7 @@ func (b *Breaker) move(now Time, bad bool, epoch uint64, mark *uint64) (v *view)
 }
 
 // moveOn is move for a record of a closed breaker that has been read. It reports false where another worker was faster.
-func (b *Breaker) moveOn(s *loaded, now Time, bad bool, mark *uint64) (v *view, done bool) {
+func (b *Breaker) moveOn(s *loaded, now Time, bad bool, mark *uint64) (v view, done bool) {
 	// A count window with nothing bad in it has nothing to write, and would seem to have lost its owner.
 	quietOwner := s.Owner == b.owner && now.Sub(s.OwnedAt) >= s.unownedFor()/2
 	next := s.Record

@@ -19,7 +19,7 @@ func Example() {
 	policy.HalfOpenSuccessThreshold = 1 // one good trial is enough
 
 	b, err := breaker.New(breaker.Config{
-		Policy: policy,
+		Policy: &policy,
 		Store:  new(breaker.MemoryStore), // breakers that share these two are one
 		Tally:  new(breaker.MemoryTally),
 		Clock:  breaker.ClockFunc(func() breaker.Time { return now }),

@@ -306,7 +306,7 @@ func linearHistory(t *testing.T, p Policy, store Store, seed uint64, goroutines,
 	for i := range workers {
 		w := &linearWorker{MemoryTally: &tally, Store: store, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
 		b, err := New(Config{
-			Policy: p, Store: w, Tally: w, Clock: ClockFunc(func() Time { return Time(clock.Load()) }),
+			Policy: &p, Store: w, Tally: w, Clock: ClockFunc(func() Time { return Time(clock.Load()) }),
 			Rand: func() uint64 { return 0 }, OnTransition: func(m Transition) { w.moved = append(w.moved, m) },
 		})
 		if err != nil {

@@ -148,11 +148,11 @@ func (s *stage) breaker(i int) *Breaker {
 		store, tally = s.mutant(s, store, tally)
 	}
 	c := Config{
-		Policy: s.policy, Generation: 1, Store: store, Tally: tally, Clock: stagedClock{s},
+		Policy: &s.policy, Generation: 1, Store: store, Tally: tally, Clock: stagedClock{s},
 		Rand: func() uint64 { return 0 }, Streaks: stagedStore{s, &s.streaks},
 	}
 	if other, ok := s.others[i]; ok {
-		c.Policy, c.Generation = other, 2
+		c.Policy, c.Generation = &other, 2
 	}
 	if s.stored {
 		c.Counts = stagedStore{s, &s.counts}

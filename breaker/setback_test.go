@@ -26,9 +26,10 @@ func TestNewRecordIsNotSetBack(t *testing.T) {
 	var store, counts MemoryStore
 	var tally MemoryTally
 	now := Time(1000 * time.Second)
+	policy := DefaultPolicy()
 	hooked := &storeWithHook{MemoryStore: &store}
 	worker := func(s Store) *Breaker {
-		b, err := New(Config{Policy: DefaultPolicy(), Store: s, Counts: &counts, Tally: &tally, Clock: ClockFunc(func() Time { return now }), Rand: func() uint64 { return 0 }, Generation: 1})
+		b, err := New(Config{Policy: &policy, Store: s, Counts: &counts, Tally: &tally, Clock: ClockFunc(func() Time { return now }), Rand: func() uint64 { return 0 }, Generation: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

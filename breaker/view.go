@@ -11,6 +11,7 @@ type view struct {
 	oldAt    Time   // when to look at the record again all the same
 	until    Time   // the same for ends of requests, which must move the window too
 	fastPath bool   // requests are admitted, and a success needs no more than to be counted
+	known    bool   // false: there is no record, or it could not be read
 
 	state     State
 	epoch     uint64
@@ -38,7 +39,8 @@ const (
 	giveBackTries = 10_000
 )
 
-// trusted returns the view if the bell has not moved since it was taken. Whether its time is up is for the caller to judge.
+// trusted returns the view if the bell has not moved since it was taken, else nil. Whether its time is up is for the caller to judge.
+// It is good until the record is read again.
 func (b *Breaker) trusted() *view {
 	v := b.view.Load()
 	if v == nil || v.bell == 0 || v.bell != b.tally.Value(Changes) {
@@ -156,9 +158,9 @@ func (b *Breaker) resume(s *loaded, now Time) {
 }
 
 // remember makes a record the view.
-func (b *Breaker) remember(r *Record, bell uint64, now Time) *view {
-	v := &view{
-		bell: bell, oldAt: now.Add(maxViewAge), until: now.Add(maxViewAge),
+func (b *Breaker) remember(r *Record, bell uint64, now Time) view {
+	v := view{
+		known: true, bell: bell, oldAt: now.Add(maxViewAge), until: now.Add(maxViewAge),
 		state: r.State, epoch: r.Epoch, openUntil: b.policy.openUntil(r), retryAt: b.policy.retryAt(r), probeAt: r.ProbeAt,
 		ramping: b.policy.ramping(r, now), stored: r.StoredTally,
 	}

@@ -4,7 +4,7 @@ package breaker
 func (b *Breaker) countWaiting(p Permit) Permit {
 	now := b.clock.Now()
 	v := b.ready(now, true, p.epoch)
-	if v == nil || v.epoch != p.epoch {
+	if !v.known || v.epoch != p.epoch {
 		return p // its end will be late
 	}
 	before := b.calls(v.stored)
@@ -13,7 +13,7 @@ func (b *Breaker) countWaiting(p Permit) Permit {
 		before = b.calls(stored) - 1 // the tally has just moved to the store
 	}
 	b.tally.Add(Waiting)
-	b.judge(v, 0, stored, 0, now)
+	b.judge(&v, 0, stored, 0, now)
 	p.kind, p.lease = waiting, uint64(now)
 	if v.kind == CountWindow {
 		p.lease = before
@@ -26,13 +26,13 @@ func (b *Breaker) countWaiting(p Permit) Permit {
 func (b *Breaker) countRest(p Permit, o Outcome) {
 	now := b.clock.Now()
 	failed := o.Result == Failure
-	var v *view
+	var v view
 	if failed {
 		v = b.move(now, true, p.epoch, &p.lease)
 	} else {
 		v = b.ready(now, false, p.epoch)
 	}
-	if v == nil || v.epoch != p.epoch {
+	if !v.known || v.epoch != p.epoch {
 		return
 	}
 	if b.stillWaiting() > 0 {
@@ -42,7 +42,7 @@ func (b *Breaker) countRest(p Permit, o Outcome) {
 	switch {
 	case failed:
 		stored, streak := b.add(addition{failure: true, streak: rows}, v.epoch, v.stored, now)
-		b.judge(v, o.RetryAfter, stored, streak, now)
+		b.judge(&v, o.RetryAfter, stored, streak, now)
 	case o.Result == Success:
 		b.add(addition{ended: rows}, v.epoch, v.stored, now)
 	}

@@ -15,3 +15,12 @@ func allocated() uint64 {
 	runtime.ReadMemStats(&memory)
 	return memory.TotalAlloc
 }
+
+// inUse returns how many bytes are in use, when all garbage has been collected.
+//
+//go:wasmexport in_use
+func inUse() uint64 {
+	runtime.GC()
+	runtime.ReadMemStats(&memory)
+	return memory.HeapAlloc
+}

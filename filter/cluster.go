@@ -13,16 +13,14 @@ import (
 )
 
 // A cluster is an upstream cluster as one worker sees it, or one route to it that has a breaker of its own.
+//
+// There are many of them, and each worker has its own. So one is a single allocation, but for its name, and what many clusters have in
+// common it only points to.
 type cluster struct {
-	owner
-	id      string // the owner's
-	plugin  *plugin
+	stats          // with the owner, and the plugin
+	id      string // the owner's, which shares its memory
 	rules   *config.Rules
-	breaker *breaker.Breaker
-	record  sharedData
-	counts  sharedData
-	streaks sharedData
-	stats   stats
+	breaker breaker.Breaker
 	queue   *queue       // nil where slow calls are off
 	reply   *reply.Reply // the last one, which serves until its retry-after changes
 
@@ -38,36 +36,34 @@ func newCluster(p *plugin, o owner) (*cluster, error) {
 	if err := p.takeGeneration(); err != nil {
 		return nil, err
 	}
-	rules, id := p.config.For(o.name, o.route), o.id()
-	c := &cluster{
-		owner: o, id: id, plugin: p, rules: rules, queue: p.queueOf(rules.Policy.SlowCallDuration),
-		record: sharedData{"record", p.name, id}, counts: sharedData{"counts", p.name, id},
-		streaks: sharedData{"streak", p.name, id}, stats: stats{plugin: p.name, owner: o},
-	}
-	// One worker is enough to make Envoy show all stats of a cluster, at zero if they are new.
+	id := o.id()
+	rules := p.config.For(o.name, o.route)
+	c := &cluster{stats: stats{plugin: p, owner: ownerOf(id)}, id: id, rules: rules, queue: p.queueOf(rules.Policy.SlowCallDuration)}
 	p.announce(o, &c.rules.Policy)
-	shown := breaker.Calls + 1
-	if c.enforce() {
-		shown = numStats
-	}
-	for s := range shown {
-		if err := c.stats.define(s); err != nil {
-			return nil, err
+	isFirst, changed := c.enforce()
+	for s := range numStats {
+		// One worker is enough to make Envoy show all stats of a cluster, at zero if they are new.
+		if s == breaker.Calls || isFirst && c.mayMove(s) {
+			if err := c.stats.define(s); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if err := c.makeBreaker(); err != nil {
 		return nil, err
 	}
-	c.show()
+	if changed {
+		c.show()
+	}
 	return c, nil
 }
 
-func (c *cluster) makeBreaker() (err error) {
-	c.breaker, err = breaker.New(breaker.Config{
-		Policy:       c.rules.Policy,
-		Store:        &c.record,
-		Counts:       &c.counts,
-		Streaks:      &c.streaks,
+func (c *cluster) makeBreaker() error {
+	return c.breaker.Init(breaker.Config{
+		Policy:       &c.rules.Policy,
+		Store:        (*recordOf)(c),
+		Counts:       (*countsOf)(c),
+		Streaks:      (*streakOf)(c),
 		Before:       c.recordBefore,
 		Tally:        &c.stats,
 		Clock:        clock{},
@@ -77,8 +73,32 @@ func (c *cluster) makeBreaker() (err error) {
 		OnTransition: c.onTransition,
 		OnHiddenStat: c.onHiddenStat,
 	})
-	return err
 }
+
+// The values of a cluster that its breaker keeps in shared data, each a breaker.Store.
+type (
+	recordOf cluster
+	countsOf cluster
+	streakOf cluster
+)
+
+func (c *recordOf) Load() ([]byte, uint32) { return (*cluster)(c).stored("record").Load() }
+func (c *countsOf) Load() ([]byte, uint32) { return (*cluster)(c).stored("counts").Load() }
+func (c *streakOf) Load() ([]byte, uint32) { return (*cluster)(c).stored("streak").Load() }
+
+func (c *recordOf) CompareAndSwap(value []byte, version uint32) bool {
+	return (*cluster)(c).stored("record").CompareAndSwap(value, version)
+}
+
+func (c *countsOf) CompareAndSwap(value []byte, version uint32) bool {
+	return (*cluster)(c).stored("counts").CompareAndSwap(value, version)
+}
+
+func (c *streakOf) CompareAndSwap(value []byte, version uint32) bool {
+	return (*cluster)(c).stored("streak").CompareAndSwap(value, version)
+}
+
+func (c *cluster) stored(kind string) *sharedData { return &sharedData{kind, c.plugin.name, c.id} }
 
 // renew lets the breaker go by the plugin's new generation. What it has admitted it still knows by the record.
 func (c *cluster) renew() {

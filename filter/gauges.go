@@ -23,7 +23,7 @@ type inForce struct {
 const inForceSize = 4 + 1 + 8
 
 func (c *cluster) inForceStore() *sharedData {
-	return &sharedData{kind: "in force", plugin: c.plugin.name, rest: c.id}
+	return c.stored("in force")
 }
 
 func decodeInForce(b []byte) (f inForce) {
@@ -35,8 +35,9 @@ func decodeInForce(b []byte) (f inForce) {
 }
 
 // enforce makes the cluster's mode the one in force, unless that of a configuration loaded later is. It reports whether no plugin as
-// young as this one has made Envoy show all stats: stats belong to a plugin, and can end with it.
-func (c *cluster) enforce() (undefined bool) {
+// young as this one has made Envoy show all stats: stats belong to a plugin, and can end with it; and whether the gauges may have to
+// be set anew.
+func (c *cluster) enforce() (isFirst, changed bool) {
 	p, store := c.plugin, c.inForceStore()
 	for range 1000 {
 		value, version := store.Load()
@@ -46,14 +47,16 @@ func (c *cluster) enforce() (undefined bool) {
 			next.generation, next.mode = p.generation, c.rules.Policy.Mode
 		}
 		next.born = max(old.born, p.born)
-		c.stats.mode = next.mode
+		if c.stats.mode = next.mode; next == old {
+			return false, false
+		}
 		b := binary.LittleEndian.AppendUint32(nil, next.generation)
 		b = binary.LittleEndian.AppendUint64(append(b, byte(next.mode)), uint64(next.born))
-		if next == old || store.CompareAndSwap(b, version) {
-			return next.born != old.born
+		if store.CompareAndSwap(b, version) {
+			return next.born != old.born, true
 		}
 	}
-	return true
+	return true, true
 }
 
 // show sets the gauges.
@@ -62,7 +65,8 @@ func (c *cluster) show() {
 	c.stats.Set(modeGauge, uint64(c.stats.mode))
 	shown := breaker.State(255)
 	for range 1000 { // until no other worker has changed the state meanwhile, whose gauge would be the one that is overwritten
-		state := stateIn(&c.record)
+		value, _ := (*recordOf)(c).Load()
+		state := stateIn(value)
 		if state == shown {
 			return
 		}
@@ -72,9 +76,8 @@ func (c *cluster) show() {
 }
 
 // stateIn is the state of a record; closed where there is none.
-func stateIn(store *sharedData) breaker.State {
+func stateIn(value []byte) breaker.State {
 	var r breaker.Record
-	value, _ := store.Load()
 	if r.UnmarshalBinary(value) != nil {
 		return breaker.Closed
 	}
@@ -95,8 +98,10 @@ func (c *cluster) hide() {
 }
 
 func (p *plugin) showAll() {
-	for _, c := range p.clusters {
-		c.show()
+	for _, c := range p.registry.clusters {
+		if c != nil {
+			c.show()
+		}
 	}
 }
 
@@ -116,15 +121,18 @@ func (p *plugin) meet() {
 			return
 		}
 		p.met++
+		if p.registry.clusters[string(name)] != nil {
+			continue
+		}
 		id := string(name)
 		o := ownerOf(id)
 		if p.config.OwnRoute(o.name, o.route) != o.route {
 			p.retire(o)
 			continue
 		}
-		record := sharedData{kind: "record", plugin: p.name, rest: id}
-		matters := stateIn(&record) != breaker.Closed || p.config.For(o.name, o.route).Policy.Mode >= breaker.ForceOpen
-		if matters && p.clusters[id] == nil {
+		record, _ := sharedData{"record", p.name, id}.Load()
+		matters := stateIn(record) != breaker.Closed || p.config.For(o.name, o.route).Policy.Mode >= breaker.ForceOpen
+		if matters {
 			p.addCluster(o)
 		}
 	}
@@ -134,8 +142,7 @@ func (p *plugin) meet() {
 func (p *plugin) retire(o owner) {
 	policy := breaker.DefaultPolicy()
 	policy.Mode = breaker.Disabled
-	c := &cluster{owner: o, id: o.id(), plugin: p, rules: &config.Rules{Policy: policy}, stats: stats{plugin: p.name, owner: o}}
-	c.record = sharedData{"record", p.name, c.id}
+	c := &cluster{stats: stats{plugin: p, owner: o}, id: o.id(), rules: &config.Rules{Policy: policy}}
 	if p.announce(o, &policy) {
 		c.enforce()
 		c.show()

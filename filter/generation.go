@@ -309,7 +309,9 @@ func (p *plugin) renew(turn uint32) {
 	}
 	p.generation, p.met, p.metAll = turn, 0, false
 	p.becomeLastGood()
-	for _, c := range p.clusters {
-		c.renew()
+	for _, c := range p.registry.clusters {
+		if c != nil {
+			c.renew()
+		}
 	}
 }

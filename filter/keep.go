@@ -52,7 +52,10 @@ func (p *plugin) follow() {
 	}
 	// Streams in flight keep the breakers that have admitted them.
 	p.config, p.generation = c, turn
-	p.clusters, p.routes, p.last, p.probed = map[string]*cluster{}, map[string]*routes{}, nil, nil
+	for id := range p.registry.clusters {
+		p.registry.clusters[id] = nil
+	}
+	p.routes, p.last, p.probed = map[string]*routes{}, nil, nil
 	p.failed, p.met, p.metAll, p.full = nil, 0, false, false
 }
 

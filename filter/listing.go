@@ -47,11 +47,15 @@ func (p *plugin) mend() {
 			continue
 		}
 		n := 0
-		for id, c := range other.clusters { // which begins anywhere
+		for id, c := range other.registry.clusters { // which begins anywhere
+			if c == nil {
+				continue
+			}
 			other.announce(c.owner, &c.rules.Policy)
 			if _, found := slices.BinarySearch(p.listing.names, id); !found {
-				delete(other.registry.places, id) // it has lost its place, and takes another whatever the limit
+				delete(other.registry.clusters, id) // it has lost its place, and takes another whatever the limit
 				other.registry.claim(id, math.MaxInt)
+				other.registry.clusters[id] = c
 			}
 			if n++; n == mendAtTick {
 				break

@@ -55,7 +55,7 @@ func (p *plugin) cluster(name []byte) *cluster {
 	}
 	r := p.routes[string(name)]
 	if r == nil {
-		if c, known := p.clusters[string(name)]; known {
+		if c := p.registry.clusters[string(name)]; c != nil {
 			p.last = c
 			return c
 		}
@@ -104,7 +104,7 @@ func (p *plugin) clusterOf(o owner) *cluster {
 		return r.breakers[o.route]
 	case p.isLeftOut(o):
 		return nil
-	case r == nil && (p.clusters[o.name] != nil || !p.config.ByRoute(o.name)):
+	case r == nil && (p.registry.clusters[o.name] != nil || !p.config.ByRoute(o.name)):
 		return p.cluster([]byte(o.name))
 	case o.route == "":
 		return nil
@@ -118,7 +118,7 @@ func (p *plugin) addRoute(name, route string) *cluster {
 		return nil
 	}
 	o := owner{name, p.config.OwnRoute(name, route)}
-	c := p.clusters[o.id()]
+	c := p.registry.clusters[o.id()]
 	if c == nil {
 		c = p.addCluster(o)
 	}
@@ -131,5 +131,5 @@ func (p *plugin) addRoute(name, route string) *cluster {
 // isLeftOut reports whether a route to a cluster has no breaker for now, whosever it would be, since there are no places. Where there are
 // many overrides, that is known much sooner than whose it would be.
 func (p *plugin) isLeftOut(o owner) bool {
-	return clock{}.Coarse() < p.fullUntil && !p.registry.places[o.name] && !p.registry.places[o.id()]
+	return clock{}.Coarse() < p.fullUntil && !p.registry.has(o.name) && !p.registry.has(o.id())
 }

@@ -42,11 +42,10 @@ type plugin struct {
 	turn       uint32 // orders its configuration among those of that name by when they were loaded; 0 if it has none yet
 	generation uint32 // the turn of the configuration that its breakers go by; 0 if there is none
 	watch      watch
-	born       breaker.Time        // when it was loaded
-	met        int                 // how many places of the registry it has looked at
-	metAll     bool                // there were no more when it last looked
-	clusters   map[string]*cluster // by the owner's id
-	routes     map[string]*routes  // by the cluster's name: of those that have some
+	born       breaker.Time       // when it was loaded
+	met        int                // how many places of the registry it has looked at
+	metAll     bool               // there were no more when it last looked
+	routes     map[string]*routes // by the cluster's name: of those that have some
 	registry   registry
 	failed     map[string]failure             // clusters that could get no breaker
 	fullUntil  breaker.Time                   // when to look again for places, where there were none
@@ -86,7 +85,7 @@ const (
 )
 
 func newPlugin(id uint32) *plugin {
-	return &plugin{id: id, round: round, clusters: map[string]*cluster{}, routes: map[string]*routes{}, calls: map[uint32]func(bool){}}
+	return &plugin{id: id, round: round, routes: map[string]*routes{}, calls: map[uint32]func(bool){}}
 }
 
 //go:wasmexport proxy_on_vm_start

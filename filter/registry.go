@@ -16,36 +16,43 @@ import (
 // there is one order, no place is lost and no cluster has two. Places come free only when Envoy restarts: it can delete neither
 // stats nor keys of shared data.
 type registry struct {
-	plugin string
-	places map[string]bool // the clusters in those that have been read
-	next   int             // the first that has not
-	gauge  pluginGauge     // "breakers"
+	plugin   string
+	clusters map[string]*cluster // by the owner's id: those in the places that have been read; nil for one that this worker has not met
+	next     int                 // the first place that has not been read
+	gauge    pluginGauge         // "breakers"
 }
 
-func (r *registry) place(i int) *sharedData {
-	return &sharedData{kind: "cluster", plugin: r.plugin, rest: strconv.Itoa(i)}
+func (r *registry) place(i int) sharedData {
+	return sharedData{kind: "cluster", plugin: r.plugin, rest: strconv.Itoa(i)}
 }
 
 // read learns of the clusters that other workers have added.
 func (r *registry) read() {
-	if r.places == nil {
-		r.places = map[string]bool{}
+	if r.clusters == nil {
+		r.clusters = map[string]*cluster{}
 	}
 	for {
 		name, version := r.place(r.next).Load()
 		if version == 0 {
 			return
 		}
-		r.places[string(name)] = true
+		if _, has := r.clusters[string(name)]; !has {
+			r.clusters[string(name)] = nil
+		}
 		r.next++
 	}
 }
 
+func (r *registry) has(cluster string) bool {
+	_, has := r.clusters[cluster]
+	return has
+}
+
 // claim reports whether a cluster has a place, or has got one: there are most of them.
 func (r *registry) claim(cluster string, most int) bool {
-	for !r.places[cluster] {
+	for !r.has(cluster) {
 		r.read()
-		if r.places[cluster] {
+		if r.has(cluster) {
 			break
 		}
 		if r.next >= most {
@@ -80,7 +87,7 @@ type failure struct {
 // addCluster makes the breaker of a cluster that this worker has not met. It returns nil where there is none to be had for now.
 func (p *plugin) addCluster(o owner) *cluster {
 	now, id := clock{}.Coarse(), o.id()
-	if !p.registry.places[id] && now < p.fullUntil || now < p.failed[id].until {
+	if !p.registry.has(id) && now < p.fullUntil || now < p.failed[id].until {
 		return nil
 	}
 	if !p.registry.claim(id, p.config.MaxBreakers) {
@@ -101,7 +108,7 @@ func (p *plugin) addCluster(o owner) *cluster {
 		return nil
 	}
 	delete(p.failed, id)
-	p.clusters[id] = c
+	p.registry.clusters[c.id] = c
 	if p.config.ByRoute(o.name) {
 		if p.routes[o.name] == nil {
 			p.routes[o.name] = &routes{o.name, map[string]*cluster{}}

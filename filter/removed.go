@@ -65,13 +65,15 @@ func (d *departed) conclude() {
 	if r := decodeRoll(value); int32(r.answered-d.call) >= 0 {
 		return
 	}
-	for _, c := range d.clusters {
-		c.hide()
+	for _, c := range d.registry.clusters {
+		if c != nil {
+			c.hide()
+		}
 	}
 	for i := range d.met {
 		name, _ := d.registry.place(i).Load()
 		if o := ownerOf(string(name)); d.config.OwnRoute(o.name, o.route) != o.route { // it has been shown as disabled
-			(&cluster{stats: stats{plugin: d.name, owner: o}}).hide()
+			(&cluster{stats: stats{plugin: d.plugin, owner: o}}).hide()
 		}
 	}
 	r, _ := changeRoll(d.name, func(r *roll) bool {

@@ -16,7 +16,7 @@ type sharedData struct {
 
 // key is valid until the next key or name is made. The record's version is in it, so that two versions of the plugin side by
 // side never read each other's values; the parts are separated by NUL, which is in no name.
-func (s *sharedData) key() []byte {
+func (s sharedData) key() []byte {
 	names = append(names[:0], "circuit_breaker/"...)
 	names = append(names, '0'+breaker.RecordVersion, 0)
 	names = append(append(names, s.kind...), 0)
@@ -32,9 +32,9 @@ var names []byte
 // would overwrite.
 const absent = 0xFFFFFFFF
 
-func (s *sharedData) Load() ([]byte, uint32) { return bridge.SharedData(s.key()) }
+func (s sharedData) Load() ([]byte, uint32) { return bridge.SharedData(s.key()) }
 
-func (s *sharedData) CompareAndSwap(value []byte, version uint32) bool {
+func (s sharedData) CompareAndSwap(value []byte, version uint32) bool {
 	if version == 0 {
 		version = absent
 	}
@@ -42,4 +42,4 @@ func (s *sharedData) CompareAndSwap(value []byte, version uint32) bool {
 }
 
 // set writes a value, whatever there was before.
-func (s *sharedData) set(value []byte) { bridge.SetSharedData(s.key(), value, 0) }
+func (s sharedData) set(value []byte) { bridge.SetSharedData(s.key(), value, 0) }

@@ -10,7 +10,7 @@ import (
 // stats is a breaker.Tally of Envoy stats. Each is defined when it is first needed: a worker uses few of them as long as a
 // cluster is healthy, and each takes memory for each cluster and worker.
 type stats struct {
-	plugin string
+	plugin *plugin
 	owner
 	mode    breaker.Mode // the one in force: what "state" tells depends on it
 	ids     [numStats]uint32
@@ -23,6 +23,25 @@ const (
 	fallbackMissed                           // sent to a fallback that has no route
 	numStats
 )
+
+// mayMove reports whether a stat can ever be anything but 0 by the cluster's configuration. Those that cannot are not shown.
+func (c *cluster) mayMove(s breaker.Stat) bool {
+	switch p := &c.rules.Policy; s {
+	case breaker.Probes, breaker.ProbeFailures:
+		return p.ProbeInterval > 0
+	case breaker.Waiting, breaker.OpenedSlowRate:
+		return p.SlowCallDuration > 0
+	case breaker.Streak, breaker.Successes, breaker.OpenedConsecutive:
+		return p.ConsecutiveFailures > 0
+	case breaker.OpenedRamp:
+		return p.Ramp > 0
+	case breaker.ShadowRejected:
+		return p.Mode == breaker.Shadow
+	case fallbackMissed:
+		return c.rules.Fallback.Header != ""
+	}
+	return true
+}
 
 // statName is a stat's name, and its kind.
 func statName(s breaker.Stat) (name string, kind uint32) {
@@ -40,7 +59,7 @@ func statName(s breaker.Stat) (name string, kind uint32) {
 // define makes Envoy show a stat.
 func (t *stats) define(s breaker.Stat) error {
 	name, kind := statName(s)
-	names = append(append(names[:0], "circuit_breaker."...), t.plugin...)
+	names = append(append(names[:0], "circuit_breaker."...), t.plugin.name...)
 	names = append(append(names, ".cluster."...), t.name...)
 	if t.route != "" {
 		names = append(append(names, ".route."...), t.route...)

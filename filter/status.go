@@ -139,7 +139,7 @@ func (p *plugin) status(id string, now breaker.Time) (c statuspage.Cluster, ok b
 	}
 	s := p.shown[id]
 	if s == nil {
-		s = &stats{plugin: p.name, owner: o}
+		s = &stats{plugin: p, owner: o}
 		p.shown[id] = s
 	}
 	if mode := c.Policy.Mode; mode != breaker.ForceOpen && mode != breaker.Disabled {

@@ -2,6 +2,7 @@ package inprocess_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,21 +29,24 @@ func buildWithMeter(t *testing.T) *wasmhost.Program {
 	return metered
 }
 
+// meter reads one of the exports that only the build for these tests has.
+func (w *workers) meter(worker int, export string) float64 {
+	w.t.Helper()
+	bytes, err := w.VM(worker).Call(export)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return float64(bytes)
+}
+
 // garbage is how many bytes worker 0 allocates for each of n requests.
 func (w *workers) garbage(n int, request func()) float64 {
 	w.t.Helper()
-	allocated := func() uint64 {
-		total, err := w.VM(0).Call("allocated")
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		return total
-	}
-	before := allocated()
+	before := w.meter(0, "allocated")
 	for range n {
 		request()
 	}
-	return float64(allocated()-before) / float64(n)
+	return (w.meter(0, "allocated") - before) / float64(n)
 }
 
 // Once a worker is warm, a request leaves no garbage, unless it or its rejection is about a trial, which there are few of.
@@ -81,6 +85,13 @@ func TestGarbage(t *testing.T) {
 			"clusters": [{"match": "x*", "failure_rate": 1}, {"match": "pay*", "failure_rate": 60}]}`)
 		check(w, 0, func() { call(w, 200, true) })
 	})
+	t.Run("healthy, each the first in a bucket", func(t *testing.T) {
+		w := startWorkersOf(t, metered, wasmhost.Options{})
+		w.each(0, 1100)
+		w.advance(1100 * time.Millisecond) // more than a bucket
+		i := 0
+		check(w, 0, func() { w.end(w.send(0, wasmhost.Req{Cluster: many(i)}).Status(200)); i++ })
+	})
 	t.Run("half of all fail", func(t *testing.T) {
 		w := start(t, `{"failure_rate": 60}`)
 		i := 0
@@ -99,7 +110,7 @@ func TestGarbage(t *testing.T) {
 	t.Run("half-open, trials", func(t *testing.T) {
 		w := open(t, `{"open": {"jitter": 0}, "half_open": {"success_threshold": 1000}}`)
 		w.advance(5 * time.Second)
-		check(w, 2048, func() { call(w, 200, true) })
+		check(w, 64, func() { call(w, 200, true) })
 	})
 	t.Run("half-open, rejected", func(t *testing.T) {
 		w := open(t, `{"open": {"jitter": 0}}`)
@@ -107,6 +118,41 @@ func TestGarbage(t *testing.T) {
 		for range 3 {
 			w.request(1)
 		}
-		check(w, 256, func() { call(w, 200, false) })
+		check(w, 0, func() { call(w, 200, false) })
 	})
+}
+
+// many is the name of one cluster of many.
+func many(n int) string { return fmt.Sprintf("cluster-%d", n) }
+
+// each sends a request to each of n clusters through one worker.
+func (w *workers) each(worker, n int) {
+	w.t.Helper()
+	for i := range n {
+		w.end(w.send(worker, wasmhost.Req{Cluster: many(i)}).Status(200))
+	}
+}
+
+// What a cluster takes of each worker's memory. Requests to it, which leave nothing, do not add to that.
+func TestMemoryOfClusters(t *testing.T) {
+	const (
+		clusters   = 1000
+		mostInUse  = 700 // bytes a cluster
+		mostLinear = 2000
+	)
+	w := startWorkersOf(t, buildWithMeter(t), wasmhost.Options{})
+	for i := range w.Workers() {
+		w.each(i, 1)
+		inUse, linear := w.meter(i, "in_use"), w.VM(i).MemorySize()
+		for range 10 {
+			w.each(i, clusters)
+			w.advance(1100 * time.Millisecond)
+		}
+		grown := float64(w.VM(i).MemorySize()-linear) / clusters
+		used := (w.meter(i, "in_use") - inUse) / clusters
+		t.Logf("worker %d: %.0f bytes in use for each cluster, %.0f of linear memory", i, used, grown)
+		if used > mostInUse || grown > mostLinear && i > 0 { // the first worker announces them for all
+			t.Errorf("worker %d: want at most %d and %d", i, mostInUse, mostLinear)
+		}
+	}
 }

@@ -48,6 +48,16 @@ func TestHostCalls(t *testing.T) {
 		w.warm()
 		w.measure("healthy, everything on", 1000, costs{11, 3, 0}, func() { w.call(0, 200) })
 	})
+	t.Run("healthy, each the first in a bucket", func(t *testing.T) {
+		w := startWorkers(t, wasmhost.Options{})
+		w.each(0, 1000)
+		w.advance(1100 * time.Millisecond)
+		i := 0
+		w.measure("each the first in a bucket", 1000, costs{15, 4, 2}, func() {
+			w.end(w.send(0, wasmhost.Req{Cluster: many(i)}).Status(200))
+			i++
+		})
+	})
 	t.Run("failing", func(t *testing.T) {
 		w := startWorkers(t, wasmhost.Options{Config: `{"failure_rate": 60}`})
 		w.warm()

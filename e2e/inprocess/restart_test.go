@@ -13,7 +13,7 @@ import (
 func (w *workers) merge(parent *workers) {
 	w.t.Helper()
 	for name, value := range parent.Stats() {
-		if strings.Contains(name, ".cluster.") {
+		if strings.Contains(name, ".cluster.") && value > 0 {
 			w.AddToStat(name, value)
 		}
 	}

@@ -95,7 +95,7 @@ func (s *FailureSet) String() string {
 // Hash identifies the set.
 func (s *FailureSet) Hash() uint64 {
 	le := binary.LittleEndian
-	b := le.AppendUint32(le.AppendUint16(nil, s.origins), s.grpc)
+	b := le.AppendUint32(le.AppendUint16(make([]byte, 0, 128), s.origins), s.grpc)
 	for _, codes := range s.codes {
 		b = le.AppendUint64(b, codes)
 	}

@@ -61,7 +61,7 @@ func newOwner(r *Replay, p *policy, id identity) (*owner, error) {
 	}
 	var err error
 	o.breaker, err = breaker.New(breaker.Config{
-		Policy: simulated, Store: &o.record, Streaks: &o.streaks, Tally: &o.tally,
+		Policy: &simulated, Store: &o.record, Streaks: &o.streaks, Tally: &o.tally,
 		Clock: breaker.ClockFunc(func() breaker.Time { return breaker.Time(r.now) }),
 		Rand:  random.Uint64, OnTransition: o.moved,
 	})
