@@ -55,7 +55,7 @@ func TestFleet(t *testing.T) {
 			return map[string]string{"namespace": "edge", "pod": fmt.Sprintf("gateway-%d", i)}
 		})))
 
-	const asked = `namespace_plugin_cluster_route:circuit_breaker_envoys:count{cluster="payments", route="", namespace=%q}`
+	const asked = `namespace_plugin_cluster_route:circuit_breaker_envoys:count{mode="enforce", cluster="payments", route="", namespace=%q}`
 	for namespace, size := range map[string]float64{"": plain, "edge": gateways} {
 		envoytest.Eventually(t, patience, func() error {
 			if got := p.query(fmt.Sprintf(asked, namespace)); len(got) != 1 || got[0].value != size {
