@@ -5,10 +5,7 @@ import "envoy-circuit-breaker/internal/smallfmt"
 // headerNames returns the keys, sorted so that every worker sends the same. It refuses those that differ in case only:
 // they are one header.
 func (o *object) headerNames() []string {
-	var names []string
-	for name := range o.keys {
-		names = insert(names, name)
-	}
+	names := sortedKeys(o.keys)
 	given := make(map[string]string, len(names))
 	for _, name := range names {
 		header := lower(name)

@@ -155,7 +155,6 @@ func notJSON(text []byte, err error) error {
 		return err
 	}
 	before := text[:syntax.Offset]
-	line, column := 1+bytes.Count(before, []byte("\n")), len(before)-1-bytes.LastIndexByte(before, '\n')
 	advice := ""
 	switch start, broken := trimBlanks(text), text[max(0, len(before)-1)]; {
 	case start[0] != '{' && start[0] != '[':
@@ -168,5 +167,5 @@ func notJSON(text []byte, err error) error {
 	case broken == '\'':
 		advice = "; strings are in double quotes"
 	}
-	return &Error{Text: smallfmt.Sprintf("not valid JSON: line %d, column %d: %v%s", line, column, err, advice), Line: line}
+	return &Error{Text: smallfmt.Sprintf("not valid JSON: line %d, column %d: %v%s", syntax.Line, syntax.Column, err, advice), Line: syntax.Line}
 }

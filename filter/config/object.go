@@ -16,7 +16,7 @@ import (
 type object struct {
 	path    string
 	keys    map[string]any
-	known   []string // keys that were asked for, in order
+	known   []string // keys that were asked for
 	missing string   // one that has to be there and is not
 	report  *report  // shared by all objects of a configuration
 }
@@ -36,7 +36,7 @@ func (o *object) error(key, text string) {
 
 // take returns the value of a key, if it is given. A null is a wrong type like any other, but to switchable.
 func (o *object) take(key string) (any, bool) {
-	o.known = insert(o.known, key)
+	o.known = append(o.known, key)
 	v, given := o.keys[key]
 	return v, given
 }
@@ -46,13 +46,17 @@ func (o *object) isWrong(key string) bool { return o.report.at[join(o.path, key)
 
 // end refuses keys that nobody asked for.
 func (o *object) end() {
-	var unknown []string // in order: the same errors for the same configuration
+	unknown := []string{}
 	for key := range o.keys {
-		if _, known := slices.BinarySearch(o.known, key); !known {
-			unknown = insert(unknown, key)
+		if !slices.Contains(o.known, key) {
+			unknown = append(unknown, key)
 		}
 	}
-	for _, key := range unknown {
+	if len(unknown) == 0 {
+		return
+	}
+	sorted(o.known)
+	for _, key := range sorted(unknown) { // the same errors for the same configuration
 		if o.report.isFull() {
 			return
 		}
@@ -64,16 +68,6 @@ func (o *object) end() {
 		}
 		o.error(key, text)
 	}
-}
-
-// insert puts a text into its place among texts that are in order. With as few as there are here that is as quick as to sort them with
-// package slices, which would be 18 KB of the plugin.
-func insert(all []string, text string) []string {
-	i, _ := slices.BinarySearch(all, text)
-	all = append(all, "")
-	copy(all[i+1:], all[i:])
-	all[i] = text
-	return all
 }
 
 // meant returns what somebody may have meant by an unknown key.
@@ -302,11 +296,7 @@ func appendJSON(b []byte, v any) []byte {
 		return closed(b, open, "[]")
 	case map[string]any:
 		open := byte('{')
-		var keys []string
-		for key := range v {
-			keys = insert(keys, key)
-		}
-		for _, key := range keys {
+		for _, key := range sortedKeys(v) {
 			if len(b) > mostShown {
 				return b
 			}

@@ -1,9 +1,6 @@
 package config
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // allKeys are the keys that there are, each with the object in which it stands: one that stands at a wrong place is shown the right
 // one. It is a text, for its size.
@@ -17,12 +14,21 @@ const allKeys = "mode per failure_on min_requests failure_rate consecutive_failu
 
 // Keys are the keys that there are at the top level, or within the object of that name there.
 func Keys(object string) (keys []string) {
-	for path := range strings.SplitSeq(allKeys, " ") {
-		if within, key := split(path); within == object {
-			keys = append(keys, key)
-		}
+	for _, path := range paths(func(within, _ string) bool { return within == object }) {
+		_, key := split(path)
+		keys = append(keys, key)
 	}
 	return keys
+}
+
+// paths returns those of the keys of which that is true, by object and key.
+func paths(is func(object, key string) bool) (paths []string) {
+	for path := range strings.SplitSeq(allKeys, " ") {
+		if is(split(path)) {
+			paths = append(paths, path)
+		}
+	}
+	return paths
 }
 
 // split parts a path into an object and its key.
@@ -38,22 +44,16 @@ func Joined(word string) string {
 		return ""
 	}
 	word = plain(word)
-	for path := range strings.SplitSeq(allKeys, " ") {
-		if strings.Contains(path, ".") && plain(path) == word {
-			return path
-		}
+	found := paths(func(object, key string) bool { return object != "" && plain(object)+plain(key) == word })
+	if len(found) == 0 {
+		return ""
 	}
-	return ""
+	return found[0]
 }
 
 // elsewhere returns the paths at which there is a key of that name.
-func elsewhere(name string) (paths []string) {
-	for path := range strings.SplitSeq(allKeys, " ") {
-		if _, key := split(path); key == name {
-			paths = append(paths, path)
-		}
-	}
-	return paths
+func elsewhere(name string) []string {
+	return paths(func(_, key string) bool { return key == name })
 }
 
 // mostName is how long a word can be that is meant to be a key.
@@ -80,8 +80,13 @@ func slips(word string) int { return (len(word) + 1) / 3 }
 
 // plain leaves out what people mix up in names.
 func plain(name string) string {
-	b := []byte(lower(name))
-	return string(slices.DeleteFunc(b, func(c byte) bool { return c == '_' || c == '-' || c == ' ' || c == '.' }))
+	var b []byte
+	for _, c := range []byte(lower(name)) {
+		if c != '_' && c != '-' && c != ' ' && c != '.' {
+			b = append(b, c)
+		}
+	}
+	return string(b)
 }
 
 // distance is how many letters have to be changed, added, left out or swapped with the next to make b of a.

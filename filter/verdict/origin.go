@@ -38,7 +38,7 @@ func (o Origin) inFailureOn() bool { return o >= ConnectFailure && o != Outlived
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/response_code_details
 func OriginOf(details []byte) Origin {
 	// "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"
-	name, cause, _ := bytes.Cut(details, []byte("{"))
+	name, cause := cut(details, '{')
 	switch string(name) {
 	case "via_upstream", "internal_redirect": // which follows an answer
 		return Answered
@@ -51,8 +51,8 @@ func OriginOf(details []byte) Origin {
 	case "downstream_remote_disconnect", "http2.remote_reset", "http3.remote_reset":
 		return ClientGone
 	case "upstream_reset_before_response_started", "upstream_reset_after_response_started":
-		cause, _, _ = bytes.Cut(cause, []byte("|"))
-		cause, _, _ = bytes.Cut(cause, []byte("}"))
+		cause, _ = cut(cause, '|')
+		cause, _ = cut(cause, '}')
 		switch string(cause) {
 		case "connection_failure", "local_connection_failure", "remote_connection_failure", "connection_timeout":
 			return ConnectFailure
@@ -62,4 +62,12 @@ func OriginOf(details []byte) Origin {
 		return Reset
 	}
 	return Elsewhere
+}
+
+// cut returns what is before and behind a byte; all is before one that is not there.
+func cut(text []byte, at byte) (before, after []byte) {
+	if i := bytes.IndexByte(text, at); i >= 0 {
+		return text[:i], text[i+1:]
+	}
+	return text, nil
 }

@@ -24,8 +24,9 @@ const (
 
 // A SyntaxError says where a text is no JSON, and why, in encoding/json's words.
 type SyntaxError struct {
-	Offset int // how many bytes were read, with the one that cannot be there
-	text   string
+	Offset       int // how many bytes were read, with the one that cannot be there
+	Line, Column int // of the last of them, from 1; the column in bytes
+	text         string
 }
 
 func (e *SyntaxError) Error() string { return e.text }
@@ -39,6 +40,7 @@ type Scanner struct {
 	begun bool   // there was one
 	open  []byte // the braces and brackets that are open
 	line  int
+	begin int // of the line
 }
 
 // NewScanner returns a scanner of a text.
@@ -121,7 +123,7 @@ func (s *Scanner) skipBlanks() {
 	for ; s.at < len(s.text); s.at++ {
 		switch s.text[s.at] {
 		case '\n':
-			s.line++
+			s.line, s.begin = s.line+1, s.at+1
 		case ' ', '\t', '\r':
 		default:
 			return
@@ -132,7 +134,7 @@ func (s *Scanner) skipBlanks() {
 // fail says that the next byte cannot be there.
 func (s *Scanner) fail(context string) (Kind, error) {
 	if s.at == len(s.text) {
-		return End, &SyntaxError{s.at, "unexpected end of JSON input"}
+		return End, &SyntaxError{s.at, s.line, s.at - s.begin, "unexpected end of JSON input"}
 	}
 	quoted := AppendQuoted(nil, string(rune(s.text[s.at])))
 	c := string(quoted[1 : len(quoted)-1])
@@ -142,7 +144,7 @@ func (s *Scanner) fail(context string) (Kind, error) {
 	case `'`:
 		c = `\'`
 	}
-	return End, &SyntaxError{s.at + 1, "invalid character '" + c + "' " + context}
+	return End, &SyntaxError{s.at + 1, s.line, s.at + 1 - s.begin, "invalid character '" + c + "' " + context}
 }
 
 func (s *Scanner) close() (Kind, error) {

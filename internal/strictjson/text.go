@@ -96,7 +96,7 @@ func AppendQuoted(b []byte, text string) []byte {
 		case '\t':
 			short = 't'
 		default:
-			if r < ' ' || r == 0x7f || r == '\u2028' || r == '\u2029' { // the last two end a line as well
+			if r < ' ' || 0x7f <= r && r <= 0x9f || r == '\u2028' || r == '\u2029' { // controls, and what ends a line as well
 				b = append(b, '\\', 'u', digits[r>>12&15], digits[r>>8&15], digits[r>>4&15], digits[r&15])
 			} else {
 				b = utf8.AppendRune(b, r)
