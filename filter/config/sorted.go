@@ -9,7 +9,8 @@ func sortedKeys(object map[string]any) []string {
 	return sorted(keys)
 }
 
-// sorted puts texts in order, in their place, by heapsort. What package slices has for that would be a hundredth of the plugin's code.
+// sorted puts texts in order, in their place, by heapsort: there may be a hundred thousand. What package slices has for that would be a
+// hundredth of the plugin's code.
 func sorted(texts []string) []string {
 	for i := len(texts)/2 - 1; i >= 0; i-- {
 		sink(texts, i)
