@@ -101,7 +101,10 @@ func newRelease(root, version, source, goVersion string) (*release, error) {
 func (r *release) file(name string) string { return filepath.Join(r.work, "files", name) }
 
 func (r *release) write(name string, content []byte) error {
-	return os.WriteFile(r.file(name), content, 0o644)
+	if err := os.WriteFile(r.file(name), content, 0o644); err != nil {
+		return err
+	}
+	return os.Chmod(r.file(name), 0o644) // whatever the umask is
 }
 
 // publish puts the release where it belongs, once it is whole.
@@ -110,6 +113,9 @@ func (r *release) publish() error {
 		return err
 	}
 	if err := os.Rename(r.file(""), r.destination); err != nil {
+		return err
+	}
+	if err := os.Chmod(r.destination, 0o755); err != nil {
 		return err
 	}
 	files, err := os.ReadDir(r.destination)
