@@ -94,9 +94,9 @@ func untar(t *testing.T, archive []byte) map[string][]byte {
 }
 
 // The bill of materials holds by CycloneDX's own schema. It has each file with its checksum, and of each the modules that Go finds in it.
-func testModules(t *testing.T, released string) {
+func testModules(t *testing.T, released, clone string) {
 	text := read(t, filepath.Join(released, "sbom-"+number+".cdx.json"))
-	validate(t, text)
+	validate(t, text, clone)
 	var bom struct {
 		Components []struct {
 			Ref    string `json:"bom-ref"`
@@ -133,7 +133,7 @@ func testModules(t *testing.T, released string) {
 		case strings.HasPrefix(name, "image"):
 			continue
 		case strings.HasPrefix(name, "plugin"):
-			listed := command(t, root, []string{"GOOS=wasip1", "GOARCH=wasm"}, "go", "list", "-deps", "-f",
+			listed := command(t, clone, []string{"GOOS=wasip1", "GOARCH=wasm"}, "go", "list", "-deps", "-f",
 				"{{with .Module}}{{if not .Main}}pkg:golang/{{.Path}}@{{.Version}}{{end}}{{end}}", "./filter")
 			want = strings.Fields(listed)
 		default:
@@ -161,9 +161,9 @@ func testModules(t *testing.T, released string) {
 }
 
 // validate checks a bill of materials by the schema that the library comes with.
-func validate(t *testing.T, text []byte) {
+func validate(t *testing.T, text []byte, clone string) {
 	t.Helper()
-	library := strings.TrimSpace(command(t, filepath.Join(root, "cmd", "release"), nil, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go"))
+	library := strings.TrimSpace(command(t, filepath.Join(clone, "cmd", "release"), nil, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go"))
 	compiler := jsonschema.NewCompiler()
 	for _, name := range []string{"spdx.schema.json", "jsf-0.82.schemax.json", "bom-1.6.schema.json"} {
 		schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(read(t, filepath.Join(library, "schema", name))))

@@ -45,10 +45,10 @@ func TestRelease(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 	})
-	t.Run("breakerctl", func(t *testing.T) { testBreakerctl(t, released, commit) })
+	t.Run("breakerctl", func(t *testing.T) { testBreakerctl(t, released, first, commit) })
 	t.Run("plugin", func(t *testing.T) { testPlugin(t, released) })
 	t.Run("image", func(t *testing.T) { testImage(t, released, commit) })
-	t.Run("modules", func(t *testing.T) { testModules(t, released) })
+	t.Run("modules", func(t *testing.T) { testModules(t, released, first) })
 }
 
 // snapshot returns a repository with one commit of the working tree as it is, but that its changelog has the version.
@@ -175,15 +175,15 @@ func testChecksums(t *testing.T, released string) {
 }
 
 // The tool of this platform was installed from the release and works; none tells where it was built.
-func testBreakerctl(t *testing.T, released, commit string) {
+func testBreakerctl(t *testing.T, released, clone, commit string) {
 	tool := filepath.Join(t.TempDir(), "breakerctl")
 	command(t, released, nil, "install", "breakerctl-"+number+"-"+runtime.GOOS+"-"+runtime.GOARCH, tool)
 	if said, want := command(t, "", nil, tool, "version"), "breakerctl "+number+", revision "+commit+", go"; !strings.HasPrefix(said, want) {
 		t.Errorf("%q, want %q", said, want)
 	}
-	command(t, root, nil, tool, "check", "envoy.yaml")
+	command(t, clone, nil, tool, "check", "envoy.yaml")
 	for _, name := range names(t, released) {
-		if bytes.Contains(read(t, filepath.Join(released, name)), []byte(filepath.Dir(filepath.Dir(filepath.Dir(released))))) {
+		if bytes.Contains(read(t, filepath.Join(released, name)), []byte(clone)) {
 			t.Errorf("%s tells where it was built", name)
 		}
 	}
