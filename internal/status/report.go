@@ -1,6 +1,7 @@
 package status
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -70,11 +71,14 @@ func (r *Report) Complete() bool {
 
 // WriteJSON writes the report as one document. It is harmless in a terminal too, whatever is in names.
 func (r *Report) WriteJSON(w io.Writer) error {
-	document, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
+	var document bytes.Buffer
+	encoder := json.NewEncoder(&document)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(r); err != nil {
 		return err
 	}
-	_, err = w.Write(append(escaped(document), '\n'))
+	_, err := w.Write(escaped(document.Bytes()))
 	return err
 }
 

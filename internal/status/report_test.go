@@ -163,6 +163,9 @@ func TestJSON(t *testing.T) {
 		At     time.Time
 		Envoys []map[string]any
 	}
+	if !strings.Contains(b.String(), `"text": "closed -> open: 12/20`) {
+		t.Errorf("no text for people: %s", &b)
+	}
 	if err := json.Unmarshal([]byte(b.String()), &got); err != nil || !got.At.Equal(r.At) || len(got.Envoys) != 2 {
 		t.Fatalf("%v: %s", err, &b)
 	}
