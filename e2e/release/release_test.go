@@ -27,7 +27,7 @@ const (
 
 func TestRelease(t *testing.T) {
 	origin, commit := snapshot(t)
-	first, second := filepath.Join(t.TempDir(), "first"), filepath.Join(t.TempDir(), "a", "longer", "path", "to", "the second")
+	first, second := filepath.Join(t.TempDir(), "first"), filepath.Join(t.TempDir(), "a", "longer", "path", "to", "the-second")
 	for _, clone := range []string{first, second} {
 		command(t, "", nil, "git", "clone", "--quiet", origin, clone)
 	}
