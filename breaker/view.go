@@ -1,9 +1,6 @@
 package breaker
 
-import (
-	"sync"
-	"time"
-)
+import "time"
 
 // A view is what a worker knows of the record, for as long as the bell stands where it stood (rule 1).
 type view struct {
@@ -209,12 +206,9 @@ func (b *Breaker) swap(s *loaded, next *Record, eff effect, moved *Transition) b
 }
 
 func (b *Breaker) write(r *Record, version uint32) bool {
-	buf := buffers.Get().(*[RecordSize]byte)
+	buf := borrow()
 	value, _ := r.AppendBinary(buf[:0])
 	written := b.store.CompareAndSwap(value, version)
-	buffers.Put(buf)
+	giveBack(buf)
 	return written
 }
-
-// buffers are for records on their way into a store: nobody knows of one behind an interface that it does not keep what it is given.
-var buffers = sync.Pool{New: func() any { return new([RecordSize]byte) }}

@@ -12,3 +12,9 @@ func (c *viewCell) Load() *view {
 }
 
 func (c *viewCell) Store(v view) { c.v = v }
+
+// buffer is for the record on its way into a store, of which there is one at a time. (A sync.Pool would be 10 KB of the plugin's code.)
+var buffer [RecordSize]byte
+
+func borrow() *[RecordSize]byte  { return &buffer }
+func giveBack(*[RecordSize]byte) {}

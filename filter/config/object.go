@@ -261,7 +261,9 @@ func step(key string) string {
 	return key
 }
 
-// join puts a path behind another.
+// join puts a path behind another. It is called in so many places that it would be much code if the compiler put it there.
+//
+//go:noinline
 func join(path, more string) string {
 	if path == "" {
 		return more
@@ -325,7 +327,9 @@ func appendNumber(b []byte, n float64) []byte {
 	return strconv.AppendFloat(b, n, 'f', -1, 64)
 }
 
-// cut shortens a text that is too long for an error.
+// cut shortens a text that is too long for an error. As for join, one of it is enough.
+//
+//go:noinline
 func cut(text string) string {
 	if len(text) <= mostShown {
 		return text

@@ -44,7 +44,7 @@ func Joined(word string) string {
 		return ""
 	}
 	word = plain(word)
-	found := paths(func(object, key string) bool { return object != "" && plain(object)+plain(key) == word })
+	found := paths(func(object, key string) bool { return object != "" && plain(object+key) == word })
 	if len(found) == 0 {
 		return ""
 	}
@@ -64,8 +64,9 @@ func nearest(word string, names []string, most int) (best string) {
 	if word == "" || len(word) > mostName {
 		return ""
 	}
+	word = plain(word)
 	for _, name := range names {
-		if d := distance(plain(word), plain(name)); d <= most {
+		if d := distance(word, plain(name)); d <= most {
 			most, best = d-1, name
 		}
 	}
