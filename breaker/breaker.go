@@ -57,6 +57,9 @@ type Config struct {
 	Verdicts uint64
 	// Streaks is a second store, required where ConsecutiveFailures is on: it holds the failures in a row.
 	Streaks Store
+	// Group is the group that the breaker is one of, under the number Member.
+	Group  *Group
+	Member uint32
 	// Counts is a third store, where the tally lives if some of its counters are hidden: they read zero for ever (rule 14).
 	// Without it they are trusted.
 	Counts Store
@@ -83,12 +86,15 @@ type Breaker struct {
 	rand     func() uint64
 	notify   func(Transition)
 	onHidden func(Stat)
+	group    *Group // nil where there is none
+	member   uint32
 
 	view       viewCell
 	counted    atomic.Uint32 // bit s: the counter s has been seen to count
 	bellHidden atomic.Bool   // the bell is hidden
 	bellHolds  bool          // no ring is ever lost, nor is the bell ever set back
 	rowShown   atomic.Bool   // the gauge may show a row of failures
+	told       atomic.Uint64 // the last epoch that the group has heard of from here
 }
 
 // New returns a breaker, or a [*PolicyError], or an error where Streaks is missing.
@@ -112,6 +118,7 @@ func (b *Breaker) Init(c Config) error {
 		policy: c.Policy,
 		owner:  Owner{c.Policy.Hash() ^ c.Verdicts, c.Generation},
 		store:  c.Store, streaks: c.Streaks, before: c.Before, tally: c.Tally, clock: c.Clock, rand: c.Rand, notify: c.OnTransition, onHidden: c.OnHiddenStat,
+		group: c.Group, member: c.Member,
 	}
 	if c.Counts != nil {
 		b.counts = &storedTally{c.Counts}
@@ -137,7 +144,8 @@ type Permit struct {
 type ticket struct {
 	epoch uint64
 	// lease is a trial's serial, or 0 when it has given its place back. For a call that has been counted while it still
-	// waited, it is when that was; in a count window, how many calls there were before it.
+	// waited, it is when that was; in a count window, how many calls there were before it. Of a group's permit, epoch is when it was
+	// given, and lease what the bell read.
 	lease uint64
 }
 
@@ -168,6 +176,7 @@ const (
 	shadowed             // would have been refused
 	doubtful             // nobody knows
 	unmanaged            // the breaker is disabled
+	unclaimed            // admitted by a group that was calm: see Take
 )
 
 // Admitted reports whether the request may go on to the upstream.
@@ -304,7 +313,7 @@ func (b *Breaker) refuse(why basis, retryAfter time.Duration) Permit {
 
 // Done tells how an admitted request ended. It does nothing for one that was not admitted.
 func (b *Breaker) Done(p Permit, o Outcome) {
-	if p.kind == counted && o == (Outcome{}) && b.onFastPath(p.epoch) {
+	if (p.kind == counted || p.kind == unclaimed) && o == (Outcome{}) && b.onFastPath(p) {
 		b.tally.Add(Calls)
 		if b.policy.ConsecutiveFailures > 0 {
 			b.tally.Add(Successes)
@@ -318,6 +327,9 @@ func (b *Breaker) Done(p Permit, o Outcome) {
 // done is Done for all but a plain success.
 func (b *Breaker) done(p Permit, o Outcome) {
 	o.Slow = o.Slow && b.policy.SlowCallDuration > 0
+	if p.kind == unclaimed {
+		p = b.claim(p)
+	}
 	switch {
 	case p.kind == refused || p.kind == unmanaged || p.kind == doubtful || p.kind == settled:
 	case p.kind == waiting:
@@ -341,6 +353,9 @@ func (b *Breaker) done(p Permit, o Outcome) {
 // call, and is counted while the request still waits: so a hang opens the breaker when it is noticed, not when it ends. The
 // permit that it returns takes the other one's place, for Done.
 func (b *Breaker) StillWaiting(p Permit) Permit {
+	if p.kind == unclaimed {
+		p = b.claim(p)
+	}
 	switch {
 	case b.policy.SlowCallDuration == 0:
 	case p.kind == trial:

@@ -24,6 +24,9 @@
 // count.go (counting and judging), trials.go (half-open), probe.go and announce.go. PROTOCOL.md has the rules by which
 // workers agree, by number; the code names them.
 //
+// A [Group] (group.go, list.go) admits requests for many breakers while all of them are closed, before anybody knows which one a
+// request is for.
+//
 // Every request is admitted under the record's epoch, which moves on at every transition; an outcome from an older epoch
 // changes nothing, so that answers to requests sent before a trip can neither close nor re-open the breaker.
 //

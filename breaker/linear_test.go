@@ -134,6 +134,9 @@ func (s *linearState) acquire(p Policy, now Time, got linearAnswer) bool {
 	}
 	full := s.live()+s.expired >= p.HalfOpenMaxRequests
 	switch {
+	case permit.kind == unclaimed:
+		// By the group, whose bell rings when the breaker's does.
+		return !got.moved && (s.state == Closed || s.rungState == Closed)
 	case permit.kind == counted:
 		// By the record, or by a view of before that nobody has been told is over.
 		return !got.moved && (s.state == Closed && s.epoch == permit.epoch || s.rungState == Closed && s.rung == permit.epoch)
@@ -166,9 +169,9 @@ func (s *linearState) acquire(p Policy, now Time, got linearAnswer) bool {
 }
 
 func (s *linearState) done(p Policy, op linearOp, got linearAnswer) bool {
-	if op.permit.kind == counted || op.permit.kind == waiting {
+	if op.permit.kind == counted || op.permit.kind == waiting || op.permit.kind == unclaimed {
 		if got.moved {
-			if s.state != Closed || s.epoch != op.permit.epoch || !op.end.bad() || got.to != Open || got.epoch != s.epoch+1 {
+			if s.state != Closed || s.epoch != op.permit.epoch && op.permit.kind != unclaimed || !op.end.bad() || got.to != Open || got.epoch != s.epoch+1 {
 				return false
 			}
 			s.to(Open)
@@ -206,6 +209,7 @@ type linearWorker struct {
 	*MemoryTally
 	Store
 	b      *Breaker
+	g      *Group
 	rng    *rand.Rand
 	held   []Permit
 	moved  []Transition
@@ -248,6 +252,22 @@ func (w *linearWorker) CompareAndSwap(value []byte, version uint32) bool {
 	return ok
 }
 
+// A pausingStore is another store that a worker looks at.
+type pausingStore struct {
+	w *linearWorker
+	Store
+}
+
+func (s pausingStore) Load() ([]byte, uint32) {
+	s.w.pause()
+	return s.Store.Load()
+}
+
+func (s pausingStore) CompareAndSwap(value []byte, version uint32) bool {
+	s.w.pause()
+	return s.Store.CompareAndSwap(value, version)
+}
+
 // act acquires, or ends a request that it holds, and notes when and with what result.
 func (w *linearWorker) act(id int, now Time, ticks *atomic.Int64) {
 	w.moved, w.calls, w.losses = w.moved[:0], 0, 0
@@ -255,7 +275,13 @@ func (w *linearWorker) act(id int, now Time, ticks *atomic.Int64) {
 	got := linearAnswer{}
 	call := ticks.Add(1)
 	if len(w.held) == 0 || len(w.held) < 3 && w.rng.IntN(2) == 0 {
-		got.permit = w.b.Acquire()
+		if w.rng.IntN(2) == 0 {
+			w.g.Look()
+		}
+		var calm bool
+		if got.permit, calm = w.g.Acquire(); !calm {
+			got.permit = w.b.Acquire()
+		}
 	} else {
 		i := w.rng.IntN(len(w.held))
 		op.kind, op.permit = opDone, w.held[i]
@@ -276,7 +302,7 @@ func (w *linearWorker) act(id int, now Time, ticks *atomic.Int64) {
 		}
 	}
 	back := ticks.Add(1)
-	if got.permit.kind == counted || got.permit.kind == trial {
+	if got.permit.kind == counted || got.permit.kind == trial || got.permit.kind == unclaimed {
 		w.held = append(w.held, got.permit)
 	}
 	got.counted, got.spent = w.calls > 0, w.losses >= tries
@@ -300,13 +326,21 @@ func linearHistory(t *testing.T, p Policy, store Store, seed uint64, goroutines,
 		tally MemoryTally
 		clock atomic.Int64
 		ticks atomic.Int64
+		list  MemoryStore // of the group, of which the breaker is the only one
+		bell  counterBell
 	)
 	clock.Store(int64(1000 * time.Second))
 	workers := make([]*linearWorker, goroutines)
 	for i := range workers {
 		w := &linearWorker{MemoryTally: &tally, Store: store, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
+		now := ClockFunc(func() Time { return Time(clock.Load()) })
+		w.g = NewGroup(GroupConfig{
+			List: pausingStore{w, &list}, Bell: &bell, Clock: now,
+			Members: func() uint32 { return 1 },
+			Passes:  func(uint32) bool { return p.Plain(w, now()) },
+		})
 		b, err := New(Config{
-			Policy: &p, Store: w, Tally: w, Clock: ClockFunc(func() Time { return Time(clock.Load()) }),
+			Policy: &p, Store: w, Tally: w, Clock: now, Group: w.g,
 			Rand: func() uint64 { return 0 }, OnTransition: func(m Transition) { w.moved = append(w.moved, m) },
 		})
 		if err != nil {
@@ -316,6 +350,9 @@ func linearHistory(t *testing.T, p Policy, store Store, seed uint64, goroutines,
 		workers[i] = w
 	}
 	first := workers[0].b.Acquire()
+	for range 4 {
+		workers[0].g.Look()
+	}
 	start := linearState{epoch: first.epoch, rung: first.epoch}
 	rng := rand.New(rand.NewPCG(seed, 1<<32))
 	for range rounds {
@@ -356,16 +393,21 @@ func TestLinearizable(t *testing.T) {
 			if got := porcupine.CheckOperationsTimeout(linearModel(p, start), ops, 20*time.Second); got != porcupine.Ok {
 				t.Fatalf("%d operations: %v", len(ops), got)
 			}
-			transitions, expiries := 0, 0
+			transitions, expiries, calm := 0, 0, 0
 			for _, op := range ops {
 				switch in, out := op.Input.(linearOp), op.Output.(linearAnswer); {
 				case in.kind == opRing:
 					transitions++
 				case in.kind == opAcquire && out.moved && out.to == Open:
 					expiries++
+				case out.permit.kind == unclaimed:
+					calm++
 				}
 			}
-			t.Logf("%d operations, %d transitions, %d of them because trials had expired", len(ops), transitions, expiries)
+			t.Logf("%d operations, %d transitions, %d of them because trials had expired; %d were calm", len(ops), transitions, expiries, calm)
+			if calm == 0 {
+				t.Error("nobody was ever calm")
+			}
 		})
 	}
 }

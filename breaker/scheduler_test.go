@@ -41,6 +41,9 @@ type plan struct {
 	gauge  bool // the order of writes to the gauges of the state, and of what still waits, matters
 	wiped  bool // the window is emptied on the way, so failures may be forgotten
 	long   bool // takes many seconds: -short bounds how often a worker may lose its turn
+	dies   bool // a worker may die in the middle of something
+
+	group *groupPlan // the breaker is the one of a group; nil: of none
 
 	mutant func(*stage, Store, Tally) (Store, Tally) // breaks something
 	bound  int                                       // how often a worker that could go on may lose its turn; 0: no limit
@@ -63,6 +66,9 @@ func later(d time.Duration) event {
 type stage struct {
 	*plan
 	record, counts, streaks cell
+	list                    cell   // of the group
+	bell                    uint64 // of the group
+	grouped                 groupTruth
 	latest                  Record // decoded; without an epoch there is none, or a corrupt one
 	tally                   [NumStats]uint64
 	visible                 [NumStats]bool // stats by which a worker can influence another
@@ -92,12 +98,16 @@ type actor struct {
 	*stage
 	id       int
 	b        *Breaker
+	g        *Group     // nil: none
+	coarse   Time       // the clock when it was last read here
 	held     []*tracked // admitted and not yet ended, the oldest first
 	current  *tracked   // being acquired or ended
 	on       *coroutine
 	finished bool
+	dead     bool
 	seen     uint64 // hash of all that it knows
 	witness
+	groupWitness
 }
 
 const stageStart = Time(1000 * time.Second)
@@ -119,6 +129,9 @@ func (p *plan) begin(trace bool) *stage {
 		a := &actor{stage: s, id: i}
 		s.actors = append(s.actors, a)
 		if a.b = s.actors[0].b; !p.shared || i == 0 {
+			if p.group != nil {
+				a.g = a.newGroup()
+			}
 			a.b = s.breaker(i)
 		}
 	}
@@ -156,6 +169,10 @@ func (s *stage) breaker(i int) *Breaker {
 	}
 	if s.stored {
 		c.Counts = stagedStore{s, &s.counts}
+	}
+	if g := s.actors[i].g; g != nil {
+		c.Group, c.Clock = g, laggingClock{s.actors[i]}
+		c.Store = s.group.recordOf(s.actors[i], c.Store)
 	}
 	b, err := New(c)
 	if err != nil {
@@ -271,10 +288,18 @@ func (a *actor) play() {
 
 // do has a worker do one thing: (a)cquire, or end its oldest request, as a (s)uccess, a (f)ailure, (n)eutral, (u)nanswered, a
 // slo(w) success, or a failure that was slow as well (x). Or tell that the oldest one that is not known to do so still waits for
-// its answer (e), or (r)elease the oldest one's place.
+// its answer (e), or (r)elease the oldest one's place. Or ask the group to let a request through, and the breaker only where that is
+// not (c)alm; or look whether it is, as at a (t)ick.
 func (a *actor) do(letter rune) {
-	if letter == 'a' {
+	switch letter {
+	case 'a':
 		a.acquire()
+		return
+	case 'c':
+		a.acquireCalmly()
+		return
+	case 't':
+		a.look()
 		return
 	}
 	if len(a.held) == 0 {
@@ -373,6 +398,13 @@ func (s *stage) key() uint64 {
 	for _, a := range s.actors {
 		h = mix(h, a.seen)
 	}
+	if s.group != nil {
+		h = mix(h, mix(s.list.hash, s.bell))
+		h = mix(h, s.grouped.hash())
+		for _, a := range s.actors {
+			h = mix(h, a.groupWitness.hash())
+		}
+	}
 	if s.shared {
 		h = mix(h, s.actors[0].b.knowledge())
 	}
@@ -402,10 +434,13 @@ func (m stagedStore) Load() ([]byte, uint32) {
 	case &m.counts:
 		m.running.readCounts()
 		m.note("load tally: v%d", m.cell.version)
+	case &m.list:
+		m.note("load list: v%d %s", m.cell.version, showList(m.cell.value))
 	case &m.streaks:
 		m.note("load streak: v%d %+v", m.cell.version, decodeStreak(m.cell.value))
 	default:
 		m.note("load: v%d %s", m.cell.version, m.show(m.cell.value))
+		m.running.found()
 	}
 	return m.cell.value, m.cell.version
 }
@@ -423,6 +458,9 @@ func (m stagedStore) CompareAndSwap(value []byte, version uint32) bool {
 		case &m.streaks:
 			m.note("CAS streak v%d -> %+v", version, decodeStreak(value))
 			m.running.added(Streak)
+		case &m.list:
+			m.note("CAS list v%d -> %s", version, showList(value))
+			m.running.listed(value)
 		default:
 			m.note("CAS tally v%d -> %v", version, value)
 		}

@@ -22,7 +22,8 @@ import (
 // A tracked request is known from when it is acquired.
 type tracked struct {
 	id     uint64
-	permit Permit
+	permit Permit // that of the group is as the breaker would have given it then
+	calm   Permit // the group's
 	asked  Time   // when it began to acquire,
 	got    Time   // and when it had
 	from   int    // the oldest record, an index of truth.records, that it may still have been judged by
@@ -120,11 +121,14 @@ func (a *actor) between() {
 	a.current = nil
 	a.calls++
 	a.seen = mix(uint64(a.calls), a.b.knowledge())
+	if a.g != nil {
+		a.seen = mix(a.seen, mix(a.g.calm.Load(), uint64(a.coarse)))
+	}
 }
 
 // knowledge hashes what a breaker keeps between calls.
 func (b *Breaker) knowledge() uint64 {
-	h := uint64(b.counted.Load())
+	h := mix(uint64(b.counted.Load()), b.told.Load())
 	if b.bellHidden.Load() {
 		h |= 1 << 32
 	}
@@ -146,7 +150,7 @@ func (b *Breaker) knowledge() uint64 {
 	}
 	h |= uint64(v.state)<<36 | uint64(v.kind)<<40
 	for _, v := range [...]uint64{
-		v.bell, uint64(v.oldAt), uint64(v.until), v.epoch, uint64(v.openUntil),
+		v.bell, uint64(v.oldAt), uint64(v.until), v.epoch, uint64(v.began), uint64(v.openUntil),
 		v.base.Calls, v.base.Failures, v.base.SlowCalls, v.next, v.epochFailures,
 	} {
 		h = mix(h, v)
@@ -182,7 +186,7 @@ func (a *actor) end(o Outcome) {
 	a.held = a.held[1:]
 	a.beginEnd(r, o)
 	a.note("end %s", o.name())
-	a.b.Done(r.permit, o)
+	a.b.Done(r.given(), o)
 	a.endEnd(r)
 	if r.of != nil {
 		a.checkRest(r)
@@ -245,10 +249,12 @@ func (a *actor) stillWaits() {
 	r.told, r.early = true, true
 	a.beginEnd(r, Outcome{Slow: true})
 	a.note("still waits: %+v", r.permit)
-	p := a.b.StillWaiting(r.permit)
+	p := a.b.StillWaiting(r.given())
 	a.endEnd(r)
 	r.saw(2, uint64(p.kind), p.lease)
-	if p != r.permit {
+	if r.calm != (Permit{}) && p.kind == counted {
+		r.calm = p
+	} else if p != r.permit {
 		a.checkCounted(r)
 		a.checkEnd(r)
 		rest := &tracked{id: mix(r.id, 1), permit: p, asked: r.asked, got: r.got, from: r.from, of: r}
@@ -397,6 +403,9 @@ func (a *actor) added(s Stat) {
 		}
 		r.as[s]++
 		r.saw(uint64(s))
+		if s == Calls {
+			a.checkEpoch(r)
+		}
 	}
 	if r == nil || !r.ending || r.done > 0 || s != Calls && s != Failures && s != SlowCalls && s != Streak && s != Successes {
 		return
@@ -492,6 +501,7 @@ func (s *stage) wrote(is []byte) {
 	}
 	rec := &t.records[len(t.records)-1]
 	rec.openUntil = max(rec.openUntil, now.OpenUntil)
+	s.grouped.wrote(s, &old, now)
 	brought := known && a.current.of != nil && old.State == Closed && now.State == Closed && now.Window.sameBuckets(&old.Window)
 	emptied := now.State == Closed && now.Window.n == 1 && !brought && (!known || old.State != Closed || old.Window.ring[0] != now.Window.ring[0])
 	if now.State == Closed && !brought && (!known || old.Window.ring != now.Window.ring) {
@@ -917,9 +927,17 @@ func (s *stage) finish() {
 	t := &s.truth
 	s.setUp(s.after)
 	s.note("the end")
-	s.checkMissed()
-	s.checkWaiting()
+	if !s.dies {
+		s.checkMissed()
+		s.checkWaiting()
+	}
 	if s.latest.Epoch == 0 {
+		return
+	}
+	if s.group != nil {
+		s.checkCalm()
+	}
+	if s.dies {
 		return
 	}
 	if gauge := State(s.tally[StateGauge]); gauge != s.latest.State {

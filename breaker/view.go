@@ -12,6 +12,8 @@ type view struct {
 
 	state     State
 	epoch     uint64
+	began     Time // when the breaker closed, or the record was made
+	fresh     bool // it has never closed
 	openUntil Time
 	retryAt   Time
 	probeAt   Time
@@ -97,6 +99,9 @@ func (b *Breaker) read(now Time) loaded {
 				continue
 			}
 		}
+		if b.mustTell(&s.Record, now) {
+			b.tell(&s.Record) // who wrote it may have died on the way (rule 20)
+		}
 		return s
 	}
 	return loaded{}
@@ -112,7 +117,7 @@ func (b *Breaker) create(now Time, version uint32) {
 	if b.tally.Value(Changes) == 0 {
 		b.tally.Add(Changes) // or a worker that meets the record before the ring below would take the bell for set back
 	}
-	if b.write(&r, version) {
+	if b.write(&r, version, now) {
 		b.tally.Add(Changes)
 		b.show(r.State, r.Epoch)
 	}
@@ -149,7 +154,7 @@ func (b *Breaker) resume(s *loaded, now Time) {
 	}
 	next.beginWindow(next.Window, now, t)
 	next.SetBack = true
-	if b.write(&next, s.version) {
+	if b.write(&next, s.version, now) {
 		b.tally.Add(Changes) // once more: others may have read the old window under the first ring
 	}
 }
@@ -158,8 +163,12 @@ func (b *Breaker) resume(s *loaded, now Time) {
 func (b *Breaker) remember(r *Record, bell uint64, now Time) view {
 	v := view{
 		known: true, bell: bell, oldAt: now.Add(maxViewAge), until: now.Add(maxViewAge),
-		state: r.State, epoch: r.Epoch, openUntil: b.policy.openUntil(r), retryAt: b.policy.retryAt(r), probeAt: r.ProbeAt,
+		state: r.State, epoch: r.Epoch, began: r.ClosedAt, fresh: r.ClosedAt == 0,
+		openUntil: b.policy.openUntil(r), retryAt: b.policy.retryAt(r), probeAt: r.ProbeAt,
 		ramping: b.policy.ramping(r, now), stored: r.StoredTally,
+	}
+	if v.fresh {
+		v.began = Time(r.Epoch)
 	}
 	if r.State == Open && b.policy.ProbeInterval > 0 {
 		v.until = min(v.until, now.Add(b.policy.ProbeInterval)) // probes do not ring
@@ -187,7 +196,7 @@ func (b *Breaker) swap(s *loaded, next *Record, eff effect, moved *Transition) b
 	if next.Owner == b.owner {
 		next.OwnedAt = s.at
 	}
-	if !b.write(next, s.version) {
+	if !b.write(next, s.version, s.at) {
 		return false
 	}
 	if moved != nil && moved.To == Open {
@@ -205,10 +214,17 @@ func (b *Breaker) swap(s *loaded, next *Record, eff effect, moved *Transition) b
 	return true
 }
 
-func (b *Breaker) write(r *Record, version uint32) bool {
+func (b *Breaker) write(r *Record, version uint32, now Time) bool {
+	mustTell := b.mustTell(r, now)
+	if mustTell {
+		b.group.add(b.member) // before the record too: should this worker die right after, the list has it (rule 20)
+	}
 	buf := borrow()
 	value, _ := r.AppendBinary(buf[:0])
 	written := b.store.CompareAndSwap(value, version)
 	giveBack(buf)
+	if written && mustTell {
+		b.tell(r)
+	}
 	return written
 }

@@ -1,0 +1,210 @@
+package breaker
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestListIsWhatWasWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := list(rapid.SliceOf(rapid.Uint32()).Draw(t, "list"))
+		b := l.append(nil)
+		got, ok := decodeList(list{1, 2, 3}, b)
+		if !ok || !slices.Equal(got, l) {
+			t.Fatalf("got %v, %v, want %v", got, ok, l)
+		}
+		// Anything else is none.
+		i := rapid.IntRange(0, len(b)-1).Draw(t, "byte")
+		b[i] ^= byte(rapid.IntRange(1, 255).Draw(t, "flip"))
+		if got, ok := decodeList(nil, b); ok {
+			t.Fatalf("with byte %d changed it reads %v", i, got)
+		}
+	})
+	for _, b := range [][]byte{nil, {}, {1}, {0, 0, 0, 0, 0}} {
+		if got, ok := decodeList(nil, b); ok {
+			t.Errorf("%v reads as %v", b, got)
+		}
+	}
+}
+
+// counterBell is a bell in memory.
+type counterBell struct{ MemoryTally }
+
+func (b *counterBell) Ring()         { b.Add(Changes) }
+func (b *counterBell) Value() uint64 { return b.MemoryTally.Value(Changes) }
+
+// A village is a group of breakers, each with one worker, that all have one clock.
+type village struct {
+	*Group
+	now      Time
+	list     MemoryStore
+	bell     counterBell
+	records  []*MemoryStore
+	tallies  []*MemoryTally
+	breakers []*Breaker
+}
+
+func newVillage(t *testing.T, breakers int) *village {
+	t.Helper()
+	v := &village{now: Time(time.Hour)}
+	clock := ClockFunc(func() Time { return v.now })
+	policy := small(nil)
+	v.Group = NewGroup(GroupConfig{
+		List: &v.list, Bell: &v.bell, Clock: clock,
+		Members: func() uint32 { return uint32(len(v.breakers)) },
+		Passes:  func(i uint32) bool { return policy.Plain(v.records[i], v.now) },
+	})
+	for range breakers {
+		v.add(t, policy)
+	}
+	return v
+}
+
+func (v *village) add(t *testing.T, policy Policy) *Breaker {
+	t.Helper()
+	record, tally := new(MemoryStore), new(MemoryTally)
+	b, err := New(Config{
+		Policy: &policy, Store: record, Tally: tally, Clock: v.c.Clock, Rand: func() uint64 { return 0 },
+		Group: v.Group, Member: uint32(len(v.breakers)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.records, v.tallies, v.breakers = append(v.records, record), append(v.tallies, tally), append(v.breakers, b)
+	return b
+}
+
+// open opens a breaker.
+func (v *village) open(i int) {
+	b := v.breakers[i]
+	a, c := b.Acquire(), b.Acquire()
+	b.Done(a, Outcome{Result: Failure})
+	b.Done(c, Outcome{Result: Failure})
+}
+
+func (v *village) isCalm() bool {
+	_, ok := v.Group.Acquire()
+	return ok
+}
+
+// look looks until the group is calm, or so many times.
+func (v *village) look(times int) bool {
+	for range times {
+		v.Look()
+	}
+	return v.isCalm()
+}
+
+func TestGroupOfMany(t *testing.T) {
+	v := newVillage(t, 1000)
+	if v.isCalm() {
+		t.Fatal("calm without a look")
+	}
+	if v.look(3) {
+		t.Fatal("calm by a list that was not there: nobody knows what it had")
+	}
+	if !v.look(10) {
+		t.Fatal("not calm after all of the list was looked at")
+	}
+	v.open(700)
+	if v.isCalm() {
+		t.Fatal("calm though one has just opened")
+	}
+	v.open(3)
+	v.now = v.now.Add(5 * time.Second)
+	v.breakers[3].Done(v.breakers[3].Acquire(), Outcome{})
+	if v.look(5) {
+		t.Fatal("calm though one is open still")
+	}
+	v.breakers[700].Done(v.breakers[700].Acquire(), Outcome{})
+	if !v.look(2) {
+		t.Fatal("not calm though all have closed")
+	}
+	v.Rest()
+	if v.isCalm() {
+		t.Fatal("calm at rest")
+	}
+	v.Doubt()
+	if v.look(1) || !v.look(10) {
+		t.Fatal("all were to be looked at again")
+	}
+}
+
+// A request may be the first of its breaker.
+func TestCalmPermitOfANewBreaker(t *testing.T) {
+	v := newVillage(t, 1)
+	v.look(5)
+	p, ok := v.Group.Acquire()
+	old, _ := v.Group.Acquire()
+	if !ok {
+		t.Fatal("not calm")
+	}
+	v.now = v.now.Add(time.Second)
+	b := v.add(t, small(nil))
+	b.Done(b.Take(p), Outcome{})
+	if calls := v.tallies[1].Value(Calls); calls != 1 {
+		t.Errorf("%d calls, want 1", calls)
+	}
+	// One from before the record is of no epoch that is known, once anything has opened.
+	v.open(0)
+	b.Done(b.Take(old), Outcome{})
+	if late := v.tallies[1].Value(Late); late != 1 {
+		t.Errorf("%d late, want 1", late)
+	}
+}
+
+func TestCalmPermitOfADisabledBreaker(t *testing.T) {
+	v := newVillage(t, 1)
+	v.look(5)
+	p, _ := v.Group.Acquire()
+	b := v.add(t, small(func(p *Policy) { p.Mode = Disabled }))
+	p = b.Take(p)
+	b.Done(p, Outcome{Result: Failure})
+	if p.State() != "disabled" || *v.tallies[1] != (MemoryTally{}) {
+		t.Errorf("the state is %s, the tally %+v", p.State(), v.tallies[1])
+	}
+}
+
+// An opening is on the list before its record is written: should the worker die then, others find it at their next look.
+func TestListedBeforeOpening(t *testing.T) {
+	v := newVillage(t, 1)
+	v.look(5)
+	dying, policy := &dyingStore{Store: v.records[0]}, small(nil)
+	b, err := New(Config{
+		Policy: &policy, Store: dying, Tally: v.tallies[0], Clock: v.c.Clock, Rand: func() uint64 { return 0 }, Group: v.Group,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.breakers[0] = b
+	a := b.Acquire()
+	b.Done(b.Acquire(), Outcome{Result: Failure})
+	dying.dies = true
+	func() {
+		defer func() { _ = recover() }()
+		b.Done(a, Outcome{Result: Failure})
+	}()
+	if policy.Plain(v.records[0], v.now) {
+		t.Fatal("the record says closed")
+	}
+	if v.look(3) {
+		t.Error("calm beside an open breaker")
+	}
+}
+
+// A dyingStore takes a record, and that is the last thing that its worker does.
+type dyingStore struct {
+	Store
+	dies bool
+}
+
+func (s *dyingStore) CompareAndSwap(value []byte, version uint32) bool {
+	ok := s.Store.CompareAndSwap(value, version)
+	if s.dies {
+		panic("dead")
+	}
+	return ok
+}
