@@ -16,8 +16,8 @@ const (
 	trialOf     = "circuit_breaker_trial" // our own: the name of the plugin whose trial it is
 )
 
-// onRequestHeaders asks the breaker of the request's cluster. A request that is not admitted goes to the fallback, or gets a
-// reply here and now.
+// onRequestHeaders asks the breaker of the request's cluster, unless all is calm. A request that is not admitted goes to the fallback,
+// or gets a reply here and now.
 //
 //go:wasmexport proxy_on_request_headers
 func onRequestHeaders(id, _, endOfStream uint32) uint32 {
@@ -30,6 +30,10 @@ func onRequestHeaders(id, _, endOfStream uint32) uint32 {
 	if s.plugin.config.StatusPath != "" && s.plugin.answerStatus() {
 		forget(s)
 		return uint32(types.ActionPause)
+	}
+	if s.permit, s.calm = s.plugin.group.Acquire(); s.calm {
+		s.follow(endOfStream)
+		return uint32(types.ActionContinue)
 	}
 	if s.plugin.passes() || s.plugin.isMisplaced() {
 		forget(s)
@@ -63,10 +67,7 @@ func onRequestHeaders(id, _, endOfStream uint32) uint32 {
 	} else {
 		s.cluster, s.permit = c, permit
 	}
-	s.start()
-	if endOfStream != 0 {
-		s.requestEnds()
-	}
+	s.follow(endOfStream)
 	return uint32(types.ActionContinue)
 }
 

@@ -26,16 +26,22 @@ type answer struct {
 	details    string        // Envoy's, of its own replies
 }
 
-// onResponseHeaders reads the answer, and gives a trial its verdict where the headers say all, so that a long download does not hold
+// onResponseHeaders finds out whose answer it is, unless that is known, reads it, and gives a trial its verdict where the headers say all, so that a long download does not hold
 // recovery up.
 //
 //go:wasmexport proxy_on_response_headers
 func onResponseHeaders(id, _, endOfStream uint32) uint32 {
 	s := find(id)
-	if s == nil || s.cluster == nil || s.answer.at != 0 { // a filter that answers in an answer's place makes it two
+	if s == nil || s.answer.at != 0 { // a filter that answers in an answer's place makes it two
 		return uint32(types.ActionContinue)
 	}
 	s.leaveQueue()
+	if !s.findCluster() {
+		if s.calm {
+			forget(s)
+		}
+		return uint32(types.ActionContinue)
+	}
 	a := &s.answer
 	if a.at = (clock{}).Coarse(); s.marked != nil || s.cluster.queue != nil {
 		a.at = clock{}.Now()

@@ -70,6 +70,8 @@ func (c *cluster) makeBreaker() error {
 		Rand:         rand.Uint64,
 		Generation:   c.plugin.generation,
 		Verdicts:     c.rules.Verdicts(),
+		Group:        c.plugin.group,
+		Member:       c.plugin.registry.clusters[c.id].number,
 		OnTransition: c.onTransition,
 		OnHiddenStat: c.onHiddenStat,
 	})

@@ -98,9 +98,9 @@ func (c *cluster) hide() {
 }
 
 func (p *plugin) showAll() {
-	for _, c := range p.registry.clusters {
-		if c != nil {
-			c.show()
+	for _, at := range p.registry.clusters {
+		if at.cluster != nil {
+			at.cluster.show()
 		}
 	}
 }
@@ -121,7 +121,7 @@ func (p *plugin) meet() {
 			return
 		}
 		p.met++
-		if p.registry.clusters[string(name)] != nil {
+		if p.registry.clusters[string(name)].cluster != nil {
 			continue
 		}
 		id := string(name)

@@ -285,6 +285,7 @@ func (p *plugin) keepGeneration(now breaker.Time) {
 	if err != nil {
 		return // the next look will do
 	}
+	p.isAlone(len(r.list))
 	if isBack && !p.invalid {
 		bridge.LogInfof("configuration is in force again, since all that were loaded after it are gone: %s", p.config)
 	}
@@ -309,9 +310,9 @@ func (p *plugin) renew(turn uint32) {
 	}
 	p.generation, p.met, p.metAll = turn, 0, false
 	p.becomeLastGood()
-	for _, c := range p.registry.clusters {
-		if c != nil {
-			c.renew()
+	for _, at := range p.registry.clusters {
+		if at.cluster != nil {
+			at.cluster.renew()
 		}
 	}
 }

@@ -53,7 +53,7 @@ func (p *plugin) follow() {
 	// Streams in flight keep the breakers that have admitted them.
 	p.config, p.generation = c, turn
 	for id := range p.registry.clusters {
-		p.registry.clusters[id] = nil
+		p.registry.set(id, nil)
 	}
 	p.routes, p.last, p.probed = map[string]*routes{}, nil, nil
 	p.failed, p.met, p.metAll, p.full = nil, 0, false, false

@@ -47,7 +47,8 @@ func (p *plugin) mend() {
 			continue
 		}
 		n := 0
-		for id, c := range other.registry.clusters { // which begins anywhere
+		for id, at := range other.registry.clusters { // which begins anywhere
+			c := at.cluster
 			if c == nil {
 				continue
 			}
@@ -55,7 +56,8 @@ func (p *plugin) mend() {
 			if _, found := slices.BinarySearch(p.listing.names, id); !found {
 				delete(other.registry.clusters, id) // it has lost its place, and takes another whatever the limit
 				other.registry.claim(id, math.MaxInt)
-				other.registry.clusters[id] = c
+				other.registry.set(id, c)
+				_ = c.makeBreaker() // which the group knows by its place
 			}
 			if n++; n == mendAtTick {
 				break

@@ -8,7 +8,8 @@
 // A request meets the parts in this order:
 //
 //   - Configuration: package config has read it when the worker started the plugin (plugin.go), and has a cluster's rules.
-//   - Admission: at the request's headers (admission.go) the breaker of its cluster is asked (cluster.go).
+//   - Admission: at the request's headers (admission.go) the breaker of its cluster is asked (cluster.go), unless all are closed
+//     (calm.go).
 //   - Verdict: request.go knows when the request has been sent, answer.go reads the answer as it passes, waiting.go looks at those
 //     that hang. When the stream has ended (outcome.go), ending.go puts together how, package verdict judges that, and the breaker
 //     is told.

@@ -18,12 +18,24 @@ func onLog(id uint32) {
 	if s == nil {
 		return
 	}
-	if s.cluster == nil {
-		forget(s) // its request headers were never seen
+	unknown := s.cluster == nil
+	if !s.findCluster() {
+		forget(s) // it went to no cluster, or its request headers were never seen
+		return
+	}
+	if unknown && isRedirected() {
+		o := breaker.Outcome{Result: breaker.Neutral}
+		s.cluster.breaker.Done(s.permit, o)
+		noteOutcome(s, o, verdict.Elsewhere.String())
+		forget(s)
 		return
 	}
 	done(s)
 }
+
+// isRedirected reports whether Envoy has followed the answer, a redirect, by another stream. By now this one has that one's route, so a
+// cluster that is found only here is not the one that has answered.
+func isRedirected() bool { return string(bridge.Property(codeDetails)) == "internal_redirect" }
 
 // done gives the verdict on a stream that has ended.
 func done(s *stream) {

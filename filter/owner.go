@@ -55,7 +55,7 @@ func (p *plugin) cluster(name []byte) *cluster {
 	}
 	r := p.routes[string(name)]
 	if r == nil {
-		if c := p.registry.clusters[string(name)]; c != nil {
+		if c := p.registry.clusters[string(name)].cluster; c != nil {
 			p.last = c
 			return c
 		}
@@ -104,7 +104,7 @@ func (p *plugin) clusterOf(o owner) *cluster {
 		return r.breakers[o.route]
 	case p.isLeftOut(o):
 		return nil
-	case r == nil && (p.registry.clusters[o.name] != nil || !p.config.ByRoute(o.name)):
+	case r == nil && (p.registry.clusters[o.name].cluster != nil || !p.config.ByRoute(o.name)):
 		return p.cluster([]byte(o.name))
 	case o.route == "":
 		return nil
@@ -118,7 +118,7 @@ func (p *plugin) addRoute(name, route string) *cluster {
 		return nil
 	}
 	o := owner{name, p.config.OwnRoute(name, route)}
-	c := p.registry.clusters[o.id()]
+	c := p.registry.clusters[o.id()].cluster
 	if c == nil {
 		c = p.addCluster(o)
 	}

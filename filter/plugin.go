@@ -55,7 +55,12 @@ type plugin struct {
 	probed     []*cluster                     // those that have a probe
 	calls      map[uint32]func(answered bool) // of its own, by their ids
 	queues     []*queue                       // of requests that wait for an answer
+	unasked    *queue                         // of those that have not been asked for their cluster; nil where no calls are slow
 	trials     []*stream                      // without a verdict
+
+	// See calm.go.
+	group *breaker.Group
+	alone bool // there is no other configuration of its name
 
 	// Of a plugin whose own configuration does not hold: see keep.go.
 	invalid    bool
@@ -115,6 +120,7 @@ func (p *plugin) start() error {
 	p.name, p.nameBefore = pluginName()
 	p.registry.plugin = p.name
 	p.born = clock{}.Now()
+	p.startGroup()
 	p.hash = checked.Hash(text)
 	if p.config, err = config.Parse(text); err != nil {
 		keep, statusPath := config.Invalid(text)
@@ -124,6 +130,7 @@ func (p *plugin) start() error {
 		p.startInvalid(err, statusPath)
 	} else {
 		p.text = text
+		p.unasked = p.queueOf(p.config.LeastSlow())
 		// A listener for the status page has no breakers of its own, as a rule, and then no place in that order: each worker
 		// that starts it beside another listener would move that one's place.
 		if p.config.StatusPath == "" {
@@ -182,6 +189,7 @@ func (p *plugin) tick() {
 	p.round = round
 	p.forgetRemoved()
 	p.keepGeneration(now)
+	p.look()
 	p.meet()
 	p.lookAtWaiting(now)
 	p.lookAtTrials(now)

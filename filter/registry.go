@@ -17,9 +17,15 @@ import (
 // stats nor keys of shared data.
 type registry struct {
 	plugin   string
-	clusters map[string]*cluster // by the owner's id: those in the places that have been read; nil for one that this worker has not met
-	next     int                 // the first place that has not been read
-	gauge    pluginGauge         // "breakers"
+	clusters map[string]placed // by the owner's id: those in the places that have been read
+	next     int               // the first place that has not been read
+	gauge    pluginGauge       // "breakers"
+}
+
+// A placed cluster has a place.
+type placed struct {
+	cluster *cluster // nil: this worker has not met it
+	number  uint32   // of the place
 }
 
 func (r *registry) place(i int) sharedData {
@@ -29,7 +35,7 @@ func (r *registry) place(i int) sharedData {
 // read learns of the clusters that other workers have added.
 func (r *registry) read() {
 	if r.clusters == nil {
-		r.clusters = map[string]*cluster{}
+		r.clusters = map[string]placed{}
 	}
 	for {
 		name, version := r.place(r.next).Load()
@@ -37,10 +43,15 @@ func (r *registry) read() {
 			return
 		}
 		if _, has := r.clusters[string(name)]; !has {
-			r.clusters[string(name)] = nil
+			r.clusters[string(name)] = placed{number: uint32(r.next)}
 		}
 		r.next++
 	}
+}
+
+// set lets a cluster that has a place be the one that this worker has met, or none.
+func (r *registry) set(id string, c *cluster) {
+	r.clusters[id] = placed{c, r.clusters[id].number}
 }
 
 func (r *registry) has(cluster string) bool {
@@ -108,7 +119,7 @@ func (p *plugin) addCluster(o owner) *cluster {
 		return nil
 	}
 	delete(p.failed, id)
-	p.registry.clusters[c.id] = c
+	p.registry.set(c.id, c)
 	if p.config.ByRoute(o.name) {
 		if p.routes[o.name] == nil {
 			p.routes[o.name] = &routes{o.name, map[string]*cluster{}}

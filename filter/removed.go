@@ -65,9 +65,9 @@ func (d *departed) conclude() {
 	if r := decodeRoll(value); int32(r.answered-d.call) >= 0 {
 		return
 	}
-	for _, c := range d.registry.clusters {
-		if c != nil {
-			c.hide()
+	for _, at := range d.registry.clusters {
+		if at.cluster != nil {
+			at.cluster.hide()
 		}
 	}
 	for i := range d.met {

@@ -12,14 +12,17 @@ import (
 // The upstream's time begins when the client has sent the whole request. That is known exactly: by the headers where they are
 // all of it, by the last piece of the body, or by the trailers.
 
-// start begins to follow a request that goes on to its cluster.
-func (s *stream) start() {
+// follow begins to follow a request that goes on to its cluster, from its headers on.
+func (s *stream) follow(endOfStream uint32) {
 	s.readDeadlines()
 	s.began = clock{}.Coarse()
 	if s.permit.Trial() {
 		bridge.SetProperty(trialOf, []byte(s.plugin.name))
 		s.began = clock{}.Now()
 		s.plugin.trials = append(s.plugin.trials, s)
+	}
+	if endOfStream != 0 {
+		s.requestEnds()
 	}
 }
 
@@ -45,7 +48,7 @@ func onRequestTrailers(id, _ uint32) uint32 {
 }
 
 func requestEnds(id uint32) {
-	if s := find(id); s != nil && s.cluster != nil {
+	if s := find(id); s != nil && (s.cluster != nil || s.calm) {
 		s.requestEnds()
 	}
 }
@@ -53,7 +56,7 @@ func requestEnds(id uint32) {
 // requestEnds starts the upstream's time. Where slow calls are on, the request joins those that wait for an answer.
 func (s *stream) requestEnds() {
 	s.sent = true
-	q := s.cluster.queue
+	q := s.queueToJoin()
 	if q == nil && s.marked == nil && !s.bodied && s.deadlines == (verdict.Deadlines{}) { // nothing will ask for it exactly
 		s.sentAt = clock{}.Coarse()
 		return
@@ -62,4 +65,13 @@ func (s *stream) requestEnds() {
 	if q != nil && s.marked == nil && s.answer.at == 0 {
 		q.join(s)
 	}
+}
+
+// queueToJoin is the queue where the request waits; nil where no call is slow. One that has not been asked for its cluster may be slow
+// as soon as a call to any of them.
+func (s *stream) queueToJoin() *queue {
+	if s.cluster == nil {
+		return s.plugin.unasked
+	}
+	return s.cluster.queue
 }

@@ -13,8 +13,9 @@ type stream struct {
 	id      uint32
 	next    *stream // in the same bucket, or among those for reuse
 	plugin  *plugin
-	cluster *cluster // nil until the request has been admitted
+	cluster *cluster // nil until the request has been admitted; where all is calm, until it is asked for its cluster
 	permit  breaker.Permit
+	calm    bool     // admitted without being asked for its cluster
 	bodied  bool     // the request has a body, as a gRPC request always has
 	marked  *cluster // which did not take the request, so that it was sent to the fallback; nil else
 	told    bool     // the breaker knows the verdict already

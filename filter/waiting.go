@@ -15,21 +15,31 @@ import (
 // trials that hold a place for too long.
 
 // A queue has the requests that wait for an answer, in the order in which they came to their end, of all clusters with the same
-// limit to a slow call. So a tick looks at the oldest and mostly at no more.
+// limit to a slow call. So a tick looks at the oldest and mostly at no more. Requests that have not been asked for their cluster are in
+// the queue with the least limit, until they have waited for that long.
 type queue struct {
 	slow           time.Duration // slow_call.duration
 	oldest, newest *stream
 	held           *queue // of those that a filter after this one keeps from the upstream
 }
 
+// join puts a stream in its place, which is mostly the last.
 func (q *queue) join(s *stream) {
-	s.queue, s.earlier = q, q.newest
-	if q.newest != nil {
-		q.newest.later = s
+	before := q.newest
+	for before != nil && before.sentAt > s.sentAt {
+		before = before.earlier
+	}
+	s.queue, s.earlier, s.later = q, before, q.oldest
+	if before != nil {
+		s.later, before.later = before.later, s
 	} else {
 		q.oldest = s
 	}
-	q.newest = s
+	if s.later != nil {
+		s.later.earlier = s
+	} else {
+		q.newest = s
+	}
 }
 
 // leaveQueue does nothing for a stream that is in none.
@@ -75,7 +85,7 @@ func (p *plugin) lookAtWaiting(now breaker.Time) {
 			bridge.SetEffectiveContext(s.id)
 			if asked() {
 				s.leaveQueue()
-				q.join(s) // out of order by a tick at most
+				q.join(s)
 			} else {
 				s.sentAt = now // the upstream's time has not begun
 			}
@@ -84,9 +94,15 @@ func (p *plugin) lookAtWaiting(now breaker.Time) {
 			s.leaveQueue()
 			looked = true
 			bridge.SetEffectiveContext(s.id)
-			if asked() {
+			switch {
+			case !s.findCluster():
+			case s.cluster.queue != q:
+				if own := s.cluster.queue; own != nil {
+					own.join(s) // it has just been asked for its cluster, whose calls may take longer
+				}
+			case asked():
 				s.tellSlow()
-			} else {
+			default:
 				s.sentAt = now
 				q.held.join(s)
 			}

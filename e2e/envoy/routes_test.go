@@ -208,8 +208,9 @@ func TestRoutesThatChange(t *testing.T) {
 	e := envoytest.Start(t, envoy.Bootstrap{
 		Clusters: []envoy.Cluster{{Name: "shop", Address: up.Address}},
 		Listeners: []envoy.Listener{{
+			// As long as force_open is somewhere, each request is asked for its route.
 			Plugin: &envoy.Plugin{Config: `{"per": "route", "min_requests": 10, "open": {"duration": "1h", "max_duration": "1h"},
-				"clusters": [{"match": "shop", "route": "reports", "fallback": {"header": "x-light", "cluster": "shop", "route": "light"}}]}`},
+				"clusters": [{"match": "closed", "mode": "force_open"}, {"match": "shop", "route": "reports", "fallback": {"header": "x-light", "cluster": "shop", "route": "light"}}]}`},
 			Routes: []envoy.Route{light, named("reports", "/reports", "shop"), old, named("new", "/new", "shop"), {Prefix: "/", Cluster: "shop"}},
 		}},
 	})

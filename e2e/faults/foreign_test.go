@@ -26,6 +26,7 @@ func sharedKeys(clusters ...string) map[string][]string {
 	}
 	keys := map[string][]string{
 		"generations": {key("generations", "")}, "full": {key("full", "4096 1")}, "last good": {key("last good", "")}, "matched": {key("matched", "")},
+		"not plainly closed": {key("not plainly closed", "")},
 	}
 	for i, cluster := range clusters {
 		for _, kind := range []string{"record", "counts", "streak", "policy", "history", "in force", "route"} {

@@ -80,6 +80,11 @@ func TestGarbage(t *testing.T) {
 		w := start(t, "")
 		check(w, 0, func() { call(w, 200, true) })
 	})
+	t.Run("calm", func(t *testing.T) {
+		w := start(t, `{"slow_call": {"duration": "1s"}}`)
+		w.untilCalm()
+		check(w, 0, func() { call(w, 200, true) })
+	})
 	t.Run("healthy, everything on", func(t *testing.T) {
 		w := start(t, `{"slow_call": {"duration": "1s"}, "consecutive_failures": 100,
 			"clusters": [{"match": "x*", "failure_rate": 1}, {"match": "pay*", "failure_rate": 60}]}`)

@@ -18,7 +18,7 @@ const (
 	statusOnly = `{"status": {"path": "/status"}}`
 
 	invalidGauge = "circuit_breaker.breaker.config_invalid"
-	ofThePlugin  = 2 // stats it shows without any breaker: that one, and its version
+	ofThePlugin  = 3 // stats it shows without any breaker: that one, its version, and its bell
 )
 
 // refusals counts the critical lines in the log.

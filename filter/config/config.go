@@ -4,6 +4,7 @@ package config
 
 import (
 	"strings"
+	"time"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/internal/smallfmt"
@@ -18,6 +19,8 @@ type Config struct {
 
 	matches     matcher // of Overrides
 	anyPerRoute bool
+	anyForced   bool
+	leastSlow   time.Duration
 	warnings    Errors
 }
 
@@ -80,13 +83,23 @@ func (c *Config) take(o *object) {
 		return
 	}
 	c.Overrides, c.anyPerRoute = make([]Override, len(items)), c.Rules.PerRoute
+	c.sum(&c.Rules.Policy)
 	for i, item := range items {
 		if o.report.isFull() {
 			return
 		}
 		c.Overrides[i] = readOverride(item, index("clusters", i), &c.Rules, inherited, o.report)
 		c.anyPerRoute = c.anyPerRoute || c.Overrides[i].Rules.PerRoute
+		c.sum(&c.Overrides[i].Rules.Policy)
 		c.matches.add(c.Overrides[i].Match, c.Overrides[i].Route, i)
+	}
+}
+
+// sum adds a policy to what holds for all of them together.
+func (c *Config) sum(p *breaker.Policy) {
+	c.anyForced = c.anyForced || p.Mode == breaker.ForceOpen
+	if slow := p.SlowCallDuration; slow > 0 && (c.leastSlow == 0 || slow < c.leastSlow) {
+		c.leastSlow = slow
 	}
 }
 
@@ -149,6 +162,12 @@ func (c *Config) ByRoute(cluster string) bool {
 
 // HasRoutes reports whether any breaker can be that of a route.
 func (c *Config) HasRoutes() bool { return c.anyPerRoute }
+
+// ForcesOpen reports whether the mode of any breaker can be force_open.
+func (c *Config) ForcesOpen() bool { return c.anyForced }
+
+// LeastSlow returns the least that a slow call takes, of whatever breaker; 0 where slow calls are off.
+func (c *Config) LeastSlow() time.Duration { return c.leastSlow }
 
 // Names reports whether the override's Match names a cluster.
 func (over *Override) Names(cluster string) bool { return match(over.Match, cluster) }

@@ -284,3 +284,25 @@ func TestShow(t *testing.T) {
 		}
 	}
 }
+
+// What the plugin has to know of all breakers together.
+func TestOfAllBreakers(t *testing.T) {
+	for text, want := range map[string]struct {
+		forced bool
+		slow   time.Duration
+	}{
+		``:                       {false, 0},
+		`{"mode": "force_open"}`: {true, 0},
+		`{"slow_call": {"duration": "2s"}, "clusters": [{"match": "a", "mode": "shadow"}]}`:                                                                 {false, 2 * time.Second},
+		`{"clusters": [{"match": "a", "mode": "force_open"}, {"match": "b", "slow_call": {"duration": "3s"}}]}`:                                             {true, 3 * time.Second},
+		`{"slow_call": {"duration": "2s"}, "clusters": [{"match": "a", "slow_call": {"duration": "1s"}}, {"match": "b", "slow_call": {"duration": "0s"}}]}`: {false, time.Second},
+	} {
+		c, err := Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.ForcesOpen() != want.forced || c.LeastSlow() != want.slow {
+			t.Errorf("%s: force_open anywhere: %v, the least slow call %v, want %+v", text, c.ForcesOpen(), c.LeastSlow(), want)
+		}
+	}
+}

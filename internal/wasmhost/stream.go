@@ -322,6 +322,13 @@ func (s *Stream) Cluster() string {
 	return s.cluster
 }
 
+// Reroute has a filter after the plugin send the request to another cluster.
+func (s *Stream) Reroute(cluster string) {
+	s.vm.mu.Lock()
+	defer s.vm.mu.Unlock()
+	s.cluster = cluster
+}
+
 // RequestHeaders are what the upstream gets, after the plugin.
 func (s *Stream) RequestHeaders() Headers {
 	s.vm.mu.Lock()
