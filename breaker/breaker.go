@@ -87,13 +87,13 @@ type Breaker struct {
 	notify   func(Transition)
 	onHidden func(Stat)
 	group    *Group // nil where there is none
-	member   uint32
 
 	view       viewCell
 	counted    atomic.Uint32 // bit s: the counter s has been seen to count
 	bellHidden atomic.Bool   // the bell is hidden
 	bellHolds  bool          // no ring is ever lost, nor is the bell ever set back
 	rowShown   atomic.Bool   // the gauge may show a row of failures
+	member     uint32        // its number in the group
 	told       atomic.Uint64 // the last epoch that the group has heard of from here
 }
 
