@@ -170,7 +170,11 @@ func (b *Breaker) claim(p Permit) Permit {
 			b.tally.Add(Errors)
 			return Permit{kind: doubtful, basis: onNothing}
 		}
-		v = b.remember(&s.Record, s.bell, now)
+		if s.State == Closed && s.Window.isOver(now) {
+			v, _ = b.moveOn(&s, now, false, nil) // so that its end need not read the record once more
+		} else {
+			v = b.remember(&s.Record, s.bell, now)
+		}
 	}
 	mine := Permit{kind: counted, ticket: ticket{epoch: anyEpoch}}
 	if v.state == Closed && (v.began <= Time(p.epoch) || v.fresh && b.group.c.Bell.Value() == p.lease) {
