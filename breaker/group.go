@@ -27,8 +27,9 @@ type GroupConfig struct {
 //
 // The workers agree by rules 20 to 22: there is a list of the breakers that may not be plainly closed, and a bell.
 type Group struct {
-	c    GroupConfig
-	calm atomic.Uint64 // the bell's value under which the worker is calm; 0: it is not
+	c     GroupConfig
+	calm  atomic.Uint64 // the bell's value under which the worker is calm; 0: it is not
+	doubt atomic.Bool   // all breakers are to be put on the list
 
 	members list // of the last look
 }
@@ -62,11 +63,11 @@ func (g *Group) Look() {
 		g.c.Bell.Ring() // it is new, or has been set back; one that is hidden will read 0 again
 		return
 	}
-	value, version := g.c.List.Load()
-	var ok bool
-	switch g.members, ok = decodeList(g.members, value); {
-	case !ok:
-		g.write(g.all(), version)
+	var version uint32
+	var known bool
+	switch g.members, version, known = g.read(g.members); {
+	case !known:
+		g.doubt.Store(!g.write(g.members, version))
 	case len(g.members) > 0:
 		g.remove(version)
 	default:
@@ -78,21 +79,20 @@ func (g *Group) Look() {
 // Rest ends the calm until the next look, for a worker that does not look for the time being.
 func (g *Group) Rest() { g.calm.Store(0) }
 
-// Doubt puts all breakers on the list: they may have been taken off it by others than this worker's policy would have.
-func (g *Group) Doubt() {
-	for range giveBackTries {
-		if _, version := g.c.List.Load(); g.write(g.all(), version) {
-			return
-		}
-	}
-}
+// Doubt has the next look put all breakers on the list: they may have been taken off it by others than this worker's policy would have.
+func (g *Group) Doubt() { g.doubt.Store(true) }
 
-func (g *Group) all() list {
-	l := make(list, g.c.Members())
+// read reads the list into the memory of an old one. Where it is not known, or in doubt, all breakers may have to be on it.
+func (g *Group) read(into list) (l list, version uint32, known bool) {
+	value, version := g.c.List.Load()
+	if l, known = decodeList(into, value); known && !g.doubt.Load() {
+		return l, version, true
+	}
+	l = make(list, g.c.Members())
 	for i := range l {
 		l[i] = uint32(i)
 	}
-	return l
+	return l, version, false
 }
 
 // remove takes breakers off the list that pass everything, from its beginning to the first that does not: until that one does, nobody
@@ -110,11 +110,7 @@ func (g *Group) remove(version uint32) {
 // add puts a breaker on the list. It writes even if the breaker is there: who is about to take it off must see that (rule 20).
 func (g *Group) add(member uint32) {
 	for range giveBackTries {
-		value, version := g.c.List.Load()
-		l, ok := decodeList(nil, value)
-		if !ok {
-			l = g.all()
-		}
+		l, version, _ := g.read(nil)
 		if g.write(l.with(member), version) {
 			return
 		}

@@ -94,17 +94,18 @@ func (p *plugin) lookAtWaiting(now breaker.Time) {
 			s.leaveQueue()
 			looked = true
 			bridge.SetEffectiveContext(s.id)
+			var next *queue
 			switch {
 			case !s.findCluster():
 			case s.cluster.queue != q:
-				if own := s.cluster.queue; own != nil {
-					own.join(s) // it has just been asked for its cluster, whose calls may take longer
-				}
+				next = s.cluster.queue // it has just been asked for its cluster, whose calls may take longer
 			case asked():
 				s.tellSlow()
 			default:
-				s.sentAt = now
-				q.held.join(s)
+				s.sentAt, next = now, q.held
+			}
+			if next != nil {
+				next.join(s)
 			}
 		}
 	}

@@ -60,7 +60,7 @@ func main() { time.Sleep(1); <-time.After(1); b := make([]byte, 1); rand.Read(b)
 
 // mostCode is what the plugin's code may come to, in bytes: every Envoy compiles it at its start, and keeps it. An empty Go plugin has
 // 1.38 MB.
-const mostCode = 2_020_000
+const mostCode = 2_025_000
 
 // heavy is what was taken out of the plugin for its size: how the names of its functions begin, and what does the same here.
 var heavy = map[string]string{
