@@ -215,7 +215,7 @@ release: ## Make the files of a release in build/release/VERSION: make release V
 	@exec build/makerelease -version "$(patsubst dev,,$(VERSION))" -source "$(SOURCE)" -go $(RELEASE_GO)
 
 .PHONY: test-release
-test-release: build $(ENVOY) ## Make a release twice, in two clones, compare the bytes, and use what was made; 5 CPU minutes
+test-release: build $(ENVOY) ## Make a release twice, in two clones, compare the bytes, and use what was made, in 4 CPU minutes
 	go test -tags release -count 1 -timeout 60m -v ./e2e/release
 
 .PHONY: clean
