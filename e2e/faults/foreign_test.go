@@ -49,7 +49,7 @@ func TestSharedKeysAreAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`sharedData\{(?:kind: )?"([^"]+)"`).FindAllStringSubmatch(string(text), -1) {
+		for _, m := range regexp.MustCompile(`(?:sharedData\{(?:kind: )?|stored\()"([^"]+)"`).FindAllStringSubmatch(string(text), -1) {
 			kinds[m[1]] = true
 		}
 	}
