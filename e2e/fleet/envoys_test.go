@@ -29,7 +29,10 @@ var clusters = []string{"payments", "search", "catalog", "outbound|443||api.exam
 func scrapeReal(t *testing.T) string {
 	t.Helper()
 	upstream := envoytest.NewUpstream(t)
-	live := envoytest.NewLive(t, `{"clusters": [{"match": "payments", "route": "reports"}]}`)
+	live := envoytest.NewLive(t, `{
+		"consecutive_failures": 100, "slow_call": {"duration": "10s"}, "ramp": "1s", "probe": {"path": "/"},
+		"clusters": [{"match": "payments", "route": "reports"}, {"match": "catalog", "mode": "shadow"}]
+	}`) // a stat that cannot move is not shown
 	listener := envoy.Listener{FiltersBefore: live.Filter(), Routes: []envoy.Route{{Name: "reports", Prefix: "/reports", Cluster: clusters[0]}}}
 	var all []envoy.Cluster
 	for i, c := range clusters {
