@@ -99,7 +99,7 @@ func TestMetricsOfRoutes(t *testing.T) {
 				}
 			}
 			s := scrapeOf(t, e)
-			documented := append(documentedStats(t), "breakers", "config_invalid", "version")
+			documented := append(documentedStats(t), "breakers", "config_invalid", "version", "bell")
 			for metric := range s {
 				if stat, ours := strings.CutPrefix(metric, "circuit_breaker_"); ours && !slices.Contains(documented, stat) {
 					t.Errorf("%s is not the name of a stat: %v", metric, s[metric])
