@@ -88,22 +88,22 @@ func (g *Group) read(into list) (l list, version uint32, known bool) {
 	if l, known = decodeList(into, value); known && !g.doubt.Load() {
 		return l, version, true
 	}
-	l = make(list, g.c.Members())
-	for i := range l {
-		l[i] = uint32(i)
-	}
-	return l, version, false
+	return everyone(g.c.Members()), version, false
 }
 
 // remove takes breakers off the list that pass everything, from its beginning to the first that does not: until that one does, nobody
 // can be calm. The list must be as it was read before their records (rule 20).
 func (g *Group) remove(version uint32) {
-	n := 0
-	for n < min(len(g.members), looksAtOnce) && g.c.Passes(g.members[n]) {
-		n++
+	l, taken, from := g.members, false, uint32(0)
+	for range looksAtOnce {
+		member, on := l.next(from)
+		if !on || !g.c.Passes(member) {
+			break
+		}
+		l, taken, from = l.without(member), true, member
 	}
-	if n > 0 {
-		g.write(g.members[n:], version)
+	if taken {
+		g.write(l, version)
 	}
 }
 
@@ -118,7 +118,7 @@ func (g *Group) add(member uint32) {
 }
 
 func (g *Group) write(l list, version uint32) bool {
-	return g.c.List.CompareAndSwap(l.append(nil), version)
+	return g.c.List.CompareAndSwap(l.encode(), version)
 }
 
 // Plain reports whether a breaker with that record admits every request under this policy. Where there is no record, or none that can be

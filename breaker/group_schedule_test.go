@@ -148,7 +148,7 @@ func secondWrite(made func(isSecond, has bool) bool) func(*actor, Store) Store {
 	return func(a *actor, list Store) Store {
 		return mutantStore{list, nil, func(value []byte, version uint32) bool {
 			l, _ := decodeList(nil, a.list.value)
-			if a.wroteRecord && !made(true, slices.Contains(l, theOne)) {
+			if a.wroteRecord && !made(true, l.has(theOne)) {
 				return true
 			}
 			return list.CompareAndSwap(value, version)

@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -8,13 +9,45 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestListIsWhatWasWritten(t *testing.T) {
+func (l list) has(member uint32) bool {
+	next, ok := l.next(member)
+	return ok && next == member
+}
+
+func (l list) members() (numbers []uint32) {
+	for member, ok := l.next(0); ok; member, ok = l.next(member + 1) {
+		numbers = append(numbers, member)
+	}
+	return numbers
+}
+
+func TestListHasWhatIsPutOnIt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := list(rapid.SliceOf(rapid.Uint32()).Draw(t, "list"))
-		b := l.append(nil)
+		all := rapid.Uint32Range(0, 100).Draw(t, "all")
+		l, want := everyone(all), map[uint32]bool{}
+		for i := range all {
+			want[i] = true
+		}
+		for range rapid.IntRange(0, 50).Draw(t, "changes") {
+			member := rapid.Uint32Range(0, 200).Draw(t, "member")
+			if rapid.Bool().Draw(t, "put on it") {
+				l = l.with(member)
+				want[member] = true
+			} else if l.has(member) {
+				l = l.without(member)
+				delete(want, member)
+			}
+		}
+		if got := l.members(); !slices.Equal(got, slices.Sorted(maps.Keys(want))) {
+			t.Fatalf("has %v, want %v", got, want)
+		}
+		if len(want) == 0 != (len(l) == 0) {
+			t.Fatalf("is empty by its length: %v", len(l) == 0)
+		}
+		b := l.encode()
 		got, ok := decodeList(list{1, 2, 3}, b)
 		if !ok || !slices.Equal(got, l) {
-			t.Fatalf("got %v, %v, want %v", got, ok, l)
+			t.Fatalf("read back: %v, %v, want %v", got, ok, l)
 		}
 		// Anything else is none.
 		i := rapid.IntRange(0, len(b)-1).Draw(t, "byte")
@@ -23,10 +56,17 @@ func TestListIsWhatWasWritten(t *testing.T) {
 			t.Fatalf("with byte %d changed it reads %v", i, got)
 		}
 	})
-	for _, b := range [][]byte{nil, {}, {1}, {0, 0, 0, 0, 0}} {
+	for _, b := range [][]byte{nil, {}, {1}, {0, 0, 0, 0, 0}, list{1, 0}.encode(), list{0}.encode()} {
 		if got, ok := decodeList(nil, b); ok {
 			t.Errorf("%v reads as %v", b, got)
 		}
+	}
+}
+
+// In an outage each cluster writes the list several times on its way to being rejected, while the proxy waits.
+func TestListOfManyIsShort(t *testing.T) {
+	if n := len(everyone(8192).encode()); n > 1100 {
+		t.Errorf("a list of 8,192 breakers takes %d bytes", n)
 	}
 }
 

@@ -134,7 +134,7 @@ func (m stagedBell) Value() uint64 {
 
 func showList(value []byte) string {
 	if l, ok := decodeList(nil, value); ok {
-		return fmt.Sprint(l)
+		return fmt.Sprint(l.members())
 	}
 	return "nothing"
 }
@@ -142,7 +142,7 @@ func showList(value []byte) string {
 // listed is told of every list that has been written.
 func (a *actor) listed(value []byte) {
 	l, _ := decodeList(nil, value)
-	if a.isPlain() || !slices.Contains(l, theOne) {
+	if a.isPlain() || !l.has(theOne) {
 		return
 	}
 	a.grouped.listed = true

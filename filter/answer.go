@@ -26,8 +26,8 @@ type answer struct {
 	details    string        // Envoy's, of its own replies
 }
 
-// onResponseHeaders finds out whose answer it is, unless that is known, reads it, and gives a trial its verdict where the headers say all, so that a long download does not hold
-// recovery up.
+// onResponseHeaders finds out whose answer it is, unless that is known, reads it, and gives a trial its verdict where the headers say all,
+// so that a long download does not hold recovery up.
 //
 //go:wasmexport proxy_on_response_headers
 func onResponseHeaders(id, _, endOfStream uint32) uint32 {
