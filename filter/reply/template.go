@@ -19,39 +19,33 @@ const Placeholders = "{cluster}, {route}, {retry_after} or {state}"
 // ParseTemplate splits a text. A placeholder of another name is an error.
 func ParseTemplate(text string) (Template, error) {
 	var t Template
-	rest := text
-	for rest != "" {
-		i := strings.IndexByte(rest, '{')
-		if i < 0 {
-			break
-		}
-		n := strings.IndexFunc(rest[i+1:], func(r rune) bool {
-			return !(r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z')
-		})
-		if n <= 0 || rest[i+1+n] != '}' {
-			t = t.literal(rest[:i+1])
-			rest = rest[i+1:]
+	done := 0 // how much of the text is in t
+	for i := 0; i < len(text); i++ {
+		if text[i] != '{' {
 			continue
 		}
-		name := rest[i+1 : i+1+n]
+		n := strings.IndexFunc(text[i+1:], func(r rune) bool {
+			return !(r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z')
+		})
+		if n <= 0 || text[i+1+n] != '}' {
+			continue
+		}
+		name := text[i+1 : i+1+n]
 		switch name {
 		case "cluster", "route", "retry_after", "state":
 		default:
 			return nil, smallfmt.Errorf("{%s} is no placeholder", name)
 		}
-		t = append(t.literal(rest[:i]), segment{placeholder: name})
-		rest = rest[i+n+2:]
+		t = append(t.literal(text[done:i]), segment{placeholder: name})
+		i += n + 1
+		done = i + 1
 	}
-	return t.literal(rest), nil
+	return t.literal(text[done:]), nil
 }
 
-// literal appends text, to the last segment where that is literal too.
+// literal appends text, if there is any.
 func (t Template) literal(text string) Template {
 	if text == "" {
-		return t
-	}
-	if n := len(t); n > 0 && t[n-1].placeholder == "" {
-		t[n-1].text += text
 		return t
 	}
 	return append(t, segment{text: text})
