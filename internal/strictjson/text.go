@@ -96,7 +96,8 @@ func AppendQuoted(b []byte, text string) []byte {
 		case '\t':
 			short = 't'
 		default:
-			if r < ' ' || 0x7f <= r && r <= 0x9f || r == '\u2028' || r == '\u2029' { // controls, and what ends a line as well
+			// Controls, what ends a line as well, and what looks like a blank or like nothing.
+			if r < ' ' || 0x7f <= r && r <= 0xa0 || r == 0xad || r == '\u2028' || r == '\u2029' {
 				b = append(b, '\\', 'u', digits[r>>12&15], digits[r>>8&15], digits[r>>4&15], digits[r&15])
 			} else {
 				b = utf8.AppendRune(b, r)
