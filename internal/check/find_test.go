@@ -165,6 +165,24 @@ func TestBomb(t *testing.T) {
 	}
 }
 
+// JSON that would fill the stack is refused.
+func TestDeepJSON(t *testing.T) {
+	const depth = 1_000_000
+	for _, text := range []string{
+		strings.Repeat("[", depth),
+		strings.Repeat("[", depth) + strings.Repeat("]", depth),
+		strings.Repeat(`{"a":`, depth) + "1" + strings.Repeat("}", depth),
+	} {
+		f := Read("a.json", []byte(text))
+		if len(f.Findings) != 1 || !strings.HasSuffix(f.Findings[0].Text, "nested deeper than 32 levels is not allowed") {
+			t.Errorf("%.20s: %v", text, f.Findings)
+		}
+		if _, err := ReadRunning([]byte(text)); err == nil {
+			t.Errorf("%.20s is what runs", text)
+		}
+	}
+}
+
 // A value means the same to this package as to those that hand it on to the plugin.
 func TestYAMLValues(t *testing.T) {
 	const text = "{a: 5, b: 5.5, c: 5s, d: true, e: null, f: ~, g: '5', h: [1, x], i: 1e3, j: {k: off}, l: 0x10, m: -1}"

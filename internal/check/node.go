@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -110,6 +111,11 @@ type syntaxError struct {
 
 func (e *syntaxError) Error() string { return e.text }
 
+// maxDepth is how many values may be in each other: more than any file has, and less than fills a stack.
+const maxDepth = 200
+
+var errTooLarge = errors.New("too large, or nested too deep")
+
 // readJSON reads a text that is one value.
 func readJSON(text []byte) (*node, error) {
 	r := jsonReader{strictjson.NewScanner(text)}
@@ -129,6 +135,9 @@ type jsonReader struct{ *strictjson.Scanner }
 
 // value reads the value that begins with the last token.
 func (r jsonReader) value(kind strictjson.Kind) (n *node, err error) {
+	if r.Depth() > maxDepth {
+		return nil, errTooLarge
+	}
 	n = &node{line: r.Line()}
 	switch kind {
 	case strictjson.Object:

@@ -98,8 +98,8 @@ type yamlReader struct {
 }
 
 func (r *yamlReader) value(y *yaml.Node, depth int) (*node, error) {
-	if r.left--; r.left < 0 || depth > 200 {
-		return nil, errors.New("too large, or nested too deep")
+	if r.left--; r.left < 0 || depth > maxDepth {
+		return nil, errTooLarge
 	}
 	n := &node{line: y.Line}
 	switch y.Kind {
