@@ -73,6 +73,23 @@ func TestAllErrors(t *testing.T) {
 	}
 }
 
+// Whatever a key has in it, its error is one line of text, also where it is a key on the way to another.
+func TestErrorsAreLines(t *testing.T) {
+	entry := "\n\x09\n\x03a\xffb\x12\x02\x08\x00" // of a Struct: a null under a key that is no UTF-8
+	for text, want := range map[string]string{
+		`{"a\u001b[2J": 1}`:                `"a\u001b[2J": unknown key`,
+		`{"a\u0000\u2028": 1}`:             `"a\u0000\u2028": unknown key`,
+		`{"\u0085": {"a\r": 1, "a\r": 1}}`: `"\u0085"."a\r": 1 is not allowed: the key is given twice`,
+		`{"\u001b": 1e400}`:                `"\u001b": 1e400 is not allowed`,
+		`{"é€": 1}`:                        `é€: unknown key`,
+		entry:                              "\"a\ufffdb\": unknown key",
+	} {
+		if _, err := Parse([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
 // A log has no room for thousands of errors.
 func TestManyErrors(t *testing.T) {
 	_, err := Parse([]byte(`{"clusters": [` + strings.Repeat(`{"match": ""}, `, 5000) + `{}]}`))

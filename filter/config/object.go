@@ -253,10 +253,11 @@ func (o *object) given(path string) (any, bool) {
 // Join returns the path of a key in the object at a path, with the key in quotes if it would read as a path itself.
 func Join(path, key string) string { return join(path, step(key)) }
 
-// step is how a key stands in a path: in quotes if it would read as more than one or none, or break the line.
+// step is how a key stands in a path: in quotes if it would read as more than one or none, or has in it what a line should not.
 func step(key string) string {
-	if key == "" || strings.ContainsAny(key, ".[\"\r\n") {
-		return string(strictjson.AppendQuoted(nil, key))
+	quoted := strictjson.AppendQuoted(make([]byte, 0, len(key)+2), key)
+	if key == "" || strings.ContainsAny(key, ".[") || len(quoted) > len(key)+2 {
+		return string(quoted)
 	}
 	return key
 }
