@@ -107,7 +107,8 @@ func (g *Group) remove(version uint32) {
 	}
 }
 
-// add puts a breaker on the list. It writes even if the breaker is there: who is about to take it off must see that (rule 20).
+// add puts a breaker on the list. It writes even if the breaker is there: who is about to take it off must see that (rule 20). Where the
+// list takes nothing, the next look tries again.
 func (g *Group) add(member uint32) {
 	for range giveBackTries {
 		l, version, _ := g.read(nil)
@@ -115,6 +116,7 @@ func (g *Group) add(member uint32) {
 			return
 		}
 	}
+	g.Doubt()
 }
 
 func (g *Group) write(l list, version uint32) bool {
@@ -171,6 +173,10 @@ func (b *Breaker) claim(p Permit) Permit {
 		} else {
 			v = b.remember(&s.Record, s.bell, now)
 		}
+	}
+	if v.state != Closed && b.group.c.Bell.Value() == p.lease { // nobody would be calm beside it if it were on the list
+		b.group.add(b.member)
+		b.group.c.Bell.Ring()
 	}
 	mine := Permit{kind: counted, ticket: ticket{epoch: anyEpoch}}
 	if v.state == Closed && (v.began <= Time(p.epoch) || v.fresh && b.group.c.Bell.Value() == p.lease) {

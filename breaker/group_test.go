@@ -235,6 +235,40 @@ func TestListedBeforeOpening(t *testing.T) {
 	}
 }
 
+// A list that has lost an open breaker, whatever has overwritten it, has it again when a request ends that was admitted by that.
+func TestListThatHasLostABreaker(t *testing.T) {
+	v := newVillage(t, 2)
+	v.look(5)
+	v.open(1)
+	_, version := v.list.Load()
+	v.list.CompareAndSwap(list{}.encode(), version)
+	if !v.look(1) {
+		t.Fatal("the list is not what decides")
+	}
+	p, _ := v.Group.Acquire()
+	v.breakers[1].Done(v.breakers[1].Take(p), Outcome{})
+	if late := v.tallies[1].Value(Late); late != 1 {
+		t.Errorf("%d late, want 1", late)
+	}
+	if v.isCalm() || v.look(5) {
+		t.Error("still calm beside an open breaker")
+	}
+}
+
+// Where the list takes nothing for a while, it has what opens meanwhile afterwards.
+func TestListThatTakesNothing(t *testing.T) {
+	v := newVillage(t, 2)
+	v.look(5)
+	whole := v.c.List
+	v.c.List = mutantStore{whole, nil, func([]byte, uint32) bool { return false }}
+	v.open(1)
+	v.look(5)
+	v.c.List = whole
+	if v.look(5) {
+		t.Error("calm beside an open breaker")
+	}
+}
+
 // A dyingStore takes a record, and that is the last thing that its worker does.
 type dyingStore struct {
 	Store
