@@ -189,7 +189,7 @@ lint: ## Check formatting, and vet for the host and for the plugin's target
 	go vet -tags soak ./e2e/faults
 	go vet -tags fleet ./e2e/fleet
 	go vet -tags release ./e2e/release
-	GOOS=wasip1 GOARCH=wasm go vet -tags allocs,faulty ./breaker/... ./filter/...
+	GOOS=wasip1 GOARCH=wasm go vet -tags allocs,faulty ./filter ./filter/internal/... ./internal/time
 
 .PHONY: image
 image: build build/image ## Build the OCI image that has plugin.wasm at its root: build/image.tar

@@ -3,7 +3,8 @@ package breaker
 import (
 	"errors"
 	"sync/atomic"
-	"time"
+
+	"envoy-circuit-breaker/internal/time"
 )
 
 // A Store holds the record of one breaker. Shared data of proxy-wasm is one, [MemoryStore] another.

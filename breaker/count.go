@@ -1,11 +1,12 @@
 package breaker
 
-import "time"
+import "envoy-circuit-breaker/internal/time"
 
 // onFastPath reports whether a success needs no more than to be counted.
 func (b *Breaker) onFastPath(p Permit) bool {
 	v := b.view.Load()
-	return v != nil && v.fastPath && (v.epoch == p.epoch && p.kind == counted || v.began <= Time(p.epoch) && p.kind == unclaimed) && b.clock.Coarse() < v.until && b.verified(Calls) &&
+	return v != nil && v.fastPath && (v.epoch == p.epoch && p.kind == counted || v.began <= Time(p.epoch) && p.kind == unclaimed) &&
+		b.clock.Coarse() < v.until && b.verified(Calls) &&
 		(b.policy.ConsecutiveFailures == 0 || b.verified(Successes)) &&
 		v.bell == b.tally.Value(Changes) // rule 2
 }

@@ -2,7 +2,8 @@ package breaker
 
 import (
 	"strconv"
-	"time"
+
+	"envoy-circuit-breaker/internal/time"
 )
 
 // Reason says why a breaker changed its state.

@@ -6,9 +6,9 @@ import (
 	"hash/fnv"
 	"math"
 	"strconv"
-	"time"
 
 	"envoy-circuit-breaker/internal/smallfmt"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // Mode says what a breaker does with its decisions.

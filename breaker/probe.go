@@ -1,6 +1,6 @@
 package breaker
 
-import "time"
+import "envoy-circuit-breaker/internal/time"
 
 // A Probe is one call of a worker's own to find out how the upstream of an open breaker is, so that no request has to.
 type Probe struct {

@@ -2,7 +2,8 @@ package breaker
 
 import (
 	"strconv"
-	"time"
+
+	"envoy-circuit-breaker/internal/time"
 )
 
 // A Time is a reading of a steady clock, in nanoseconds since some start that all workers share: it never goes back and

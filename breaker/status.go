@@ -1,6 +1,6 @@
 package breaker
 
-import "time"
+import "envoy-circuit-breaker/internal/time"
 
 // A Status is what there is to see of a breaker from outside.
 type Status struct {

@@ -1,6 +1,6 @@
 package breaker
 
-import "time"
+import "envoy-circuit-breaker/internal/time"
 
 // settle applies the verdict on a trial. It is counted once, before the totals are read (rule 11), whatever has become of its
 // lease (rule 10).

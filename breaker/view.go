@@ -1,6 +1,6 @@
 package breaker
 
-import "time"
+import "envoy-circuit-breaker/internal/time"
 
 // A view is what a worker knows of the record, for as long as the bell stands where it stood (rule 1).
 type view struct {

@@ -4,13 +4,13 @@ package main
 
 import (
 	"bytes"
-	"time"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
 	"envoy-circuit-breaker/filter/verdict"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // An answer is what came back, as it was when it passed us. The filters before us in the chain come after us on the way back, and
@@ -62,7 +62,7 @@ func onResponseHeaders(id, _, endOfStream uint32) uint32 {
 		s.readGRPC(bridge.ResponseHeaders)
 	}
 	if s.honorsRetryAfter() && (a.status == 429 || a.status == 503) {
-		a.retryAfter = verdict.ParseRetryAfter(bridge.Header(bridge.ResponseHeaders, "retry-after"), time.Now())
+		a.retryAfter = verdict.ParseRetryAfter(bridge.Header(bridge.ResponseHeaders, "retry-after"), bridge.WallClock())
 	}
 	if s.permit.Trial() && (a.whole || !isGRPC()) {
 		s.tell()

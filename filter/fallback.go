@@ -4,10 +4,10 @@ package main
 
 import (
 	"encoding/binary"
-	"time"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // A fallback's header is of no use where no route matches it: the request comes back to the cluster that refused it. That shows only

@@ -5,10 +5,10 @@ package main
 import (
 	"encoding/binary"
 	"errors"
-	"time"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
+	"envoy-circuit-breaker/internal/time"
 	"envoy-circuit-breaker/internal/version"
 )
 

@@ -3,11 +3,10 @@
 package main
 
 import (
-	"time"
-
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
 	"envoy-circuit-breaker/filter/verdict"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // onLog is the end of a stream, however it came.

@@ -4,13 +4,13 @@ package main
 
 import (
 	"slices"
-	"time"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/filter/internal/bridge"
 	"envoy-circuit-breaker/filter/internal/checked"
 	"envoy-circuit-breaker/internal/smallfmt"
+	"envoy-circuit-breaker/internal/time"
 )
 
 func init() { bridge.SetGCPercent(gcPercent) }

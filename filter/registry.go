@@ -4,11 +4,11 @@ package main
 
 import (
 	"strconv"
-	"time"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
 	"envoy-circuit-breaker/internal/smallfmt"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // A registry knows which clusters have breakers, or routes to them, under one plugin's name. All workers share it: places in shared data, numbered

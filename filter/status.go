@@ -5,7 +5,6 @@ package main
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
@@ -41,7 +40,7 @@ func (p *plugin) announce(o owner, policy *breaker.Policy) bool {
 
 // remember adds a transition to the history of a breaker.
 func remember(plugin, id string, m breaker.Transition, text string) {
-	store, now := &sharedData{"history", plugin, id}, time.Now()
+	store, now := &sharedData{"history", plugin, id}, bridge.WallClock()
 	for range 1000 {
 		history, version := store.Load()
 		if store.CompareAndSwap(statuspage.AddTransition(history, m.Epoch, now, text), version) {
@@ -96,7 +95,7 @@ func (p *plugin) page(q statuspage.Query) []byte {
 	if p.shown == nil {
 		p.shown = map[string]*stats{}
 	}
-	head := statuspage.Head{Plugin: p.name, At: time.Now(), Total: len(names)}
+	head := statuspage.Head{Plugin: p.name, At: bridge.WallClock(), Total: len(names)}
 	p.describeConfiguration(&head)
 	now, page := clock{}.Now(), statuspage.BeginPage(p.pageBuffer, &head)
 	for i, anew := first, 0; i < last; i++ {

@@ -4,11 +4,11 @@ package main
 
 import (
 	"slices"
-	"time"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
 	"envoy-circuit-breaker/filter/verdict"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // A request that hangs is noticed while it hangs: each tick looks for those that have waited for an answer for too long, and for

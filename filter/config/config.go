@@ -4,10 +4,10 @@ package config
 
 import (
 	"strings"
-	"time"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/internal/smallfmt"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // A Config is what a plugin is configured with.

@@ -5,11 +5,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"envoy-circuit-breaker/internal/smallfmt"
 	"envoy-circuit-breaker/internal/strictjson"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // An object takes the keys of a map one by one, and reports what is wrong with them.

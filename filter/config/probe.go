@@ -2,10 +2,10 @@ package config
 
 import (
 	"strings"
-	"time"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/verdict"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // A Probe is a call of the plugin's own to a cluster whose breaker is open; Policy has its times. It is off where Path is

@@ -3,12 +3,12 @@ package config
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/reply"
 	"envoy-circuit-breaker/filter/verdict"
 	"envoy-circuit-breaker/internal/smallfmt"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // Rules are all that can differ from cluster to cluster.

@@ -2,9 +2,9 @@ package config
 
 import (
 	"strings"
-	"time"
 
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // Warnings are about what is valid, and surely not meant, as far as the configuration alone shows it. To find them takes as long as

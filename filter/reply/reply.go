@@ -6,7 +6,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"time"
+
+	"envoy-circuit-breaker/internal/time"
 )
 
 // A Reject is the reply to a request that is not admitted.

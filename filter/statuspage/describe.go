@@ -1,10 +1,9 @@
 package statuspage
 
 import (
-	"time"
-
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/internal/smallfmt"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // Describe tells of a transition in one line, with the numbers that caused it: "from -> to: why".

@@ -2,7 +2,8 @@ package statuspage
 
 import (
 	"encoding/binary"
-	"time"
+
+	"envoy-circuit-breaker/internal/time"
 )
 
 // A transition is one line of a cluster's history.

@@ -1,9 +1,8 @@
 package statuspage
 
 import (
-	"time"
-
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/time"
 	"envoy-circuit-breaker/internal/version"
 )
 

@@ -1,12 +1,12 @@
 package statuspage
 
-import _ "embed"
-
 // HTML is the page for people: always the same. Its script asks the page's own address for JSON, draws it, and does so again every
 // two seconds. Names and texts go into it as text, never as markup.
 //
-//go:embed page.html
-var HTML string
+// It is page.html, which go generate copies to html.go: to embed a file, a program imports package time.
+//
+//go:generate go test -run ^TestPageIsHTML$ . -update
+const HTML = html
 
 // SecurityPolicy is the page's content-security-policy: nothing but its own style and script, told by their hashes, and requests to
 // where it is from.

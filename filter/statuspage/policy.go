@@ -2,10 +2,10 @@ package statuspage
 
 import (
 	"encoding/binary"
-	"time"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/checked"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // A Policy is what a cluster's breaker goes by, as far as it explains the status, in the form in which workers tell each other.

@@ -2,9 +2,9 @@ package statuspage
 
 import (
 	"strconv"
-	"time"
 
 	"envoy-circuit-breaker/internal/strictjson"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // A writer writes JSON: an object's keys one by one, each after a comma where one is due.

@@ -2,7 +2,8 @@ package verdict
 
 import (
 	"strings"
-	"time"
+
+	"envoy-circuit-breaker/internal/time"
 )
 
 // dateForms are the forms in which HTTP has dates: the one that is to be written, and two old ones that are to be read as well. A letter

@@ -1,6 +1,6 @@
 package verdict
 
-import "time"
+import "envoy-circuit-breaker/internal/time"
 
 // Deadlines are what the caller of a request has set by its headers; 0 where it has not. Envoy leaves the first two to callers
 // that may set them, and then goes by them whatever the route says.

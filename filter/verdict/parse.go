@@ -3,7 +3,8 @@ package verdict
 import (
 	"bytes"
 	"math"
-	"time"
+
+	"envoy-circuit-breaker/internal/time"
 )
 
 // ParseStatus reads an HTTP or gRPC status; -1 if the text is none.

@@ -8,9 +8,8 @@
 package verdict
 
 import (
-	"time"
-
 	"envoy-circuit-breaker/breaker"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // An Ending is all that a verdict on a request is made from.

@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"envoy-circuit-breaker/internal/smallfmt"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // Raw host calls. A []byte that one of them returns is valid until the next host call.
@@ -112,9 +113,14 @@ func MetricValue(id uint32) uint64 {
 }
 
 // Now reads WASI's monotonic clock, in nanoseconds: Envoy's steady clock, the same for every worker of a process.
-func Now() int64 {
-	const monotonic = 1
-	clockTimeGet(monotonic, 1, unsafe.Pointer(&outWord))
+func Now() int64 { return clock(1) }
+
+// WallClock reads WASI's other clock: the time of day.
+func WallClock() time.Time { return time.Unix(0, clock(0)) }
+
+func clock(id uint32) int64 {
+	const precision = 1 // nanosecond
+	clockTimeGet(id, precision, unsafe.Pointer(&outWord))
 	return int64(outWord)
 }
 
