@@ -147,7 +147,10 @@ func (p *plugin) status(id string, now breaker.Time) (c statuspage.Cluster, ok b
 			return c, false // it has just been announced, or its record is corrupt and will be made anew by the next request
 		}
 	}
-	c.Rejected, c.ShadowRejected, c.Fallback = s.Value(breaker.Rejected), s.Value(breaker.ShadowRejected), s.Value(breaker.FellBack)
+	c.Rejected, c.Fallback = s.Value(breaker.Rejected), s.Value(breaker.FellBack)
+	if c.Policy.Mode == breaker.Shadow { // to ask for a stat makes Envoy show it, and in other modes it cannot move
+		c.ShadowRejected = s.Value(breaker.ShadowRejected)
+	}
 	c.History, _ = (&sharedData{"history", p.name, id}).Load()
 	return c, true
 }
