@@ -179,8 +179,14 @@ func (b *Breaker) claim(p Permit) Permit {
 		b.group.c.Bell.Ring()
 	}
 	mine := Permit{kind: counted, ticket: ticket{epoch: anyEpoch}}
-	if v.state == Closed && (v.began <= Time(p.epoch) || v.fresh && b.group.c.Bell.Value() == p.lease) {
+	if v.state == Closed && (v.began <= Time(p.epoch) || v.fresh && b.isFirst(p)) {
 		mine.epoch = v.epoch
 	}
 	return mine
+}
+
+// isFirst reports whether a record that has never closed is no other's successor that was open after the permit was given: nothing has
+// opened since, or this breaker never has. The first request of a cluster has a permit that is older than the record.
+func (b *Breaker) isFirst(p Permit) bool {
+	return b.group.c.Bell.Value() == p.lease || b.tally.Value(Opened) == 0
 }
