@@ -257,7 +257,6 @@ func TestListThatHasLostABreaker(t *testing.T) {
 	v.breakers[1].Done(v.breakers[1].Take(p), Outcome{})
 	if late := v.tallies[1].Value(Late); late != 1 {
 		t.Errorf("%d late, want 1", late)
-		t.Logf("%+v", *v.tallies[1])
 	}
 	if v.isCalm() || v.look(5) {
 		t.Error("still calm beside an open breaker")
