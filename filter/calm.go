@@ -5,6 +5,7 @@ package main
 import (
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/internal/bridge"
+	"envoy-circuit-breaker/internal/time"
 )
 
 // As long as all breakers of the plugin's name are plainly closed, each request is admitted, whichever cluster it is for. So nobody asks
@@ -58,7 +59,8 @@ func (p *plugin) look() {
 // mayBeCalm reports whether requests may be admitted without being asked anything: none is for the status page or meets force_open,
 // and the only configuration of the plugin's name is this one, by which breakers are taken off the list.
 func (p *plugin) mayBeCalm() bool {
-	return p.alone && !p.invalid && p.placed && !p.misplaced && p.config.StatusPath == "" && !p.config.ForcesOpen()
+	return p.alone && !p.invalid && p.placed && !p.misplaced && p.config.StatusPath == "" && !p.config.ForcesOpen() &&
+		clock{}.Coarse() >= p.calmFrom
 }
 
 // isAlone is told how many configurations of the plugin's name there are. Others may have taken breakers off the list by policies of
@@ -67,7 +69,20 @@ func (p *plugin) isAlone(configurations int) {
 	was := p.alone
 	if p.alone = configurations == 1; p.alone && !was {
 		p.group.Doubt()
+		if p.isAfterVersion1() {
+			p.calmFrom = p.born.Add(settling)
+		}
 	}
+}
+
+// settling is for how long a plugin that has come after version 1 asks each request for its cluster. A breaker that is open there is
+// taken over when its cluster's name is known, and nothing else tells of it.
+const settling = time.Minute
+
+// isAfterVersion1 reports whether version 1 of the plugin has been loaded in this Envoy, under the same name.
+func (p *plugin) isAfterVersion1() bool {
+	_, version := bridge.SharedData([]byte("circuit_breaker/1\x00generation\x00" + p.nameBefore + "\x00"))
+	return version != 0
 }
 
 // findCluster finds the breaker of a request that was admitted without one, by where it has gone. It reports false if there is none: it

@@ -59,8 +59,9 @@ type plugin struct {
 	trials     []*stream                      // without a verdict
 
 	// See calm.go.
-	group *breaker.Group
-	alone bool // there is no other configuration of its name
+	group    *breaker.Group
+	alone    bool         // there is no other configuration of its name
+	calmFrom breaker.Time // not before that
 
 	// Of a plugin whose own configuration does not hold: see keep.go.
 	invalid    bool

@@ -19,14 +19,7 @@ func TestOpenUnderTheVersionBefore(t *testing.T) {
 
 func testOpenUnderTheVersionBefore(t *testing.T, vm string) {
 	w := startWorkers(t, wasmhost.Options{VMID: vm})
-	now := w.Now()
-	old := make([]byte, 449)
-	old[0], old[1] = 1, 1 // version, open
-	binary.LittleEndian.PutUint32(old[32:], 1)
-	binary.LittleEndian.PutUint64(old[36:], uint64(now))
-	binary.LittleEndian.PutUint64(old[44:], uint64(now+5*time.Second))
-	binary.LittleEndian.PutUint32(old[445:], crc32.ChecksumIEEE(old[:445]))
-	w.SharedData().Set("circuit_breaker/1\x00record\x00breaker\x00payments", old)
+	w.SharedData().Set("circuit_breaker/1\x00record\x00breaker\x00payments", openRecord(w.Now()))
 	for i := range 2 {
 		if w.call(i, 200) {
 			t.Errorf("worker %d admits", i)
@@ -36,6 +29,39 @@ func testOpenUnderTheVersionBefore(t *testing.T, vm string) {
 	if !w.call(0, 200) {
 		t.Error("not tried after its time")
 	}
+}
+
+// openRecord is version 1's record of a breaker that is open for 5 s.
+func openRecord(now time.Duration) []byte {
+	r := make([]byte, 449)
+	r[0], r[1] = 1, 1 // version, open
+	binary.LittleEndian.PutUint32(r[32:], 1)
+	binary.LittleEndian.PutUint64(r[36:], uint64(now))
+	binary.LittleEndian.PutUint64(r[44:], uint64(now+5*time.Second))
+	binary.LittleEndian.PutUint32(r[445:], crc32.ChecksumIEEE(r[:445]))
+	return r
+}
+
+// Nothing is calm for a while after version 1, which lists no open breakers.
+func TestNotCalmAfterTheVersionBefore(t *testing.T) {
+	w := startWorkers(t, wasmhost.Options{})
+	w.SharedData().Set("circuit_breaker/1\x00generation\x00breaker\x00", []byte{1})
+	w.SharedData().Set("circuit_breaker/1\x00record\x00breaker\x00payments", openRecord(w.Now()))
+	for i := range w.Workers() {
+		w.end(w.sendTo(i, "search").Status(200))
+	}
+	w.advance(time.Second)
+	for i := range w.Workers() {
+		if w.call(i, 200) {
+			t.Errorf("worker %d admits a request to a breaker that is open", i)
+		}
+	}
+	w.advance(time.Minute)
+	for range 3 {
+		w.call(0, 200)
+	}
+	w.advance(time.Second)
+	w.wantCalm("after a minute", true)
 }
 
 // The other way round, version 1 is loaded beside this one, which has an open breaker: it keeps a record of its own, rings the bell that
