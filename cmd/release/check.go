@@ -40,7 +40,7 @@ func section(changelog, version string) (string, error) {
 	heading := regexp.MustCompile(`(?m)^## \[?v?` + regexp.QuoteMeta(number) + `\]?(?: .*)?$`)
 	place := heading.FindStringIndex(changelog)
 	if place == nil {
-		return "", fmt.Errorf("CHANGELOG.md has no section of this version: make one of \"## Unreleased\", by a line such as \"## %s - 2006-01-02\" below it, and commit that", number)
+		return "", fmt.Errorf("CHANGELOG.md has no section of this version: make one of \"## Unreleased\", by a line such as \"## %s - YYYY-MM-DD\" below it, and commit that", number)
 	}
 	text := changelog[place[1]:]
 	if next := regexp.MustCompile(`(?m)^## `).FindStringIndex(text); next != nil {

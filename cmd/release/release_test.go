@@ -52,7 +52,7 @@ func TestSection(t *testing.T) {
 	}
 	for version, want := range map[string]string{
 		"v1.2.1": `CHANGELOG.md says nothing of 1.2.1: there is nothing between "## v1.2.1" and the next version`,
-		"v1.2":   `CHANGELOG.md has no section of this version: make one of "## Unreleased", by a line such as "## 1.2 - 2006-01-02" below it`,
+		"v1.2":   `CHANGELOG.md has no section of this version: make one of "## Unreleased", by a line such as "## 1.2 - YYYY-MM-DD" below it`,
 		"v1a2.3": "has no section", "v1.2.3-rc.1": "has no section",
 	} {
 		if notes, err := section(changelog, version); err == nil || !strings.Contains(err.Error(), want) {
