@@ -148,9 +148,13 @@ func (o *statusFlagSet) write(p *program, report *status.Report, shown int) erro
 	return report.WriteText(p.out)
 }
 
-// screen returns what makes a terminal show a text, as far as there is room, and nothing else.
+// screen returns what makes a terminal show a text, as far as there is room, and nothing else. One that was never told its size says 0 by 0,
+// as serial lines and some containers' terminals do: it is taken for one of the usual size.
 func screen(shown string, width, height int) string {
 	const home, clearLine, clearBelow = "\x1b[H", "\x1b[K", "\x1b[J"
+	if width == 0 || height == 0 {
+		width, height = 80, 24
+	}
 	lines := strings.Split(strings.TrimRight(shown, "\n"), "\n")
 	if most := max(height-1, 1); len(lines) > most { // the last line is the cursor's
 		lines = append(lines[:most-1], fmt.Sprintf("… and %s", text.Count(int64(len(lines)-most+1), "more line")))

@@ -109,7 +109,9 @@ func TestScreen(t *testing.T) {
 	if got, want := screen("ab\n支払い支払い支払い支払い支払い\nc\nd\n\n", 18, 4), "\x1b[Hab\x1b[K\n支払い支払い支払…\x1b[K\n… and 2 more lines\x1b[K\n\x1b[J"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got, want := screen("ab\nc\n", 80, 4), "\x1b[Hab\x1b[K\nc\x1b[K\n\x1b[J"; got != want {
-		t.Errorf("%q, want %q", got, want)
+	for _, size := range [][2]int{{80, 4}, {0, 0}} { // 0 by 0 is a size that the terminal does not know
+		if got, want := screen("ab\nc\n", size[0], size[1]), "\x1b[Hab\x1b[K\nc\x1b[K\n\x1b[J"; got != want {
+			t.Errorf("%v: %q, want %q", size, got, want)
+		}
 	}
 }
