@@ -57,7 +57,7 @@ func hostileConfigs() []hostileConfig {
 		// Keys.
 		{"unknown", `{"failure_rates": 40}`, "failure_rates: unknown key with value 40"},
 		{"empty-key", `{"": 1}`, `"": unknown key with value 1`},
-		{"nul-in-key", `{"failure\u0000rate": 1}`, "failure\x00rate: unknown key with value 1"},
+		{"nul-in-key", `{"failure\u0000rate": 1}`, `"failure\u0000rate": unknown key with value 1`},
 		{"not-utf-8-in-key", "{\"failure\xff\": 1}", "failure\ufffd: unknown key with value 1"},
 		{"1-mb-key", `{"` + mega + `": 1}`, rep("m", 80) + "…: unknown key with value 1"},
 		{"upper-case", `{"Failure_Rate": 50}`, "Failure_Rate: unknown key with value 50"},
