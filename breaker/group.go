@@ -119,6 +119,12 @@ func (g *Group) add(member uint32) {
 	g.Doubt()
 }
 
+// hear lists a breaker that is not plainly closed, and then rings (rule 20).
+func (g *Group) hear(member uint32) {
+	g.add(member)
+	g.c.Bell.Ring()
+}
+
 func (g *Group) write(l list, version uint32) bool {
 	return g.c.List.CompareAndSwap(l.encode(), version)
 }
@@ -141,8 +147,7 @@ func (b *Breaker) mustTell(r *Record, now Time) bool {
 
 // tell lets the group hear of a record that has been written, or found (rule 20).
 func (b *Breaker) tell(r *Record) {
-	b.group.add(b.member)
-	b.group.c.Bell.Ring()
+	b.group.hear(b.member)
 	b.told.Store(r.Epoch)
 }
 
@@ -175,8 +180,7 @@ func (b *Breaker) claim(p Permit) Permit {
 		}
 	}
 	if v.state != Closed && b.group.c.Bell.Value() == p.lease { // nobody would be calm beside it if it were on the list
-		b.group.add(b.member)
-		b.group.c.Bell.Ring()
+		b.group.hear(b.member)
 	}
 	mine := Permit{kind: counted, ticket: ticket{epoch: anyEpoch}}
 	if v.state == Closed && (v.began <= Time(p.epoch) || v.fresh && b.isFirst(p)) {
