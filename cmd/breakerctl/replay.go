@@ -15,6 +15,7 @@ import (
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/internal/accesslog"
 	"envoy-circuit-breaker/internal/replay"
+	"envoy-circuit-breaker/internal/report"
 )
 
 // logUsage is what the usage of replay and compare says beside the flags.
@@ -93,7 +94,7 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 		return p.misuse("which log? - is standard input")
 	case fromStdin > 1:
 		return p.misuse("standard input is read once")
-	case o.horizon < time.Second || o.horizon > replay.MostHorizon:
+	case o.horizon < time.Second || o.horizon > report.MostHorizon:
 		return p.misuse("-horizon must be from 1s to 1h")
 	case o.maxInFlight < 1000:
 		return p.misuse("-max-in-flight must be 1000 or more")
@@ -119,7 +120,7 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 			if o.strict {
 				return b
 			}
-			if broken++; broken <= replay.MostBroken {
+			if broken++; broken <= report.MostBroken {
 				fmt.Fprintln(p.errors, "breakerctl:", b)
 			}
 			r.Broken(b)
@@ -128,8 +129,8 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 	if err != nil {
 		return p.fail(err)
 	}
-	if broken > replay.MostBroken {
-		fmt.Fprintf(p.errors, "breakerctl: and %d more lines that cannot be understood\n", broken-replay.MostBroken)
+	if broken > report.MostBroken {
+		fmt.Fprintf(p.errors, "breakerctl: and %d more lines that cannot be understood\n", broken-report.MostBroken)
 	}
 	report := r.Finish()
 	for i := range sources {
@@ -181,7 +182,7 @@ func (o *replayFlagSet) spoils() bool {
 	return err != nil || string(is) != begins
 }
 
-func (o *replayFlagSet) write(p *program, report *replay.Report) int {
+func (o *replayFlagSet) write(p *program, report *report.Report) int {
 	var pageErr error
 	if o.html != "" {
 		var file *os.File

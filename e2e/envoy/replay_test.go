@@ -21,6 +21,7 @@ import (
 	"envoy-circuit-breaker/internal/envoy"
 	"envoy-circuit-breaker/internal/envoytest"
 	"envoy-circuit-breaker/internal/replay"
+	"envoy-circuit-breaker/internal/report"
 )
 
 // An ailment is a way for an upstream to be ill, for a while.
@@ -76,14 +77,14 @@ func TestReplay(t *testing.T) {
 	clients()
 
 	logged := loggedTransitions(t, e)
-	report := replayLog(t, e, text.String())
-	got := map[string][]replay.Transition{}
-	for _, o := range report.Policies[0].Owners {
+	replayed := replayLog(t, e, text.String())
+	got := map[string][]report.Transition{}
+	for _, o := range replayed.Policies[0].Breakers {
 		got[o.Cluster] = o.Transitions
 		t.Logf("%s: %+v", o.Cluster, o.Counts)
 	}
-	if report.Broken+report.TooLate+report.AlreadyRejected+report.WithoutCluster != 0 {
-		t.Errorf("%+v", report)
+	if replayed.Broken+replayed.TooLate+replayed.AlreadyRejected+replayed.WithoutCluster != 0 {
+		t.Errorf("%+v", replayed)
 	}
 	for _, a := range ailments {
 		want, got := logged[a.name], got[a.name]
@@ -196,20 +197,20 @@ func recordOutages(t *testing.T, e *envoytest.Envoy, upstreams map[string]*envoy
 }
 
 // loggedTransitions reads what the plugin has logged, by cluster.
-func loggedTransitions(t *testing.T, e *envoytest.Envoy) map[string][]replay.Transition {
+func loggedTransitions(t *testing.T, e *envoytest.Envoy) map[string][]report.Transition {
 	line := regexp.MustCompile(`(?m)^\[([^\]]+)\].* cluster "([^"]+)": (\w+ -> \w+: .*)$`)
-	logged := map[string][]replay.Transition{}
+	logged := map[string][]report.Transition{}
 	for _, m := range line.FindAllStringSubmatch(e.Log(), -1) {
 		at, err := time.ParseInLocation("2006-01-02 15:04:05.000", m[1], time.Local)
 		if err != nil {
 			t.Fatal(err)
 		}
-		logged[m[2]] = append(logged[m[2]], replay.Transition{At: at, Text: m[3]})
+		logged[m[2]] = append(logged[m[2]], report.Transition{At: at, Text: m[3]})
 	}
 	return logged
 }
 
-func replayLog(t *testing.T, e *envoytest.Envoy, policy string) *replay.Report {
+func replayLog(t *testing.T, e *envoytest.Envoy, policy string) *report.Report {
 	c, err := config.Parse([]byte(policy))
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +230,7 @@ var numbers = regexp.MustCompile(`\d+/\d+|\d+ of them|after \d+ good|\d+ failure
 // shape is what a transition's text says, without what the very moment makes of it.
 func shape(text string) string { return numbers.ReplaceAllString(text, "N") }
 
-func listed(transitions []replay.Transition) string {
+func listed(transitions []report.Transition) string {
 	var s strings.Builder
 	for _, m := range transitions {
 		fmt.Fprintf(&s, "%s %s\n", m.At.UTC().Format("15:04:05.000"), m.Text)

@@ -2,14 +2,15 @@ package replay
 
 import "container/heap"
 
-// An item of the agenda is what is to be done with a call while it is in flight: few calls need that.
+// An item of the agenda is what is to be done with a call while it is in flight, which few calls need, or with a probe.
 type item struct {
 	at     int64
 	order  uint64 // of those at the same time
+	owner  *owner
 	call   uint32
-	policy uint16
 	does   action
-	flight uint64 // the serial of the call's flight: a later one in its place is another
+	flight uint64       // the serial of the call's flight: a later one in its place is another
+	probe  func(*owner) // it is about no call, but does this
 }
 
 type action uint8

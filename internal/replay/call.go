@@ -123,3 +123,6 @@ func (c *call) answer() verdict.Ending {
 
 // waitEnd is when the wait for the upstream was over.
 func (c *call) waitEnd() int64 { return min(c.answered, c.end) }
+
+// asks reports whether a call asked the breaker at all: what other filters answer, mostly those before it, never does.
+func (c *call) asks() bool { return c.origin != verdict.Elsewhere }

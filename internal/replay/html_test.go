@@ -10,9 +10,10 @@ import (
 	"golang.org/x/net/html"
 
 	"envoy-circuit-breaker/internal/accesslog"
+	"envoy-circuit-breaker/internal/report"
 )
 
-func pageOf(t *testing.T, r *Report) string {
+func pageOf(t *testing.T, r *report.Report) string {
 	t.Helper()
 	var s strings.Builder
 	if err := r.WriteHTML(&s); err != nil {
@@ -62,7 +63,7 @@ func TestHTML(t *testing.T) {
 		})...)
 	}
 	page = pageOf(t, replayed(t, `{}`, Options{Timeline: true}, written(entries)))
-	if n := strings.Count(page, "<figure"); n != mostDrawn || !strings.Contains(page, "20 more breakers") || strings.Contains(page, "<h2>cluster-19") ||
+	if n := strings.Count(page, "<figure"); n != 50 || !strings.Contains(page, "20 more breakers") || strings.Contains(page, "<h2>cluster-19") ||
 		!strings.Contains(page, ">cluster-19</td>") {
 		t.Errorf("%d are drawn", n)
 	}
@@ -83,39 +84,39 @@ func TestTimeline(t *testing.T) {
 		return good(t)
 	})
 	r := replayed(t, `{"slow_call": {"duration": "1s"}}`, Options{Timeline: true}, written(entries))
-	o := &r.Policies[0].Owners[0]
-	var sum bin
-	for i := range o.bins {
-		sum.add(&o.bins[i])
+	o := &r.Policies[0].Breakers[0]
+	var sum report.Bin
+	for i := range o.Bins {
+		sum.Add(&o.Bins[i])
 	}
-	judged := int64(sum.good + sum.failed + sum.slow + sum.lost + sum.savedFailed + sum.savedSlow + sum.neutral)
-	if n := len(o.bins); n > mostBins || n <= mostBins/2 || judged != o.Requests || judged != int64(len(entries)) {
+	judged := int64(sum.Good + sum.Failed + sum.Slow + sum.Lost + sum.SavedFailed + sum.SavedSlow + sum.Neutral)
+	if n := len(o.Bins); n > report.MostBins || n <= report.MostBins/2 || judged != o.Requests || judged != int64(len(entries)) {
 		t.Errorf("%d bins; %d of %d requests", n, judged, o.Requests)
 	}
-	if saved := int64(sum.savedFailed + sum.savedSlow); saved != o.Saved || int64(sum.lost) != o.Lost || o.Lost == 0 || saved == 0 {
-		t.Errorf("%d and %d were rejected, want %d and %d", saved, sum.lost, o.Saved, o.Lost)
+	if saved := int64(sum.SavedFailed + sum.SavedSlow); saved != o.Saved || int64(sum.Lost) != o.Lost || o.Lost == 0 || saved == 0 {
+		t.Errorf("%d and %d were rejected, want %d and %d", saved, sum.Lost, o.Saved, o.Lost)
 	}
-	if open, half := seconds(sum.open), seconds(sum.halfOpen); math.Abs(open-o.OpenFor) > 0.01 || math.Abs(half-o.HalfOpenFor) > 0.01 || open == 0 || half == 0 {
+	if open, half := report.Seconds(sum.Open), report.Seconds(sum.HalfOpen); math.Abs(open-o.OpenFor) > 0.01 || math.Abs(half-o.HalfOpenFor) > 0.01 || open == 0 || half == 0 {
 		t.Errorf("open for %v, half-open for %v, want %v and %v", open, half, o.OpenFor, o.HalfOpenFor)
 	}
-	for i, b := range o.bins {
-		if b.open+b.halfOpen > r.axis.width {
+	for i, b := range o.Bins {
+		if b.Open+b.HalfOpen > r.Axis.Width {
 			t.Errorf("bin %d: %+v is longer than a bin", i, b)
 		}
 	}
 	// A trial that is known to be slow after the time that the timeline had room for, before its request's end makes room.
 	r = replayed(t, `{"slow_call": {"duration": "9s"}, "min_requests": 5, `+steady+`}`, Options{Timeline: true}, written(
 		every(100*ms, 0, time.Second, good), every(100*ms, 460*time.Second, 461*time.Second, failed), []accesslog.Entry{hung(478*time.Second, 40*time.Second)}))
-	for i, b := range r.Policies[0].Owners[0].bins {
-		if b.open+b.halfOpen > r.axis.width || (b.halfOpen > 0) != (i >= 239 && i <= 243) {
+	for i, b := range r.Policies[0].Breakers[0].Bins {
+		if b.Open+b.HalfOpen > r.Axis.Width || (b.HalfOpen > 0) != (i >= 239 && i <= 243) {
 			t.Errorf("bin %d: %+v", i, b)
 		}
 	}
-	forced := replayed(t, `{"mode": "force_open"}`, Options{Timeline: true}, every(100*ms, 0, 3*time.Second, good)).Policies[0].Owners[0]
-	if forced.State != "open" || forced.OpenFor != 2.905 || len(forced.bins) != 3 || forced.bins[1].open != int64(time.Second) || forced.Trips != 0 {
-		t.Errorf("%s for %v, %+v", forced.State, forced.OpenFor, forced.bins)
+	forced := replayed(t, `{"mode": "force_open"}`, Options{Timeline: true}, every(100*ms, 0, 3*time.Second, good)).Policies[0].Breakers[0]
+	if forced.State != "open" || forced.OpenFor != 2.905 || len(forced.Bins) != 3 || forced.Bins[1].Open != int64(time.Second) || forced.Trips != 0 {
+		t.Errorf("%s for %v, %+v", forced.State, forced.OpenFor, forced.Bins)
 	}
-	if o := replayed(t, `{}`, Options{}, written(entries)).Policies[0].Owners[0]; o.bins != nil {
-		t.Errorf("%d bins that nobody asked for", len(o.bins))
+	if o := replayed(t, `{}`, Options{}, written(entries)).Policies[0].Breakers[0]; o.Bins != nil {
+		t.Errorf("%d bins that nobody asked for", len(o.Bins))
 	}
 }

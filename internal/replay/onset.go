@@ -2,7 +2,6 @@ package replay
 
 import (
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"envoy-circuit-breaker/breaker"
@@ -80,30 +79,4 @@ func (d *drawn) draw(now int64, own breaker.Outcome) breaker.Outcome {
 		return own
 	}
 	return d.last[(d.n-1-d.random.IntN(n))%len(d.last)].outcome
-}
-
-// durations are so many of a kind, in seconds: a median is taken of the first thousands.
-type durations []float64
-
-func (d *durations) add(x float64) {
-	if len(*d) < 10_000 {
-		*d = append(*d, x)
-	}
-}
-
-func (d durations) median() *float64 {
-	if len(d) == 0 {
-		return nil
-	}
-	sorted := slices.Sorted(slices.Values(d))
-	middle := (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
-	return &middle
-}
-
-func (d durations) max() *float64 {
-	if len(d) == 0 {
-		return nil
-	}
-	most := slices.Max(d)
-	return &most
 }

@@ -9,6 +9,7 @@ import (
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/filter/statuspage"
 	"envoy-circuit-breaker/filter/verdict"
+	"envoy-circuit-breaker/internal/report"
 )
 
 // tick is how often the plugin looks for requests that wait.
@@ -19,43 +20,49 @@ func tickAfter(at int64) int64 { return (at/tick + 1) * tick }
 
 // An owner is a cluster of an instance, or a route to it, with its breaker by one policy.
 type owner struct {
-	replay  *Replay
-	policy  int
+	run     *run
+	policy  int // whose flights are this one's
 	rules   *config.Rules
 	breaker *breaker.Breaker
 	tally   breaker.MemoryTally
 	record  breaker.MemoryStore
 	streaks breaker.MemoryStore
 
-	report Owner
+	report report.Breaker
 	state  breaker.State
 	since  int64
-	epoch  int // how many transitions there have been
+	last   int64 // when its last request began or ended
+	epoch  int   // how many transitions there have been
 	onset  onset
-	drawn  *drawn // nil where trials end as their requests did
-	bins   []bin
+	drawn  *drawn  // nil where trials end as their requests did
+	prober *prober // nil where there are no probes
+	bins   []report.Bin
 }
 
-func newOwner(r *Replay, p *policy, id identity) (*owner, error) {
-	rules := p.Config.For(id.cluster, id.route)
+func newOwner(r *run, policy int, c *config.Config, id identity) (*owner, error) {
+	rules := c.For(id.cluster, id.route)
 	o := &owner{
-		replay: r, policy: p.at, rules: rules, since: r.now, onset: newOnset(&rules.Policy),
-		report: Owner{Instance: id.instance, Cluster: id.cluster, Route: id.route, Mode: rules.Policy.Mode.String()},
+		run: r, policy: policy, rules: rules, since: r.now, onset: newOnset(&rules.Policy),
+		report: report.Breaker{Instance: id.instance, Cluster: id.cluster, Route: id.route, Mode: rules.Policy.Mode.String()},
 	}
 	// The same log has the same report, and another cluster in it does not change this one's. Policies have the same luck.
 	seed := fnv.New64a()
 	for _, text := range []string{id.instance, id.cluster, id.route} {
 		seed.Write([]byte(text + "\x00"))
 	}
-	random := rand.New(rand.NewPCG(seed.Sum64(), 0))
-	if r.options.Recovery {
+	random := rand.New(rand.NewPCG(seed.Sum64(), r.seed))
+	if r.recovery {
 		o.drawn = &drawn{random: rand.New(rand.NewPCG(seed.Sum64(), 1))}
 	}
 	if rules.Policy.Mode == breaker.ForceOpen {
 		o.state = breaker.Open // the machine knows nothing of it
 	}
 	simulated := rules.Policy
-	simulated.ProbeInterval = 0 // no log has what probes would have found
+	if r.probe != nil && simulated.ProbeInterval > 0 {
+		o.prober = &prober{}
+	} else {
+		simulated.ProbeInterval = 0 // no log has what probes would have found
+	}
 	if simulated.Mode == breaker.Enforce {
 		simulated.Mode = breaker.Shadow // all requests of the log have happened
 	}
@@ -71,17 +78,21 @@ func newOwner(r *Replay, p *policy, id identity) (*owner, error) {
 // begin asks the breaker to let a call through.
 func (o *owner) begin(i uint32, c *call, f *flight) {
 	o.report.Requests++
+	o.last = o.run.now
 	if !c.asks() {
 		return
 	}
 	f.permit = o.breaker.TryAcquire()
 	f.epoch = o.epoch
+	bin := o.bin()
+	bin.Asked++
 	if f.rejected = f.permit.Shadowed() || !f.permit.Admitted(); f.rejected {
 		return
 	}
+	bin.Admitted++
 	due := func(at int64, does action) {
 		if at < c.end {
-			o.replay.agenda.add(item{at: at, call: i, policy: uint16(o.policy), does: does, flight: f.serial})
+			o.run.agenda.add(item{at: at, call: i, owner: o, does: does, flight: f.serial})
 		}
 	}
 	slow := int64(o.rules.Policy.SlowCallDuration)
@@ -93,6 +104,8 @@ func (o *owner) begin(i uint32, c *call, f *flight) {
 	if !f.permit.Trial() {
 		return
 	}
+	o.report.Trials++
+	bin.Trials++
 	if at := tickAfter(c.begin + int64(verdict.Patience) - 1); at < c.sent {
 		due(at, release)
 	}
@@ -128,15 +141,16 @@ func (o *owner) act(c *call, f *flight, does action) {
 
 // end gives the verdict on a call.
 func (o *owner) end(c *call, f *flight) {
+	o.last = o.run.now
 	if !c.asks() {
 		o.report.Elsewhere++
-		o.replay.axis.bin(o).neutral++
+		o.bin().Neutral++
 		return
 	}
 	ending := c.ending()
 	outcome, _ := o.rules.Judge(ending)
 	if o.drawn != nil {
-		o.drawn.add(o.replay.now, outcome)
+		o.drawn.add(o.run.now, outcome)
 	}
 	o.show(outcome, f.rejected)
 	if f.rejected {
@@ -154,7 +168,7 @@ func (o *owner) end(c *call, f *flight) {
 // tell gives the breaker a verdict.
 func (o *owner) tell(c *call, f *flight, outcome breaker.Outcome) {
 	if f.permit.Trial() && o.drawn != nil {
-		outcome = o.drawn.draw(o.replay.now, outcome)
+		outcome = o.drawn.draw(o.run.now, outcome)
 	}
 	if outcome.Result != breaker.Neutral && !f.rejected && !f.waited {
 		o.count(c, f, isBad(outcome))
@@ -185,12 +199,9 @@ func (o *owner) saveOrLose(c *call, outcome breaker.Outcome) {
 // count keeps track of where an outage may have begun.
 func (o *owner) count(c *call, f *flight, bad bool) {
 	if o.state == breaker.Closed && f.epoch == o.epoch {
-		o.onset.count(bad, c.begin, o.replay.now)
+		o.onset.count(bad, c.begin, o.run.now)
 	}
 }
-
-// mostTransitions of an owner are reported one by one.
-const mostTransitions = 1000
 
 // moved notes a transition.
 func (o *owner) moved(m breaker.Transition) {
@@ -198,23 +209,23 @@ func (o *owner) moved(m breaker.Transition) {
 	o.spend(at)
 	o.state = m.To
 	o.epoch++
-	t := Transition{
-		At: unix(at), From: m.From.String(), To: m.To.String(), Reason: m.Reason.String(),
+	o.ask()
+	t := report.Transition{
+		At: time.Unix(0, at).UTC(), From: m.From.String(), To: m.To.String(), Reason: m.Reason.String(),
 		Text: statuspage.Describe(&o.rules.Policy, m),
 	}
 	if m.To == breaker.Open {
 		r.Trips++
 		if m.From == breaker.Closed {
 			r.Outages++
-			took := seconds(at - o.onset.began)
+			took := report.Seconds(at - o.onset.began)
 			t.Noticed = &took
-			r.noticed.add(took)
 		}
 	}
 	if m.To == breaker.Closed {
 		o.onset.restart()
 	}
-	if len(r.Transitions) == mostTransitions {
+	if len(r.Transitions) == report.MostTransitions {
 		r.TransitionsLeftOut++
 		return
 	}
@@ -225,18 +236,21 @@ func (o *owner) moved(m breaker.Transition) {
 func (o *owner) spend(at int64) {
 	switch o.state {
 	case breaker.Open:
-		o.report.OpenFor += seconds(at - o.since)
+		o.report.OpenFor += report.Seconds(at - o.since)
 	case breaker.HalfOpen:
-		o.report.HalfOpenFor += seconds(at - o.since)
+		o.report.HalfOpenFor += report.Seconds(at - o.since)
 	}
-	o.replay.axis.spend(o, o.since, at)
+	o.draw(o.since, at)
 	o.since = at
 }
 
-// finish completes what is reported.
-func (o *owner) finish(at int64) Owner {
-	o.spend(at)
+// finish completes what is reported. What state it is in after its last request counts for nothing: so the report of one
+// breaker does not depend on what others are in the log.
+func (o *owner) finish() report.Breaker {
+	o.spend(max(o.last, o.since))
+	o.draw(o.last, o.run.now)
 	r := o.report
+	r.Rules, r.Bins = o.rules, o.bins
 	r.Calls, r.Failures, r.SlowCalls = o.value(breaker.Calls), o.value(breaker.Failures), o.value(breaker.SlowCalls)
 	r.Neutral = o.value(breaker.Neutrals) + r.Elsewhere
 	r.State = o.state.String()
@@ -248,9 +262,7 @@ func (o *owner) finish(at int64) Owner {
 	case breaker.Disabled:
 		r.Unjudged = r.Requests - r.Elsewhere
 	}
-	r.OpenFor, r.HalfOpenFor = toMilliseconds(r.OpenFor), toMilliseconds(r.HalfOpenFor)
 	r.PermitsExpired = o.value(breaker.PermitsExpired)
-	r.NoticedMedian, r.NoticedMax = r.noticed.median(), r.noticed.max()
 	return r
 }
 

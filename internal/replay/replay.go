@@ -4,14 +4,13 @@
 package replay
 
 import (
-	"errors"
 	"strings"
 	"time"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/config"
-	"envoy-circuit-breaker/filter/verdict"
 	"envoy-circuit-breaker/internal/accesslog"
+	"envoy-circuit-breaker/internal/report"
 )
 
 // A Policy is a configuration that a log is replayed with.
@@ -34,13 +33,10 @@ type Options struct {
 	Timeline bool
 }
 
-// MostHorizon is the longest that is of use: what it takes memory for.
-const MostHorizon = time.Hour
-
 // A Replay is one pass over logs.
 type Replay struct {
+	run
 	options Options
-	now     int64 // of the simulation, Unix nanoseconds
 	started bool
 	newest  int64 // end of a request
 	horizon int64
@@ -54,11 +50,9 @@ type Replay struct {
 	calls   pool[call]
 	flights pool[[]flight]
 	serial  uint64
-	agenda  agenda
 
 	policies []*policy
-	axis     axis
-	report   Report
+	report   report.Report
 }
 
 // New returns a replay that has read nothing.
@@ -69,7 +63,10 @@ func New(o Options) *Replay {
 	if o.MaxInFlight == 0 {
 		o.MaxInFlight = 500_000
 	}
-	r := &Replay{options: o, horizon: int64(o.Horizon), sourceOf: map[identity]uint32{}, wheel: newWheel(int64(o.Horizon)), axis: newAxis()}
+	r := &Replay{
+		run: run{recovery: o.Recovery, timeline: o.Timeline}, options: o,
+		horizon: int64(o.Horizon), sourceOf: map[identity]uint32{}, wheel: newWheel(int64(o.Horizon)),
+	}
 	for i, p := range o.Policies {
 		r.policies = append(r.policies, &policy{Policy: p, at: i, owners: map[identity]*owner{}, breakers: map[string]int{}})
 	}
@@ -98,22 +95,44 @@ type flight struct {
 // latestTime is the last time that is taken, in the year 2116: later ones are clocks that are wrong.
 const latestTime = 1 << 62
 
+// A Use says whether a line can be replayed.
+type Use uint8
+
+const (
+	Usable          Use = iota
+	WithoutCluster      // its request had none
+	AlreadyRejected     // by a breaker, when the log was written
+	OutOfTime           // its times cannot be
+)
+
+// UseOf says whether a line can be replayed.
+func UseOf(e *accesslog.Entry) Use {
+	switch {
+	case e.Cluster == "":
+		return WithoutCluster
+	case e.Decision == "rejected" || e.Decision == "fallback" || strings.HasPrefix(e.Details, "circuit_breaker_"):
+		return AlreadyRejected
+	case e.Start < 0 || e.End() < e.Start || e.End() > latestTime:
+		return OutOfTime
+	}
+	return Usable
+}
+
 // Add takes one line of a log. Lines come in the order of their requests' ends, more or less.
 func (r *Replay) Add(e *accesslog.Entry) {
 	r.report.Lines++
-	switch {
-	case e.Cluster == "":
+	switch UseOf(e) {
+	case WithoutCluster:
 		r.report.WithoutCluster++
 		return
-	case e.Decision == "rejected" || e.Decision == "fallback" || strings.HasPrefix(e.Details, "circuit_breaker_"):
+	case AlreadyRejected:
 		r.report.AlreadyRejected++
 		return
-	}
-	begin, end := e.Start, e.End()
-	if begin < 0 || end < begin || end > latestTime {
+	case OutOfTime:
 		r.report.TooLate++
 		return
 	}
+	begin, end := e.Start, e.End()
 	if end > r.newest || !r.started {
 		r.newest = end
 		r.runTo(slotOf(end - r.horizon))
@@ -121,7 +140,7 @@ func (r *Replay) Add(e *accesslog.Entry) {
 	r.started = true
 	if slotOf(begin) < r.wheel.first {
 		r.report.TooLate++
-		r.report.LatestBy = max(r.report.LatestBy, seconds(r.newest-begin))
+		r.report.LatestBy = max(r.report.LatestBy, report.Seconds(r.newest-begin))
 		return
 	}
 	i := r.calls.take()
@@ -138,15 +157,15 @@ func (r *Replay) Add(e *accesslog.Entry) {
 // Broken takes a line that could not be understood.
 func (r *Replay) Broken(b *accesslog.Broken) {
 	r.report.Lines++
-	if r.report.Broken++; r.report.Broken <= MostBroken {
-		r.report.BrokenLines = append(r.report.BrokenLines, BrokenLine{b.File, b.Line, b.Err.Error()})
+	if r.report.Broken++; r.report.Broken <= report.MostBroken {
+		r.report.BrokenLines = append(r.report.BrokenLines, report.BrokenLine{File: b.File, Line: b.Line, Error: b.Err.Error()})
 	}
 }
 
 // shrink takes the oldest slot before its time.
 func (r *Replay) shrink() {
 	r.runTo(r.wheel.first + 1)
-	held := seconds(r.newest - r.wheel.first<<slotBits)
+	held := report.Seconds(r.newest - r.wheel.first<<slotBits)
 	if r.report.HeldFor == 0 || held < r.report.HeldFor {
 		r.report.HeldFor = held
 	}
@@ -176,9 +195,8 @@ func (r *Replay) runTo(slot int64) {
 			return
 		}
 		for _, e := range r.wheel.take() {
-			r.keepAgenda(e.at)
-			r.now = e.at
-			r.axis.reach(r, e.at)
+			r.due(e.at, r.look)
+			r.reach(e.at)
 			c := r.calls.at(e.call)
 			if e.kind == begins {
 				r.begin(e.call, c)
@@ -190,18 +208,10 @@ func (r *Replay) runTo(slot int64) {
 	}
 }
 
-// keepAgenda does what is due by then.
-func (r *Replay) keepAgenda(until int64) {
-	for len(r.agenda.items) > 0 && r.agenda.items[0].at <= until {
-		x := r.agenda.next()
-		c := r.calls.at(x.call)
-		flights := *r.flights.at(c.flight)
-		if f := &flights[x.policy]; f.serial == x.flight {
-			r.now = x.at
-			r.axis.reach(r, x.at)
-			f.owner.act(c, f, x.does)
-		}
-	}
+// look finds a call that is in flight.
+func (r *Replay) look(i uint32) (*call, []flight) {
+	c := r.calls.at(i)
+	return c, *r.flights.at(c.flight)
 }
 
 // begin lets a call ask the breaker of each policy.
@@ -244,7 +254,7 @@ func (r *Replay) end(c *call) {
 }
 
 // Finish lets the rest happen, and reports.
-func (r *Replay) Finish() *Report {
+func (r *Replay) Finish() *report.Report {
 	if r.started {
 		for r.calls.used > 0 {
 			r.runTo(r.wheel.first + 1)
@@ -253,32 +263,16 @@ func (r *Replay) Finish() *Report {
 	return r.finish()
 }
 
-// A policy is one of those that are replayed.
-type policy struct {
-	Policy
-	at             int
-	owners         map[identity]*owner
-	breakers       map[string]int // by instance
-	withoutBreaker int64          // requests beyond max_breakers
+// finish reports.
+func (r *Replay) finish() *report.Report {
+	out := &r.report
+	out.Recovery = r.options.Recovery
+	if r.axis.Width > 0 {
+		out.From, out.To, out.Axis = time.Unix(0, r.axis.Start).UTC(), time.Unix(0, r.now).UTC(), r.axis
+	}
+	for _, p := range r.policies {
+		out.Policies = append(out.Policies, p.finish())
+	}
+	out.Complete()
+	return out
 }
-
-// owner finds whose breaker a source's requests have, or makes it; nil beyond max_breakers.
-func (p *policy) owner(r *Replay, id identity) *owner {
-	id.route = p.Config.OwnRoute(id.cluster, id.route)
-	if o := p.owners[id]; o != nil {
-		return o
-	}
-	if p.breakers[id.instance] == p.Config.MaxBreakers {
-		return nil
-	}
-	o, err := newOwner(r, p, id)
-	if err != nil {
-		panic(errors.Join(errors.New("a policy that its parser took"), err))
-	}
-	p.breakers[id.instance]++
-	p.owners[id] = o
-	return o
-}
-
-// asks reports whether a call asked the breaker at all: what other filters answer, mostly those before it, never does.
-func (c *call) asks() bool { return c.origin != verdict.Elsewhere }

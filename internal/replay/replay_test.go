@@ -12,6 +12,7 @@ import (
 
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/internal/accesslog"
+	"envoy-circuit-breaker/internal/report"
 )
 
 var day = time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
@@ -71,27 +72,27 @@ func parse(t testing.TB, text string) *config.Config {
 	return c
 }
 
-func replayed(t testing.TB, policy string, o Options, entries []accesslog.Entry) *Report {
+func replayed(t testing.TB, policy string, o Options, entries []accesslog.Entry) *report.Report {
 	t.Helper()
 	o.Policies = append(o.Policies, Policy{Name: "policy", Config: parse(t, policy)})
 	r := New(o)
 	for i := range entries {
 		r.Add(&entries[i])
 	}
-	report := r.Finish()
-	for _, p := range report.Policies {
-		for _, c := range append(p.Owners, Owner{Counts: p.Total}) {
+	out := r.Finish()
+	for _, p := range out.Policies {
+		for _, c := range append(p.Breakers, report.Breaker{Counts: p.Total}) {
 			if c.Requests != c.Calls+c.Late+c.Neutral+c.Unjudged+c.Rejected || c.Rejected != c.Saved+c.Lost+c.RejectedNeutral ||
 				min(c.Calls, c.Late, c.Neutral, c.Rejected, c.Saved, c.Lost) < 0 {
 				t.Errorf("the sums: %+v", c)
 			}
 		}
 	}
-	return report
+	return out
 }
 
 // told are the transitions as the log would have them, each with its time since the beginning.
-func (o *Owner) told() string {
+func told(o *report.Breaker) string {
 	var s strings.Builder
 	for _, m := range o.Transitions {
 		fmt.Fprintf(&s, "%v %s\n", m.At.Sub(day), m.Text)
@@ -107,17 +108,17 @@ func TestScenarios(t *testing.T) {
 		entries []accesslog.Entry
 		options Options
 		told    string
-		counts  Counts // without what the case is not about: zero there is any
+		counts  report.Counts // without what the case is not about: zero there is any
 	}{
 		"nothing happens": {
-			"{}", every(100*ms, 0, time.Minute, good), Options{}, "", Counts{Requests: 600, Calls: 600},
+			"{}", every(100*ms, 0, time.Minute, good), Options{}, "", report.Counts{Requests: 600, Calls: 600},
 		},
 		"failures": {
 			`{` + steady + `}`,
 			written(every(100*ms, 0, 20*time.Second, good), every(100*ms, 20*time.Second, 27*time.Second, failed)),
 			Options{},
 			"25.005s closed -> open: 51/101 failed in 10s, threshold 50%; open for 5s, trip 1 in a row\n",
-			Counts{Requests: 270, Calls: 251, Failures: 51, Rejected: 19, Saved: 19, CallsAvoided: 19, Trips: 1, Outages: 1},
+			report.Counts{Requests: 270, Calls: 251, Failures: 51, Rejected: 19, Saved: 19, CallsAvoided: 19, Trips: 1, Outages: 1},
 		},
 		"trials": {
 			`{` + steady + `}`,
@@ -128,28 +129,28 @@ func TestScenarios(t *testing.T) {
 				"7.005s half_open -> open: a trial failed after 0 good of 3; open for 10s, trip 2 in a row\n" +
 				"17.1s open -> half_open: the open time is over, trying\n" +
 				"17.305s half_open -> closed: 3 trials succeeded\n",
-			Counts{Requests: 300, Calls: 20 + 1 + 3 + 126, Failures: 21, Rejected: 150, Saved: 50 + 19, Lost: 81, CallsAvoided: 150, Trips: 2, Outages: 1},
+			report.Counts{Requests: 300, Calls: 20 + 1 + 3 + 126, Failures: 21, Rejected: 150, Saved: 50 + 19, Lost: 81, CallsAvoided: 150, Trips: 2, Outages: 1},
 		},
 		"a hang is noticed while it hangs": {
 			`{"min_requests": 10, "slow_call": {"duration": "500ms", "rate": 50}, ` + steady + `}`,
 			written(every(100*ms, 0, 2*time.Second, good), every(100*ms, 2*time.Second, 6*time.Second, func(t time.Duration) accesslog.Entry { return hung(t, 8*time.Second) })),
 			Options{},
 			"4.5s closed -> open: 20/40 slower than 500ms, 20 of them still waiting, in 10s, threshold 50%; open for 5s, trip 1 in a row\n",
-			Counts{Requests: 60, Calls: 40, SlowCalls: 20, Late: 5, Rejected: 15, Saved: 15, CallsAvoided: 15, Trips: 1, Outages: 1},
+			report.Counts{Requests: 60, Calls: 40, SlowCalls: 20, Late: 5, Rejected: 15, Saved: 15, CallsAvoided: 15, Trips: 1, Outages: 1},
 		},
 		"without slow_call at its end": {
 			`{` + steady + `}`,
 			written(every(100*ms, 0, 10*time.Second, func(t time.Duration) accesslog.Entry { return hung(t, 8*time.Second) })),
 			Options{},
 			"9.9s closed -> open: 20/20 failed in 10s, threshold 50%; open for 5s, trip 1 in a row\n",
-			Counts{Requests: 100, Calls: 20, Failures: 20, Late: 80, Trips: 1},
+			report.Counts{Requests: 100, Calls: 20, Failures: 20, Late: 80, Trips: 1},
 		},
 		"late": { // they were admitted before it opened, and end after that
 			`{"min_requests": 5, ` + steady + `}`,
 			written(every(100*ms, 0, 1*time.Second, func(t time.Duration) accesslog.Entry { return hung(t, 600*ms) })),
 			Options{},
 			"1s closed -> open: 5/5 failed in 10s, threshold 50%; open for 5s, trip 1 in a row\n",
-			Counts{Requests: 10, Calls: 5, Failures: 5, Late: 5, Trips: 1},
+			report.Counts{Requests: 10, Calls: 5, Failures: 5, Late: 5, Trips: 1},
 		},
 		"a trial hangs": {
 			`{"min_requests": 5, "slow_call": {"duration": "1s"}, ` + steady + `}`,
@@ -158,7 +159,7 @@ func TestScenarios(t *testing.T) {
 			"405ms closed -> open: 5/5 failed in 10s, threshold 50%; open for 5s, trip 1 in a row\n" +
 				"6s open -> half_open: the open time is over, trying\n" +
 				"7.1s half_open -> open: a trial failed after 0 good of 3; open for 10s, trip 2 in a row\n",
-			Counts{Requests: 6, Calls: 6, SlowCalls: 1, Failures: 5, Trips: 2, Outages: 1},
+			report.Counts{Requests: 6, Calls: 6, SlowCalls: 1, Failures: 5, Trips: 2, Outages: 1},
 		},
 		"a trial is told by its headers": { // its download takes 10 s
 			`{"min_requests": 5, "half_open": {"success_threshold": 1}, ` + steady + `}`,
@@ -167,7 +168,7 @@ func TestScenarios(t *testing.T) {
 			"405ms closed -> open: 5/5 failed in 10s, threshold 50%; open for 5s, trip 1 in a row\n" +
 				"6s open -> half_open: the open time is over, trying\n" +
 				"6.005s half_open -> closed: 1 trials succeeded\n",
-			Counts{Requests: 6, Calls: 6, Trips: 1},
+			report.Counts{Requests: 6, Calls: 6, Trips: 1},
 		},
 		"trials expire": { // three clients send for 40 s; nobody else calls until then
 			`{"min_requests": 5, "half_open": {"permit_timeout": "2s"}, ` + steady + `}`,
@@ -177,7 +178,7 @@ func TestScenarios(t *testing.T) {
 			"405ms closed -> open: 5/5 failed in 10s, threshold 50%; open for 5s, trip 1 in a row\n" +
 				"6s open -> half_open: the open time is over, trying\n" +
 				"10s half_open -> open: 3 trials in a row expired without an answer; open for 10s, trip 2 in a row\n",
-			Counts{Requests: 9, Calls: 5, Late: 3, Rejected: 1, Lost: 1, Trips: 2, PermitsExpired: 3},
+			report.Counts{Requests: 9, Calls: 5, Late: 3, Rejected: 1, Lost: 1, Trips: 2, PermitsExpired: 3},
 		},
 		"an upload gives its place back": {
 			`{"min_requests": 5, "half_open": {"max_requests": 1, "success_threshold": 1}, ` + steady + `}`,
@@ -188,36 +189,36 @@ func TestScenarios(t *testing.T) {
 			"405ms closed -> open: 5/5 failed in 10s, threshold 50%; open for 5s, trip 1 in a row\n" +
 				"6s open -> half_open: the open time is over, trying\n" +
 				"7.005s half_open -> closed: 1 trials succeeded\n",
-			Counts{Requests: 9, Calls: 7, Late: 1, Rejected: 1, Lost: 1, Trips: 1},
+			report.Counts{Requests: 9, Calls: 7, Late: 1, Rejected: 1, Lost: 1, Trips: 1},
 		},
 		"gRPC": {
 			`{"min_requests": 5, ` + steady + `}`,
 			with(every(100*ms, 0, time.Second, good), func(e *accesslog.Entry) { e.GRPC = 14 }),
 			Options{},
 			"405ms closed -> open: 5/5 failed in 10s, threshold 50%; open for 5s, trip 1 in a row\n",
-			Counts{Requests: 10, Calls: 5, Failures: 5, Rejected: 5, Trips: 1},
+			report.Counts{Requests: 10, Calls: 5, Failures: 5, Rejected: 5, Trips: 1},
 		},
 		"in a row": {
 			`{"failure_rate": 0, "consecutive_failures": 4, ` + steady + `}`,
 			written(every(100*ms, 0, 300*ms, failed), every(100*ms, 300*ms, 400*ms, good), every(100*ms, 400*ms, time.Second, failed)),
 			Options{},
 			"705ms closed -> open: 4 failures in a row, threshold 4; open for 5s, trip 1 in a row\n",
-			Counts{Requests: 10, Calls: 8, Failures: 7, Rejected: 2},
+			report.Counts{Requests: 10, Calls: 8, Failures: 7, Rejected: 2},
 		},
 		"shadow": {
 			`{"mode": "shadow", "min_requests": 5, ` + steady + `}`, every(100*ms, 0, time.Second, failed), Options{},
 			"405ms closed -> open: 5/5 failed in 10s, threshold 50%; open for 5s, trip 1 in a row (shadow: nothing is rejected)\n",
-			Counts{Requests: 10, Calls: 5, Rejected: 5},
+			report.Counts{Requests: 10, Calls: 5, Rejected: 5},
 		},
-		"disabled":   {`{"mode": "disabled"}`, every(100*ms, 0, 3*time.Second, failed), Options{}, "", Counts{Requests: 30, Unjudged: 30}},
-		"force_open": {`{"mode": "force_open"}`, every(100*ms, 0, 3*time.Second, good), Options{}, "", Counts{Requests: 30, Rejected: 30, Lost: 30}},
+		"disabled":   {`{"mode": "disabled"}`, every(100*ms, 0, 3*time.Second, failed), Options{}, "", report.Counts{Requests: 30, Unjudged: 30}},
+		"force_open": {`{"mode": "force_open"}`, every(100*ms, 0, 3*time.Second, good), Options{}, "", report.Counts{Requests: 30, Rejected: 30, Lost: 30}},
 		"neither the upstream's nor asked": {
 			`{"min_requests": 5}`,
 			written(with(every(100*ms, 0, time.Second, failed), func(e *accesslog.Entry) { e.Details = "ext_authz_denied" }),
 				with(every(100*ms, 0, time.Second, good), func(e *accesslog.Entry) {
 					e.Details, e.Status, e.Response = "downstream_remote_disconnect", 0, -1
 				})),
-			Options{}, "", Counts{Requests: 20, Neutral: 20, Elsewhere: 10},
+			Options{}, "", report.Counts{Requests: 20, Neutral: 20, Elsewhere: 10},
 		},
 		"kept waiting by a filter after the breaker": { // which was asked: the trial gives its place back
 			`{"min_requests": 5, "half_open": {"max_requests": 1, "success_threshold": 1}, ` + steady + `}`,
@@ -228,13 +229,13 @@ func TestScenarios(t *testing.T) {
 			"405ms closed -> open: 5/5 failed in 10s, threshold 50%; open for 5s, trip 1 in a row\n" +
 				"6s open -> half_open: the open time is over, trying\n" +
 				"9.005s half_open -> closed: 1 trials succeeded\n",
-			Counts{Requests: 9, Calls: 7, Neutral: 1, Rejected: 1},
+			report.Counts{Requests: 9, Calls: 7, Neutral: 1, Rejected: 1},
 		},
 		"sent to no upstream": { // in the first lines, too
 			`{"mode": "force_open"}`,
 			written(with(every(100*ms, 0, time.Second, failed), func(e *accesslog.Entry) { e.Details, e.Response, e.Attempts = "no_healthy_upstream", -1, 0 }),
 				every(100*ms, time.Second, 1500*ms, failed)),
-			Options{}, "", Counts{Requests: 15, Rejected: 15, Saved: 15, CallsAvoided: 5},
+			Options{}, "", report.Counts{Requests: 15, Rejected: 15, Saved: 15, CallsAvoided: 5},
 		},
 		"retries and neutral ends among the rejected": {
 			`{"mode": "force_open"}`,
@@ -242,17 +243,17 @@ func TestScenarios(t *testing.T) {
 				with(every(100*ms, 0, time.Second, good), func(e *accesslog.Entry) {
 					e.Details, e.Status, e.Response = "downstream_remote_disconnect", 0, -1
 				})),
-			Options{}, "", Counts{Requests: 20, Rejected: 20, Saved: 10, RejectedNeutral: 10, CallsAvoided: 40},
+			Options{}, "", report.Counts{Requests: 20, Rejected: 20, Saved: 10, RejectedNeutral: 10, CallsAvoided: 40},
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			report := replayed(t, test.policy, test.options, test.entries)
-			if n := len(report.Policies[0].Owners); n != 1 {
+			out := replayed(t, test.policy, test.options, test.entries)
+			if n := len(out.Policies[0].Breakers); n != 1 {
 				t.Fatalf("%d breakers", n)
 			}
-			o := &report.Policies[0].Owners[0]
-			if told := o.told(); told != test.told {
+			o := &out.Policies[0].Breakers[0]
+			if told := told(o); told != test.told {
 				t.Errorf("got\n%swant\n%s", told, test.told)
 			}
 			wantCounts(t, o.Counts, test.counts)
@@ -261,7 +262,7 @@ func TestScenarios(t *testing.T) {
 }
 
 // wantCounts compares what want has.
-func wantCounts(t *testing.T, got, want Counts) {
+func wantCounts(t *testing.T, got, want report.Counts) {
 	t.Helper()
 	g, w := reflect.ValueOf(got), reflect.ValueOf(want)
 	for i := range w.NumField() {
@@ -277,8 +278,8 @@ func TestOwners(t *testing.T) {
 		with(every(100*ms, 0, time.Second, good), func(e *accesslog.Entry) { e.Route = "carts" }),
 		every(100*ms, 0, time.Second, good),
 	)
-	names := func(r *Report) (names []string) {
-		for _, o := range r.Policies[0].Owners {
+	names := func(r *report.Report) (names []string) {
+		for _, o := range r.Policies[0].Breakers {
 			names = append(names, fmt.Sprint(o.Instance, "/", o.Cluster, "/", o.Route, ":", o.Requests, ",", o.Trips))
 		}
 		return names
@@ -289,11 +290,11 @@ func TestOwners(t *testing.T) {
 		`{"min_requests": 5, "clusters": [{"match": "payments", "route": "rep*"}]}`: {"/payments/:20,0", "/payments/reports:10,1"},
 		`{"min_requests": 5, "per": "route", "max_breakers": 1}`:                    {"/payments/reports:10,1"},
 	} {
-		report := replayed(t, policy, Options{}, entries)
-		if got := names(report); !slices.Equal(got, want) {
+		out := replayed(t, policy, Options{}, entries)
+		if got := names(out); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", policy, got, want)
 		}
-		if without := report.Policies[0].WithoutBreaker; strings.Contains(policy, "max_breakers") != (without == 20) {
+		if without := out.Policies[0].WithoutBreaker; strings.Contains(policy, "max_breakers") != (without == 20) {
 			t.Errorf("%s: %d without a breaker", policy, without)
 		}
 	}
@@ -318,8 +319,8 @@ func TestOutOfOrder(t *testing.T) {
 	const policy = `{"slow_call": {"duration": "500ms"}, ` + steady + `}`
 	entries := outage()
 	want := replayed(t, policy, Options{}, entries)
-	if o := &want.Policies[0].Owners[0]; o.Trips < 3 || o.State != "closed" {
-		t.Fatalf("%s", o.told())
+	if o := &want.Policies[0].Breakers[0]; o.Trips < 3 || o.State != "closed" {
+		t.Fatalf("%s", told(o))
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	keys := map[int64]int64{}
@@ -333,7 +334,7 @@ func TestOutOfOrder(t *testing.T) {
 	})
 	got := replayed(t, policy, Options{Horizon: 10 * time.Second}, entries)
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got\n%+v\nwant\n%+v", got.Policies[0].Owners[0], want.Policies[0].Owners[0])
+		t.Errorf("got\n%+v\nwant\n%+v", got.Policies[0].Breakers[0], want.Policies[0].Breakers[0])
 	}
 	if short := replayed(t, policy, Options{Horizon: 3 * time.Second}, entries); short.TooLate == 0 || short.LatestBy < 3 || short.LatestBy > 7.1 {
 		t.Errorf("with too short a horizon: %+v", short)
@@ -375,14 +376,6 @@ func TestUnmatchedOverrides(t *testing.T) {
 	}
 }
 
-func TestMedian(t *testing.T) {
-	for want, d := range map[float64]durations{5: {5}, 6.5: {8, 5}, 3: {9, 3, 1}, 4: {3, 9, 5, 1}} {
-		if got := d.median(); *got != want {
-			t.Errorf("%v has %v, want %v", d, *got, want)
-		}
-	}
-}
-
 // What nobody can say anything of is counted apart.
 func TestLeftOut(t *testing.T) {
 	entries := every(100*ms, 0, time.Second, good)
@@ -400,10 +393,10 @@ func TestLeftOut(t *testing.T) {
 	for range 30 {
 		broken.Broken(&accesslog.Broken{File: "x", Line: 7, Err: errors.New("no time")})
 	}
-	if r := broken.Finish(); r.Lines != 30 || r.Broken != 30 || len(r.BrokenLines) != MostBroken || r.BrokenLines[0] != (BrokenLine{"x", 7, "no time"}) {
+	if r := broken.Finish(); r.Lines != 30 || r.Broken != 30 || len(r.BrokenLines) != report.MostBroken || r.BrokenLines[0] != (report.BrokenLine{File: "x", Line: 7, Error: "no time"}) {
 		t.Errorf("%+v", r)
 	}
-	if r := New(Options{Policies: []Policy{{Config: parse(t, `{}`)}}}).Finish(); len(r.Policies[0].Owners) != 0 || !r.From.IsZero() {
+	if r := New(Options{Policies: []Policy{{Config: parse(t, `{}`)}}}).Finish(); len(r.Policies[0].Breakers) != 0 || !r.From.IsZero() {
 		t.Errorf("an empty log: %+v", r)
 	}
 }
@@ -416,11 +409,11 @@ func TestNoticed(t *testing.T) {
 		}
 	})
 	r := replayed(t, `{`+steady+`}`, Options{}, written(usual, every(10*ms, time.Minute, 66*time.Second, failed)))
-	o := &r.Policies[0].Owners[0]
+	o := &r.Policies[0].Breakers[0]
 	m := o.Transitions[0]
 	took := m.At.Sub(day.Add(time.Minute)).Seconds()
 	if took < 4 || took > 6 || m.Noticed == nil || *m.Noticed < took-0.1 || *m.Noticed > took+0.5 {
-		t.Errorf("noticed in %v s, want %v; %s", *m.Noticed, took, o.told())
+		t.Errorf("noticed in %v s, want %v; %s", *m.Noticed, took, told(o))
 	}
 	if *o.NoticedMedian != *m.Noticed || *o.NoticedMax != *m.Noticed || o.Outages != 1 {
 		t.Errorf("%+v", o)
@@ -435,8 +428,8 @@ func TestRecovery(t *testing.T) {
 		true:  "half_open -> closed: 1 trials succeeded",
 	} {
 		r := replayed(t, `{"min_requests": 5, "half_open": {"success_threshold": 1}, `+steady+`}`, Options{Recovery: recovery}, entries)
-		o := &r.Policies[0].Owners[0]
-		if told := o.told(); !strings.HasSuffix(told, want+"\n") || r.Recovery != recovery {
+		o := &r.Policies[0].Breakers[0]
+		if told := told(o); !strings.HasSuffix(told, want+"\n") || r.Recovery != recovery {
 			t.Errorf("recovery %v: %s", recovery, told)
 		}
 	}
@@ -447,7 +440,7 @@ func TestProbesAreNotSimulated(t *testing.T) {
 	entries := written(every(100*ms, 0, time.Second, failed), every(100*ms, time.Second, 10*time.Second, good))
 	want := replayed(t, `{"min_requests": 5, `+steady+`}`, Options{}, entries)
 	got := replayed(t, `{"min_requests": 5, "probe": {"path": "/health", "interval": "30s"}, `+steady+`}`, Options{}, entries)
-	if got, want := got.Policies[0].Owners[0].told(), want.Policies[0].Owners[0].told(); got != want || !strings.Contains(want, "-> closed") {
+	if got, want := told(&got.Policies[0].Breakers[0]), told(&want.Policies[0].Breakers[0]); got != want || !strings.Contains(want, "-> closed") {
 		t.Errorf("with a probe\n%swithout\n%s", got, want)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"envoy-circuit-breaker/internal/accesslog"
+	"envoy-circuit-breaker/internal/report"
 )
 
 func TestText(t *testing.T) {
@@ -21,7 +22,7 @@ func TestText(t *testing.T) {
 	one := replayed(t, first, Options{}, entries)
 	two := replayed(t, second, Options{Policies: []Policy{{"first", parse(t, first)}}}, entries)
 	for i, test := range []struct {
-		report *Report
+		report *report.Report
 		want   string
 	}{
 		{one, `
@@ -96,8 +97,8 @@ func TestNamesAreText(t *testing.T) {
 func TestManyTransitions(t *testing.T) {
 	entries := every(50*ms, 0, 40*time.Minute, failed)
 	r := replayed(t, `{"min_requests": 1, "open": {"duration": "1s", "multiplier": 1}}`, Options{}, entries)
-	o := &r.Policies[0].Owners[0]
-	if len(o.Transitions) != mostTransitions || o.TransitionsLeftOut < 1000 || o.Trips < 1000 {
+	o := &r.Policies[0].Breakers[0]
+	if len(o.Transitions) != report.MostTransitions || o.TransitionsLeftOut < 1000 || o.Trips < 1000 {
 		t.Errorf("%d transitions, %d left out, %d trips", len(o.Transitions), o.TransitionsLeftOut, o.Trips)
 	}
 	var text strings.Builder

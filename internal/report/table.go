@@ -1,4 +1,4 @@
-package replay
+package report
 
 import (
 	"cmp"
@@ -22,8 +22,8 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(b, "%s, %s to %s UTC.\n\n", text.Count(r.Lines, "line"), r.From.Format("2006-01-02 15:04:05"), r.To.Format("2006-01-02 15:04:05"))
 		if len(r.Policies) == 1 {
 			r.one().Write(b)
-			for i := range r.Policies[0].Owners {
-				r.Policies[0].Owners[i].writeTransitions(b)
+			for i := range r.Policies[0].Breakers {
+				r.Policies[0].Breakers[i].writeTransitions(b)
 			}
 		} else {
 			r.sideBySide().Write(b)
@@ -56,23 +56,26 @@ func (c *Counts) cells() []string {
 // one is what one policy would have done.
 func (r *Report) one() *text.Table {
 	p := &r.Policies[0]
-	names := namesOf(p.Owners)
+	var names names
+	for i := range p.Breakers {
+		names.see(&p.Breakers[i])
+	}
 	t := &text.Table{Left: len(names.head())}
 	t.Add(names.head(), []string{"REQUESTS", "FAILED", "SLOW", "LATE", "NEUTRAL"}, columns)
 	row := func(name []string, c *Counts) {
 		t.Add(name, []string{text.Grouped(c.Requests), text.Grouped(c.Failures), text.Grouped(c.SlowCalls), text.Grouped(c.Late), text.Grouped(c.Neutral)}, c.cells())
 	}
-	for i := range p.Owners {
-		row(names.row(&p.Owners[i]), &p.Owners[i].Counts)
+	for i := range p.Breakers {
+		row(names.row(&p.Breakers[i]), &p.Breakers[i].Counts)
 	}
-	if len(p.Owners) > 1 {
+	if len(p.Breakers) > 1 {
 		row(names.total(), &p.Total)
 	}
 	return t
 }
 
 // writeTransitions writes when the breaker opened, and when it closed again.
-func (o *Owner) writeTransitions(b *strings.Builder) {
+func (o *Breaker) writeTransitions(b *strings.Builder) {
 	shown := 0
 	left := int64(o.TransitionsLeftOut)
 	for _, m := range o.Transitions {
@@ -93,7 +96,7 @@ func (o *Owner) writeTransitions(b *strings.Builder) {
 		b.WriteString("\n")
 	}
 	if left > 0 {
-		fmt.Fprintf(b, "  and %s: -json lists up to %s\n", text.Count(left, "more transition"), text.Grouped(mostTransitions))
+		fmt.Fprintf(b, "  and %s: -json lists up to %s\n", text.Count(left, "more transition"), text.Grouped(MostTransitions))
 	}
 	if shown > 0 {
 		b.WriteString("\n")
@@ -101,7 +104,7 @@ func (o *Owner) writeTransitions(b *strings.Builder) {
 }
 
 // name is what the breaker's requests are called.
-func (o *Owner) name() string {
+func (o *Breaker) name() string {
 	name := o.Cluster
 	if o.Route != "" {
 		name += " route " + o.Route
@@ -112,19 +115,39 @@ func (o *Owner) name() string {
 	return text.Printable(name)
 }
 
+// An entry is a breaker by one of the policies.
+type entry struct {
+	policy int
+	*Breaker
+}
+
+// compareEntries puts what is compared together, in the order of the policies.
+func compareEntries(a, b entry) int {
+	return cmp.Or(a.compare(b.Breaker), cmp.Compare(a.policy, b.policy))
+}
+
+// entries are all breakers, policy by policy.
+func (r *Report) entries() (all []entry) {
+	for i := range r.Policies {
+		for j := range r.Policies[i].Breakers {
+			all = append(all, entry{i, &r.Policies[i].Breakers[j]})
+		}
+	}
+	return all
+}
+
 // sideBySide is what several policies would have done, by breaker.
 func (r *Report) sideBySide() *text.Table {
-	var all []Owner
-	for i := range r.Policies {
-		all = append(all, r.Policies[i].Owners...)
+	all := r.entries()
+	slices.SortFunc(all, compareEntries)
+	var names names
+	for _, e := range all {
+		names.see(e.Breaker)
 	}
-	slices.SortStableFunc(all, compareOwners) // of one breaker in the order of the policies
-	names := namesOf(all)
 	t := &text.Table{Left: len(names.head()) + 1}
 	t.Add(names.head(), []string{"POLICY", "REQUESTS"}, columns)
-	for i := range all {
-		o := &all[i]
-		t.Add(names.row(o), []string{o.policy.Name, text.Grouped(o.Requests)}, o.cells())
+	for _, e := range all {
+		t.Add(names.row(e.Breaker), []string{r.Policies[e.policy].Name, text.Grouped(e.Requests)}, e.cells())
 	}
 	for i := range r.Policies {
 		if p := &r.Policies[i]; len(all) > len(r.Policies) {
@@ -137,12 +160,9 @@ func (r *Report) sideBySide() *text.Table {
 // names say which columns name a breaker: those that any of them needs.
 type names struct{ routes, instances bool }
 
-func namesOf(owners []Owner) (n names) {
-	for i := range owners {
-		n.routes = n.routes || owners[i].Route != ""
-		n.instances = n.instances || owners[i].Instance != ""
-	}
-	return n
+func (n *names) see(b *Breaker) {
+	n.routes = n.routes || b.Route != ""
+	n.instances = n.instances || b.Instance != ""
 }
 
 func (n names) cells(cluster, route, instance string) []string {
@@ -158,6 +178,6 @@ func (n names) cells(cluster, route, instance string) []string {
 
 func (n names) head() []string { return n.cells("CLUSTER", "ROUTE", "INSTANCE") }
 
-func (n names) row(o *Owner) []string { return n.cells(o.Cluster, o.Route, o.Instance) }
+func (n names) row(o *Breaker) []string { return n.cells(o.Cluster, o.Route, o.Instance) }
 
 func (n names) total() []string { return n.cells("all", " ", " ") }

@@ -1,4 +1,4 @@
-package replay
+package report
 
 import (
 	"slices"
@@ -9,7 +9,7 @@ import (
 	"envoy-circuit-breaker/internal/text"
 )
 
-// A chart is an owner's timeline: paths of SVG, one unit of x for each bin.
+// A chart is a breaker's timeline: paths of SVG, one unit of x for each bin.
 type chart struct {
 	Bins   int
 	Bin    string  // how long a bin is
@@ -45,27 +45,27 @@ const (
 // mostMarks trips of a breaker are marked.
 const mostMarks = 200
 
-// draw draws an owner's timeline; nil where there is none.
-func (r *Report) draw(o *Owner) *chart {
-	if len(o.bins) == 0 {
+// draw draws a breaker's timeline; nil where there is none.
+func (r *Report) draw(o *Breaker) *chart {
+	if len(o.Bins) == 0 {
 		return nil
 	}
-	bins := make([]bin, r.axis.number(r.To.UnixNano())+1)
-	copy(bins, o.bins)
-	width := time.Duration(r.axis.width)
+	bins := make([]Bin, r.Axis.Number(r.To.UnixNano())+1)
+	copy(bins, o.Bins)
+	width := time.Duration(r.Axis.Width)
 	c := &chart{Bins: len(bins), Bin: text.Span(width.Seconds()), Label: "Timeline of " + o.name() + ": requests, share of failures, state of the breaker"}
 
 	// From the bottom of the pile: what is bad, what would have been rejected, the rest.
 	kinds := []struct {
 		class string
-		n     func(*bin) uint32
+		n     func(*Bin) uint32
 	}{
-		{"failed", func(b *bin) uint32 { return b.failed }},
-		{"slow", func(b *bin) uint32 { return b.slow }},
-		{"saved", func(b *bin) uint32 { return b.savedFailed + b.savedSlow }},
-		{"lost", func(b *bin) uint32 { return b.lost }},
-		{"good", func(b *bin) uint32 { return b.good }},
-		{"neutral", func(b *bin) uint32 { return b.neutral }},
+		{"failed", func(b *Bin) uint32 { return b.Failed }},
+		{"slow", func(b *Bin) uint32 { return b.Slow }},
+		{"saved", func(b *Bin) uint32 { return b.SavedFailed + b.SavedSlow }},
+		{"lost", func(b *Bin) uint32 { return b.Lost }},
+		{"good", func(b *Bin) uint32 { return b.Good }},
+		{"neutral", func(b *Bin) uint32 { return b.Neutral }},
 	}
 	piled := make([]float64, len(bins))
 	paths := make([][]float64, len(kinds))
@@ -89,11 +89,11 @@ func (r *Report) draw(o *Owner) *chart {
 	open, either, failed, slow := make([]float64, len(bins)), make([]float64, len(bins)), make([]float64, len(bins)), make([]float64, len(bins))
 	for i := range bins {
 		b := &bins[i]
-		open[i] = float64(b.open) / float64(width)
-		either[i] = open[i] + float64(b.halfOpen)/float64(width)
+		open[i] = float64(b.Open) / float64(width)
+		either[i] = open[i] + float64(b.HalfOpen)/float64(width)
 		failed[i], slow[i] = -1, -1
-		if judged := float64(b.good + b.lost + b.failed + b.savedFailed + b.slow + b.savedSlow); judged > 0 {
-			failed[i], slow[i] = float64(b.failed+b.savedFailed)/judged, float64(b.slow+b.savedSlow)/judged
+		if judged := float64(b.Good + b.Lost + b.Failed + b.SavedFailed + b.Slow + b.SavedSlow); judged > 0 {
+			failed[i], slow[i] = float64(b.Failed+b.SavedFailed)/judged, float64(b.Slow+b.SavedSlow)/judged
 		}
 	}
 	for _, s := range []area{{"half_open", steps(either, shareHeight, shareHeight)}, {"open", steps(open, shareHeight, shareHeight)}} {
@@ -101,7 +101,7 @@ func (r *Report) draw(o *Owner) *chart {
 			c.State = append(c.State, s)
 		}
 	}
-	policy := &o.rules.Policy
+	policy := &o.Rules.Policy
 	c.Failed = line(failed)
 	if policy.FailureRate > 0 {
 		c.Limits = append(c.Limits, limit{"failed", shareHeight - policy.FailureRate})
@@ -112,25 +112,12 @@ func (r *Report) draw(o *Owner) *chart {
 	}
 	for _, m := range o.Transitions {
 		if m.To == "open" && len(c.Trips) < mostMarks {
-			x := float64(m.At.UnixNano()-r.axis.start) / float64(r.axis.width)
+			x := float64(m.At.UnixNano()-r.Axis.Start) / float64(r.Axis.Width)
 			c.Trips = append(c.Trips, mark{strconv.FormatFloat(x, 'f', 2, 64), m.At.Format("15:04:05") + " " + m.Text})
 		}
 	}
-	c.Ticks = r.ticks(len(bins))
+	c.Ticks = r.Axis.ticks(len(bins))
 	return c
-}
-
-// ticks are the times at both ends of an axis and between.
-func (r *Report) ticks(bins int) (ticks []string) {
-	whole := int64(bins) * r.axis.width
-	layout := "15:04:05"
-	if time.Duration(whole) > 20*time.Hour {
-		layout = "2 Jan 15:04"
-	}
-	for i := range int64(5) {
-		ticks = append(ticks, unix(r.axis.start+whole/4*i).Format(layout))
-	}
-	return ticks
 }
 
 // steps is the path of an area below steps of these heights; "" where it is empty.

@@ -1,4 +1,4 @@
-package replay
+package report
 
 import (
 	"cmp"
@@ -33,7 +33,7 @@ type pageView struct {
 
 // A breakerView is a breaker on the page.
 type breakerView struct {
-	*Owner
+	*Breaker
 	Name, Policy string
 	Facts        []fact
 	Chart        *chart
@@ -43,42 +43,33 @@ type breakerView struct {
 
 type fact struct{ Name, Value, Note string }
 
-// WriteHTML writes the report as one page, which needs nothing else. The replay must have kept a timeline.
+// WriteHTML writes the report as one page, which needs nothing else. It has timelines of the breakers that have Bins.
 func (r *Report) WriteHTML(w io.Writer) error {
 	t := r.sideBySide()
 	if len(r.Policies) == 1 {
 		t = r.one()
 	}
 	view := pageView{Report: r, Table: t.Rows, Left: t.Left}
-	var owners []*Owner
-	order := map[*Policy]int{}
-	for i := range r.Policies {
-		for j := range r.Policies[i].Owners {
-			owners = append(owners, &r.Policies[i].Owners[j])
-			order[owners[len(owners)-1].policy] = i
-		}
-	}
-	byRejected := func(a, b *Owner) int {
+	drawn := r.entries()
+	slices.SortStableFunc(drawn, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(b.Rejected, a.Rejected), cmp.Compare(b.Failures+b.SlowCalls, a.Failures+a.SlowCalls), cmp.Compare(b.Requests, a.Requests))
+	})
+	view.Undrawn = max(0, len(drawn)-mostDrawn)
+	drawn = drawn[:len(drawn)-view.Undrawn]
+	if len(r.Policies) > 1 {
+		slices.SortFunc(drawn, compareEntries)
 	}
-	slices.SortStableFunc(owners, byRejected)
-	view.Undrawn = max(0, len(owners)-mostDrawn)
-	owners = owners[:len(owners)-view.Undrawn]
-	if len(r.Policies) > 1 { // what is compared stands together
-		slices.SortFunc(owners, func(a, b *Owner) int {
-			return cmp.Or(compareOwners(*a, *b), cmp.Compare(order[a.policy], order[b.policy]))
-		})
-	}
-	for _, o := range owners {
-		view.Drawn = append(view.Drawn, r.view(o))
+	for _, e := range drawn {
+		view.Drawn = append(view.Drawn, r.view(e))
 	}
 	return page.Execute(w, &view)
 }
 
-func (r *Report) view(o *Owner) breakerView {
-	v := breakerView{Owner: o, Name: o.name(), Chart: r.draw(o)}
+func (r *Report) view(e entry) breakerView {
+	o := e.Breaker
+	v := breakerView{Breaker: o, Name: o.name(), Chart: r.draw(o)}
 	if len(r.Policies) > 1 {
-		v.Policy = o.policy.Name
+		v.Policy = r.Policies[e.policy].Name
 	}
 	percent := func(part, whole int64) string {
 		if whole == 0 {

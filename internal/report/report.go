@@ -1,4 +1,5 @@
-package replay
+// Package report is what came of trying policies of the circuit breaker on requests: a table, a page and JSON.
+package report
 
 import (
 	"cmp"
@@ -25,10 +26,10 @@ type Report struct {
 	HeldFor  float64 `json:"held_for,omitempty"`
 	Recovery bool    `json:"recovery"` // trials ended as other requests at that time did
 
-	Policies []PolicyReport `json:"policies"`
-	Notes    []string       `json:"notes"` // what the reader must know of the log, and what is assumed
+	Policies []Policy `json:"policies"`
+	Notes    []string `json:"notes"` // what the reader must know of the log, and what is assumed
 
-	axis axis
+	Axis Axis `json:"-"` // of the timelines
 }
 
 // A BrokenLine is one that could not be understood.
@@ -41,12 +42,18 @@ type BrokenLine struct {
 // MostBroken is how many broken lines are told one by one.
 const MostBroken = 20
 
-// A PolicyReport is what one policy would have done.
-type PolicyReport struct {
-	Name           string  `json:"name"`
-	Owners         []Owner `json:"breakers"`
-	Total          Counts  `json:"total"`
-	WithoutBreaker int64   `json:"without_breaker"` // requests beyond max_breakers
+// A Policy is what one policy would have done.
+type Policy struct {
+	Name           string    `json:"name"`
+	Breakers       []Breaker `json:"breakers"` // by cluster, then route, then instance
+	Total          Counts    `json:"total"`
+	MaxBreakers    int       `json:"max_breakers"`
+	WithoutBreaker int64     `json:"without_breaker"` // requests beyond max_breakers
+
+	Unmatched  []string `json:"unmatched_overrides,omitempty"` // overrides that gave no breaker its rules
+	Fallback   bool     `json:"fallback,omitempty"`            // some rules have one
+	Probe      bool     `json:"probe,omitempty"`               // some rules have one, which was not simulated
+	RetryAfter bool     `json:"honor_retry_after,omitempty"`   // some rules would, which a log does not tell
 }
 
 // Counts are requests, each of which is one of Calls, Late, Neutral, Unjudged and Rejected; and what became of them.
@@ -67,20 +74,20 @@ type Counts struct {
 	RejectedNeutral int64 `json:"rejected_neutral"`
 	CallsAvoided    int64 `json:"upstream_calls_avoided"` // the attempts of these, retries included
 
-	Trips          int64 `json:"trips"`   // all, those of failed trials included
-	Outages        int64 `json:"outages"` // trips out of closed
+	Trials         int64 `json:"trials"`           // requests that were let through to try the upstream
+	Probes         int64 `json:"probes,omitempty"` // calls of the breaker's own
+	Trips          int64 `json:"trips"`            // all, those of failed trials included
+	Outages        int64 `json:"outages"`          // trips out of closed
 	PermitsExpired int64 `json:"permits_expired"`
 
-	OpenFor       float64  `json:"open_seconds"`
+	OpenFor       float64  `json:"open_seconds"` // until the breaker's last request
 	HalfOpenFor   float64  `json:"half_open_seconds"`
-	NoticedMedian *float64 `json:"noticed_median_seconds"` // from an outage's beginning to the trip; null where there is none
+	NoticedMedian *float64 `json:"noticed_median_seconds"` // from an outage's beginning to the trip, of the transitions that are listed; null where there is none
 	NoticedMax    *float64 `json:"noticed_max_seconds"`
-
-	noticed durations
 }
 
-// An Owner is a breaker's cluster, or route to it, as an Envoy has it.
-type Owner struct {
+// A Breaker is that of a cluster, or of a route to it, as an Envoy has it.
+type Breaker struct {
 	Instance string `json:"instance,omitempty"`
 	Cluster  string `json:"cluster"`
 	Route    string `json:"route,omitempty"`
@@ -90,9 +97,8 @@ type Owner struct {
 	Transitions        []Transition `json:"transitions"`
 	TransitionsLeftOut int          `json:"transitions_left_out,omitempty"`
 
-	policy *Policy
-	rules  *config.Rules
-	bins   []bin
+	Rules *config.Rules `json:"-"`
+	Bins  []Bin         `json:"-"` // its timeline, where there is one
 }
 
 // A Transition is a change of a breaker's state.
@@ -105,59 +111,75 @@ type Transition struct {
 	Noticed *float64  `json:"noticed_seconds,omitempty"`
 }
 
-func seconds(nanoseconds int64) float64 { return float64(nanoseconds) / 1e9 }
+// MostTransitions of a breaker are listed one by one.
+const MostTransitions = 1000
+
+// Seconds turns nanoseconds into what a report has.
+func Seconds(nanoseconds int64) float64 { return float64(nanoseconds) / 1e9 }
 
 // toMilliseconds takes the dust of sums off a number of seconds.
 func toMilliseconds(seconds float64) float64 { return math.Round(seconds*1000) / 1000 }
 
-func unix(nanoseconds int64) time.Time { return time.Unix(0, nanoseconds).UTC() }
-
-func (r *Replay) finish() *Report {
-	out := &r.report
-	out.Recovery = r.options.Recovery
-	if r.axis.begun {
-		out.axis = r.axis
-		out.From, out.To = unix(r.axis.start), unix(r.now)
-	}
-	for _, p := range r.policies {
-		report := PolicyReport{Name: p.Name, WithoutBreaker: p.withoutBreaker, Owners: []Owner{}}
-		for _, o := range p.owners {
-			owner := o.finish(r.now)
-			owner.policy, owner.rules, owner.bins = &p.Policy, o.rules, o.bins
-			if owner.Transitions == nil {
-				owner.Transitions = []Transition{}
-			}
-			report.Owners = append(report.Owners, owner)
-		}
-		slices.SortFunc(report.Owners, compareOwners)
-		for i := range report.Owners {
-			report.Total.add(&report.Owners[i].Counts)
-		}
-		report.Total.NoticedMedian, report.Total.NoticedMax = report.Total.noticed.median(), report.Total.noticed.max()
-		out.Policies = append(out.Policies, report)
+// Complete puts the breakers in order, adds them up, and writes the notes.
+func (r *Report) Complete() {
+	for i := range r.Policies {
+		r.Policies[i].complete()
 	}
 	r.note()
-	return out
 }
 
-// compareOwners orders them by cluster, then route, then instance.
-func compareOwners(a, b Owner) int {
-	return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Route, b.Route), cmp.Compare(a.Instance, b.Instance))
+func (p *Policy) complete() {
+	if p.Breakers == nil {
+		p.Breakers = []Breaker{}
+	}
+	slices.SortFunc(p.Breakers, func(a, b Breaker) int { return a.compare(&b) })
+	var noticed []float64
+	for i := range p.Breakers {
+		b := &p.Breakers[i]
+		if b.Transitions == nil {
+			b.Transitions = []Transition{}
+		}
+		b.OpenFor, b.HalfOpenFor = toMilliseconds(b.OpenFor), toMilliseconds(b.HalfOpenFor)
+		var own []float64
+		for _, m := range b.Transitions {
+			if m.Noticed != nil {
+				own = append(own, *m.Noticed)
+			}
+		}
+		b.setNoticed(own)
+		p.Total.Add(&b.Counts)
+		noticed = append(noticed, own...)
+	}
+	p.Total.setNoticed(noticed)
 }
 
-func (c *Counts) add(o *Counts) {
+func (c *Counts) setNoticed(all []float64) {
+	if len(all) == 0 {
+		return
+	}
+	slices.Sort(all)
+	middle, most := (all[(len(all)-1)/2]+all[len(all)/2])/2, all[len(all)-1]
+	c.NoticedMedian, c.NoticedMax = &middle, &most
+}
+
+// compare orders breakers by cluster, then route, then instance.
+func (b *Breaker) compare(o *Breaker) int {
+	return cmp.Or(cmp.Compare(b.Cluster, o.Cluster), cmp.Compare(b.Route, o.Route), cmp.Compare(b.Instance, o.Instance))
+}
+
+// Add adds other counts, but for how soon outages were noticed.
+func (c *Counts) Add(o *Counts) {
 	for _, x := range []struct {
 		to *int64
 		n  int64
 	}{
 		{&c.Requests, o.Requests}, {&c.Calls, o.Calls}, {&c.Failures, o.Failures}, {&c.SlowCalls, o.SlowCalls}, {&c.Late, o.Late},
 		{&c.Neutral, o.Neutral}, {&c.Elsewhere, o.Elsewhere}, {&c.Unjudged, o.Unjudged}, {&c.Rejected, o.Rejected}, {&c.Saved, o.Saved},
-		{&c.Lost, o.Lost}, {&c.RejectedNeutral, o.RejectedNeutral}, {&c.CallsAvoided, o.CallsAvoided}, {&c.Trips, o.Trips},
-		{&c.Outages, o.Outages}, {&c.PermitsExpired, o.PermitsExpired},
+		{&c.Lost, o.Lost}, {&c.RejectedNeutral, o.RejectedNeutral}, {&c.CallsAvoided, o.CallsAvoided}, {&c.Trials, o.Trials},
+		{&c.Probes, o.Probes}, {&c.Trips, o.Trips}, {&c.Outages, o.Outages}, {&c.PermitsExpired, o.PermitsExpired},
 	} {
 		*x.to += x.n
 	}
 	c.OpenFor = toMilliseconds(c.OpenFor + o.OpenFor)
 	c.HalfOpenFor = toMilliseconds(c.HalfOpenFor + o.HalfOpenFor)
-	c.noticed = append(c.noticed, o.noticed...)
 }
