@@ -172,7 +172,7 @@ test-race: ## Run the core's tests with the race detector (needs a C compiler)
 
 .PHONY: fuzz
 fuzz: ## Fuzz each fuzz target for FUZZTIME (60s)
-	@set -e; for package in ./breaker ./filter/config ./filter/verdict ./filter/reply ./filter/statuspage ./internal/check ./internal/accesslog ./internal/replay ./internal/status; do \
+	@set -e; for package in ./breaker ./filter/config ./filter/verdict ./filter/reply ./filter/statuspage ./internal/check ./internal/accesslog ./internal/replay ./internal/scenario ./internal/status; do \
 		targets=$$(go test -list '^Fuzz' $$package); for target in $$(echo "$$targets" | grep '^Fuzz'); do \
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
 		done; \

@@ -25,7 +25,7 @@ func TestExamples(t *testing.T) {
 			shown[m[1]] = m[2]
 		}
 	}
-	files, err := filepath.Glob("../../examples/*")
+	files, err := filepath.Glob("../../examples/*.*")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no examples", err)
 	}
