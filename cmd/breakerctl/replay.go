@@ -100,7 +100,7 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 		return p.misuse("-max-in-flight must be 1000 or more")
 	case again(logs) != "":
 		return p.misuse(again(logs) + " is given twice: its requests would count twice")
-	case o.spoils():
+	case spoils(o.html):
 		return p.misuse("-html would write over " + o.html + ", which is no page: name another file")
 	}
 	format, err := accesslog.ParseFormat(o.format, o.fields)
@@ -146,7 +146,7 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 	case report.Lines == report.Broken:
 		return p.fail(errors.New("no line could be understood: is it an access log of Envoy's? -format and -field say how it is written"))
 	}
-	return o.write(p, report)
+	return p.write(report, o.json, o.html)
 }
 
 // again returns the first log that is the same file as one before it; "" if there is none.
@@ -166,13 +166,13 @@ func again(logs []string) string {
 }
 
 // spoils reports whether the page would be written over something else, such as the first log of those that a pattern stands for.
-func (o *replayFlagSet) spoils() bool {
+func spoils(page string) bool {
 	const begins = "<!doctype html>"
-	info, err := os.Stat(o.html)
+	info, err := os.Stat(page)
 	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
 		return false
 	}
-	file, err := os.Open(o.html)
+	file, err := os.Open(page)
 	if err != nil {
 		return false
 	}
@@ -182,22 +182,23 @@ func (o *replayFlagSet) spoils() bool {
 	return err != nil || string(is) != begins
 }
 
-func (o *replayFlagSet) write(p *program, report *report.Report) int {
+// write writes a report to the output, and its page to a file if that has a name.
+func (p *program) write(r *report.Report, asJSON bool, page string) int {
 	var pageErr error
-	if o.html != "" {
+	if page != "" {
 		var file *os.File
-		if file, pageErr = os.Create(o.html); pageErr == nil {
-			pageErr = errors.Join(report.WriteHTML(file), file.Close())
+		if file, pageErr = os.Create(page); pageErr == nil {
+			pageErr = errors.Join(r.WriteHTML(file), file.Close())
 		}
 	}
 	var err error
-	if o.json {
+	if asJSON {
 		encoder := json.NewEncoder(p.out)
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false)
-		err = encoder.Encode(report)
+		err = encoder.Encode(r)
 	} else {
-		err = report.WriteText(p.out)
+		err = r.WriteText(p.out)
 	}
 	if err = errors.Join(err, pageErr); err != nil {
 		return p.fail(err)

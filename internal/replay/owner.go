@@ -210,6 +210,9 @@ func (o *owner) moved(m breaker.Transition) {
 	o.state = m.To
 	o.epoch++
 	o.ask()
+	if o.run.watch != nil {
+		o.run.watch(m)
+	}
 	t := report.Transition{
 		At: time.Unix(0, at).UTC(), From: m.From.String(), To: m.To.String(), Reason: m.Reason.String(),
 		Text: statuspage.Describe(&o.rules.Policy, m),

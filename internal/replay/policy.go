@@ -40,19 +40,25 @@ func (p *policy) owner(r *Replay, id identity) *owner {
 
 // finish reports what the policy would have done.
 func (p *policy) finish() report.Policy {
-	some := func(is func(*config.Rules) bool) bool {
-		return is(&p.Config.Rules) || slices.ContainsFunc(p.Config.Overrides, func(o config.Override) bool { return is(&o.Rules) })
-	}
-	out := report.Policy{
-		Name: p.Name, MaxBreakers: p.Config.MaxBreakers, WithoutBreaker: p.withoutBreaker, Unmatched: p.unmatched(),
-		Fallback:   some(func(r *config.Rules) bool { return r.Fallback.Header != "" }),
-		Probe:      some(func(r *config.Rules) bool { return r.Policy.ProbeInterval > 0 }),
-		RetryAfter: some(func(r *config.Rules) bool { return r.HonorRetryAfter }),
-	}
+	out := p.Report()
+	out.WithoutBreaker, out.Unmatched = p.withoutBreaker, p.unmatched()
 	for _, o := range p.owners {
 		out.Breakers = append(out.Breakers, o.finish())
 	}
 	return out
+}
+
+// Report is what a report has of the policy itself.
+func (p *Policy) Report() report.Policy {
+	some := func(is func(*config.Rules) bool) bool {
+		return is(&p.Config.Rules) || slices.ContainsFunc(p.Config.Overrides, func(o config.Override) bool { return is(&o.Rules) })
+	}
+	return report.Policy{
+		Name: p.Name, MaxBreakers: p.Config.MaxBreakers,
+		Fallback:   some(func(r *config.Rules) bool { return r.Fallback.Header != "" }),
+		Probe:      some(func(r *config.Rules) bool { return r.Policy.ProbeInterval > 0 }),
+		RetryAfter: some(func(r *config.Rules) bool { return r.HonorRetryAfter }),
+	}
 }
 
 // unmatched names the overrides that gave no breaker its rules.

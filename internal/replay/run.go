@@ -3,6 +3,7 @@ package replay
 import (
 	"time"
 
+	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/internal/report"
 )
 
@@ -13,9 +14,10 @@ type run struct {
 	seed   uint64 // of jitter and ramp
 	// probe says how a probe that begins at a time would end; nil where probes are not simulated.
 	probe    func(at int64) (good bool, took time.Duration)
-	recovery bool // a trial ends as any request of its breaker did in the second before
-	timeline bool // one is kept
-	endless  bool // its bins keep their width
+	watch    func(breaker.Transition) // is told of each transition; nil where nobody watches
+	recovery bool                     // a trial ends as any request of its breaker did in the second before
+	timeline bool                     // one is kept
+	endless  bool                     // its bins keep their width
 	axis     report.Axis
 	drawn    []*owner   // whose timelines are kept
 	spare    report.Bin // where nothing is drawn

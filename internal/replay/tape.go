@@ -106,12 +106,14 @@ type PlayOptions struct {
 	Axis report.Axis
 	// Rejected is told the number of each request that would have been rejected. It may be nil.
 	Rejected func(int)
+	// Moved is told of each transition. It may be nil.
+	Moved func(breaker.Transition)
 }
 
 // Play tells what a policy would have done with the requests.
 func (t *Tape) Play(o PlayOptions) report.Breaker {
 	p := player{
-		run:     run{axis: o.Axis, timeline: o.Axis.Width > 0, endless: true, seed: o.Seed, probe: o.Probe},
+		run:     run{axis: o.Axis, timeline: o.Axis.Width > 0, endless: true, seed: o.Seed, probe: o.Probe, watch: o.Moved},
 		tape:    t,
 		flights: make([]flight, t.most),
 	}

@@ -20,11 +20,15 @@ func (r *Report) note() {
 		}
 	}
 	some := func(is func(Policy) bool) bool { return slices.ContainsFunc(r.Policies, is) }
-	say(true, "Requests that would have been rejected are assumed to have ended as they did; the breaker heard nothing of them.")
+	simulated := r.Simulation != nil
+	say(simulated, "A request that is rejected would have ended as the scenario has it at that time, as trials and probes end; a service that gets less "+
+		"load is no better for that.")
+	say(simulated && r.Simulation.Instances > 1, "OPEN is the sum over all Envoys.")
+	say(!simulated, "Requests that would have been rejected are assumed to have ended as they did; the breaker heard nothing of them.")
 	say(r.Recovery, "Trials are assumed to have ended as any request of their breaker did in the second before (-recovery).")
 	say(some(func(p Policy) bool { return p.Fallback }), "Those that would have been sent to a fallback are among the rejected.")
 	say(some(func(p Policy) bool { return p.Probe }), "Probes are not simulated: an open breaker tries requests when its open time is over.")
-	say(some(func(p Policy) bool { return p.RetryAfter }), "Logs do not have Retry-After: open.honor_retry_after has no effect.")
+	say(some(func(p Policy) bool { return p.RetryAfter }), "Retry-After is not known: open.honor_retry_after has no effect.")
 	say(r.AlreadyRejected > 0, "%s had been rejected or sent to a fallback by a breaker when the log was written. Nobody knows how they "+
 		"would have ended, so they are left out: for the whole picture record a log with \"mode\": \"shadow\".", text.Count(r.AlreadyRejected, "request"))
 	say(r.Broken > 0, "%s could not be understood and were left out.", text.Count(r.Broken, "line"))

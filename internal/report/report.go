@@ -26,6 +26,8 @@ type Report struct {
 	HeldFor  float64 `json:"held_for,omitempty"`
 	Recovery bool    `json:"recovery"` // trials ended as other requests at that time did
 
+	Simulation *Simulation `json:"simulation,omitempty"` // nil where the requests are a log's
+
 	Policies []Policy `json:"policies"`
 	Notes    []string `json:"notes"` // what the reader must know of the log, and what is assumed
 
@@ -54,6 +56,8 @@ type Policy struct {
 	Fallback   bool     `json:"fallback,omitempty"`            // some rules have one
 	Probe      bool     `json:"probe,omitempty"`               // some rules have one, which was not simulated
 	RetryAfter bool     `json:"honor_retry_after,omitempty"`   // some rules would, which a log does not tell
+
+	Fleet []Phase `json:"fleet,omitempty"` // of a simulation: what the service got from all Envoys
 }
 
 // Counts are requests, each of which is one of Calls, Late, Neutral, Unjudged and Rejected; and what became of them.
@@ -92,13 +96,16 @@ type Breaker struct {
 	Cluster  string `json:"cluster"`
 	Route    string `json:"route,omitempty"`
 	Mode     string `json:"mode"`
-	State    string `json:"state"` // at the end
+	State    string `json:"state"`               // at the end; "mixed" where those of several Envoys differ
+	Envoys   int    `json:"instances,omitempty"` // whose breakers are added up here; 0 where it is one
 	Counts
 	Transitions        []Transition `json:"transitions"`
 	TransitionsLeftOut int          `json:"transitions_left_out,omitempty"`
 
 	Rules *config.Rules `json:"-"`
 	Bins  []Bin         `json:"-"` // its timeline, where there is one
+
+	Noticed []float64 `json:"-"` // of outages whose transitions are not listed
 }
 
 // A Transition is a change of a breaker's state.
@@ -140,7 +147,7 @@ func (p *Policy) complete() {
 			b.Transitions = []Transition{}
 		}
 		b.OpenFor, b.HalfOpenFor = toMilliseconds(b.OpenFor), toMilliseconds(b.HalfOpenFor)
-		var own []float64
+		own := b.Noticed
 		for _, m := range b.Transitions {
 			if m.Noticed != nil {
 				own = append(own, *m.Noticed)

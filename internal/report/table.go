@@ -19,14 +19,16 @@ func (r *Report) WriteText(w io.Writer) error {
 	if r.From.IsZero() {
 		fmt.Fprintf(b, "%s, and none to replay.\n", text.Count(r.Lines, "line"))
 	} else {
-		fmt.Fprintf(b, "%s, %s to %s UTC.\n\n", text.Count(r.Lines, "line"), r.From.Format("2006-01-02 15:04:05"), r.To.Format("2006-01-02 15:04:05"))
+		fmt.Fprintf(b, "%s\n\n", r.header())
 		if len(r.Policies) == 1 {
 			r.one().Write(b)
+			r.writeFleet(b)
 			for i := range r.Policies[0].Breakers {
 				r.Policies[0].Breakers[i].writeTransitions(b)
 			}
 		} else {
 			r.sideBySide().Write(b)
+			r.writeFleet(b)
 		}
 	}
 	for _, note := range r.Notes {

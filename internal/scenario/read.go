@@ -12,7 +12,7 @@ import (
 
 // The bounds of what makes sense, and of what is made in an acceptable time.
 const (
-	mostInstances = 100_000
+	MostInstances = 100_000
 	mostRate      = 10_000
 	mostRequests  = 20_000_000 // of each Envoy
 	longestTime   = time.Hour  // that a request takes
@@ -39,7 +39,7 @@ func (r *reader) scenario(o *object, s *Scenario) {
 		o.fail("cluster", `another name, since "-" is none in a log`)
 	}
 	instances := float64(s.Instances)
-	if o.number("instances", &instances, 1, mostInstances) {
+	if o.number("instances", &instances, 1, MostInstances) {
 		if s.Instances = int(instances); instances != math.Trunc(instances) {
 			o.fail("instances", "a whole number")
 		}
@@ -77,7 +77,9 @@ func (o *object) phase(p *Phase, before Phase, isFirst bool) {
 	o.required("name", "a text that no other phase has")
 	o.name("name", &p.Name)
 	o.required("duration", `a duration such as "5m"`)
-	o.duration("duration", &p.Duration, time.Second, longest)
+	if o.duration("duration", &p.Duration, time.Second, longest) && p.Duration%time.Second != 0 {
+		o.fail("duration", "whole seconds") // what is counted by the second is of one phase then
+	}
 	o.flag("gradual", &p.Gradual)
 	if isFirst {
 		if p.Gradual {
