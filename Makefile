@@ -27,6 +27,9 @@ RUN ?= .
 FUZZTIME ?= 60s
 SOAK ?= 30m
 
+# More flags for make fleet, such as -seed 1.
+SIMULATE ?=
+
 # Another circuit breaker as a plugin, in Rust, that make bench measures beside this one where its file is given.
 RUST_PEER ?=
 
@@ -88,6 +91,10 @@ bench-memory: bench-parts ## Measure its memory only, over 5 million requests
 bench-replay: breakerctl ## Measure how fast breakerctl replays 10 million lines, in 5 minutes; takes 3 GB of disk for a while
 	@$(GOBUILD) -o build/benchreplay ./cmd/benchreplay
 	@exec build/benchreplay
+
+.PHONY: fleet
+fleet: breakerctl ## Simulate 1,000 Envoys through an outage with the policies in examples/fleet, in a minute; draws build/fleet.html
+	@build/breakerctl simulate $(foreach policy,$(sort $(wildcard examples/fleet/*.json)),-config $(policy)) -html build/fleet.html $(SIMULATE) examples/scenarios/fleet.yaml
 
 .PHONY: bench-parts
 bench-parts: build $(ENVOY)

@@ -83,16 +83,10 @@ func replayFlags(flags *flag.FlagSet) *replayFlagSet {
 
 func (o *replayFlagSet) run(p *program, configurations []string) int {
 	logs := p.arguments
-	fromStdin := 0
-	for _, name := range slices.Concat(configurations, logs) {
-		if name == "-" {
-			fromStdin++
-		}
-	}
 	switch {
 	case len(logs) == 0:
 		return p.misuse("which log? - is standard input")
-	case fromStdin > 1:
+	case stdins(configurations, logs) > 1:
 		return p.misuse("standard input is read once")
 	case o.horizon < time.Second || o.horizon > report.MostHorizon:
 		return p.misuse("-horizon must be from 1s to 1h")
@@ -147,6 +141,16 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 		return p.fail(errors.New("no line could be understood: is it an access log of Envoy's? -format and -field say how it is written"))
 	}
 	return p.write(report, o.json, o.html)
+}
+
+// stdins is how many of the names are standard input.
+func stdins(names ...[]string) (n int) {
+	for _, name := range slices.Concat(names...) {
+		if name == "-" {
+			n++
+		}
+	}
+	return n
 }
 
 // again returns the first log that is the same file as one before it; "" if there is none.

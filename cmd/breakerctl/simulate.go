@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -11,6 +10,7 @@ import (
 	"envoy-circuit-breaker/internal/replay"
 	"envoy-circuit-breaker/internal/scenario"
 	"envoy-circuit-breaker/internal/simulate"
+	"envoy-circuit-breaker/internal/text"
 )
 
 const simulateUsage = `SCENARIO is a file that says what load a service gets and how it fails, phase by phase; - is standard input.
@@ -41,18 +41,20 @@ func (o *simulateFlagSet) run(p *program) int {
 	switch {
 	case len(p.arguments) != 1:
 		return p.misuse("which scenario? One file, - for standard input")
+	case stdins(o.configurations, p.arguments) > 1:
+		return p.misuse("standard input is read once")
 	case o.instances < 0 || o.instances > scenario.MostInstances:
-		return p.misuse(fmt.Sprintf("-instances must be from 1 to %d", scenario.MostInstances))
+		return p.misuse("-instances must be from 1 to " + text.Grouped(scenario.MostInstances))
 	case spoils(o.html):
 		return p.misuse("-html would write over " + o.html + ", which is no page: name another file")
 	case isThere(o.log):
 		return p.misuse("-log would write over " + o.log + ": remove it, or name another file")
 	}
-	shown, text, err := p.open(p.arguments[0])
+	shown, content, err := p.open(p.arguments[0])
 	if err != nil {
 		return p.fail(err)
 	}
-	s, err := scenario.Read(shown, text)
+	s, err := scenario.Read(shown, content)
 	if err != nil {
 		return p.fail(err)
 	}

@@ -19,7 +19,7 @@ import (
 func shipped(t *testing.T) map[string]string {
 	t.Helper()
 	texts := map[string]string{}
-	for _, pattern := range []string{"../../*.yaml", "../../examples/*.*", "../../deploy/*/*.yaml"} {
+	for _, pattern := range []string{"../../*.yaml", "../../examples/*.*", "../../examples/fleet/*", "../../deploy/*/*.yaml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v, %v", pattern, files, err)

@@ -32,7 +32,7 @@ func TestHTML(t *testing.T) {
 	)
 	page := pageOf(t, replayed(t, `{`+steady+`}`, Options{Timeline: true}, entries))
 	for _, want := range []string{
-		"600 lines of access logs, 2026-11-24 10:00:00 to 2026-11-24 10:00:29 UTC; policy", "<h2>&lt;b&gt;</h2>",
+		"600 lines, 2026-11-24 10:00:00 to 2026-11-24 10:00:29 UTC. policy", "<h2>&lt;b&gt;</h2>",
 		`<path class="failed" d="M0 1000V0H2V`, `<path class="half_open" d="M0 100V100H`, `y1="50" y2="50"`,
 		`<line class="trip" x1="1.91" x2="1.91" y1="0" y2="100"><title>10:00:01 closed -&gt; open: 20/20 failed`,
 		"<time>2026-11-24 10:00:01.905</time>closed -&gt; open", "noticed in 1.91s", "<span>10:00:30</span></div>",

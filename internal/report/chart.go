@@ -21,10 +21,25 @@ type chart struct {
 	Limits []limit // what trips
 	Trips  []mark
 	Ticks  []string // of the axis of time
+	Tries  *tries   // nil where nothing was simulated
+	Phases []span   // of the scenario
 	Label  string   // for those who cannot see it
 }
 
 type area struct{ Class, Path string }
+
+// A span is a piece of the axis of time.
+type span struct {
+	Name   string
+	Length float64
+}
+
+// Tries are what reached the service from breakers that were not closed.
+type tries struct {
+	Most   string // a second in the highest bin
+	Areas  []area
+	Probes bool // there are some
+}
 
 type limit struct {
 	Class string
@@ -79,7 +94,7 @@ func (r *Report) draw(o *Breaker) *chart {
 	for _, n := range piled {
 		most = max(most, n)
 	}
-	c.Most = strconv.FormatFloat(most/width.Seconds(), 'g', 3, 64)
+	c.Most = rate(most / width.Seconds())
 	for k := len(kinds) - 1; k >= 0; k-- {
 		if path := steps(paths[k], requestsHeight/most, requestsHeight); path != "" {
 			c.Areas = append(c.Areas, area{kinds[k].class, path})
@@ -89,8 +104,8 @@ func (r *Report) draw(o *Breaker) *chart {
 	open, either, failed, slow := make([]float64, len(bins)), make([]float64, len(bins)), make([]float64, len(bins)), make([]float64, len(bins))
 	for i := range bins {
 		b := &bins[i]
-		open[i] = float64(b.Open) / float64(width)
-		either[i] = open[i] + float64(b.HalfOpen)/float64(width)
+		open[i] = float64(b.Open) / float64(width) / o.envoys()
+		either[i] = open[i] + float64(b.HalfOpen)/float64(width)/o.envoys()
 		failed[i], slow[i] = -1, -1
 		if judged := float64(b.Good + b.Lost + b.Failed + b.SavedFailed + b.Slow + b.SavedSlow); judged > 0 {
 			failed[i], slow[i] = float64(b.Failed+b.SavedFailed)/judged, float64(b.Slow+b.SavedSlow)/judged
@@ -117,7 +132,33 @@ func (r *Report) draw(o *Breaker) *chart {
 		}
 	}
 	c.Ticks = r.Axis.ticks(len(bins))
+	if r.Simulation != nil {
+		c.Tries = drawTries(bins, width)
+		for _, p := range r.Policies[0].Fleet {
+			c.Phases = append(c.Phases, span{p.Name, p.To - p.From})
+		}
+	}
 	return c
+}
+
+// drawTries draws trials, and probes above them.
+func drawTries(bins []Bin, width time.Duration) *tries {
+	trials, both := make([]float64, len(bins)), make([]float64, len(bins))
+	t, most := &tries{}, 1.0
+	for i := range bins {
+		b := &bins[i]
+		trials[i], both[i] = float64(b.Trials), float64(b.Trials)+float64(b.Probes)
+		most = max(most, both[i])
+		t.Probes = t.Probes || b.Probes > 0
+	}
+	t.Most = rate(most / width.Seconds())
+	if t.Probes {
+		t.Areas = append(t.Areas, area{"probes", steps(both, requestsHeight/most, requestsHeight)})
+	}
+	if path := steps(trials, requestsHeight/most, requestsHeight); path != "" {
+		t.Areas = append(t.Areas, area{"trials", path})
+	}
+	return t
 }
 
 // steps is the path of an area below steps of these heights; "" where it is empty.

@@ -31,11 +31,16 @@ type Phase struct {
 	MostProbes   int64 `json:"most_probes_per_second"`
 
 	NotClosed int `json:"not_closed_at_end"` // breakers
-	// AllOpen is how long after the phase began the last breaker had opened; null where some never did.
+	// AllOpen is how long after the phase began the last breaker had opened that was closed then; null where none was closed, or some
+	// never opened.
 	AllOpen *float64 `json:"all_open_after_seconds"`
 	// AllClosed is how long after the phase began the last breaker that was open had closed for good; null where none was open, or
 	// some are at the phase's end.
 	AllClosed *float64 `json:"all_closed_after_seconds"`
+	// Half and Most are how long after the phase began half and 90 % of the requests of each second were admitted, until it was over;
+	// null where it did not come to that, or they were from the beginning.
+	Half *float64 `json:"half_admitted_after_seconds"`
+	Most *float64 `json:"90_percent_admitted_after_seconds"`
 }
 
 // Rate is how many of something there were in a second, on average.
@@ -46,6 +51,9 @@ func (r *Report) header() string {
 	if s := r.Simulation; s != nil {
 		return fmt.Sprintf("%s: %s in %s to %s, seed %d.", text.Printable(s.Scenario), text.Count(r.Lines, "request"), text.Span(r.To.Sub(r.From).Seconds()),
 			text.Count(int64(s.Instances), "Envoy"), s.Seed)
+	}
+	if r.From.IsZero() {
+		return text.Count(r.Lines, "line") + ", and none to replay."
 	}
 	const layout = "2006-01-02 15:04:05"
 	return fmt.Sprintf("%s, %s to %s UTC.", text.Count(r.Lines, "line"), r.From.Format(layout), r.To.Format(layout))
@@ -74,7 +82,7 @@ func (r *Report) fleet() *text.Table {
 		}
 		t.Add(names, rates, probing, rest)
 	}
-	row("PHASE", "POLICY", []string{"ASKED/S", "ADMITTED/S", "MOST", "TRIALS/S", "MOST"}, []string{"PROBES/S", "MOST"}, []string{"ALL OPEN", "ALL CLOSED", "NOT CLOSED"})
+	row("PHASE", "POLICY", []string{"ASKED/S", "ADMITTED/S", "MOST", "TRIALS/S", "MOST"}, []string{"PROBES/S", "MOST"}, []string{"50% IN", "90% IN", "ALL OPEN", "ALL CLOSED", "NOT CLOSED"})
 	for i := range r.Policies[0].Fleet {
 		for j, p := range r.Policies {
 			f := &p.Fleet[i]
@@ -85,7 +93,7 @@ func (r *Report) fleet() *text.Table {
 			row(name, p.Name,
 				[]string{rate(f.Rate(f.Asked)), rate(f.Rate(f.Admitted)), text.Grouped(f.MostAdmitted), rate(f.Rate(f.Trials)), text.Grouped(f.MostTrials)},
 				[]string{rate(f.Rate(f.Probes)), text.Grouped(f.MostProbes)},
-				[]string{after(f.AllOpen), after(f.AllClosed), text.Grouped(int64(f.NotClosed))})
+				[]string{after(f.Half), after(f.Most), after(f.AllOpen), after(f.AllClosed), text.Grouped(int64(f.NotClosed))})
 		}
 	}
 	return t

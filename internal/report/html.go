@@ -25,8 +25,8 @@ const mostDrawn = 50
 // A pageView is what the page shows.
 type pageView struct {
 	*Report
-	Table   [][]string // its first row is the head
-	Left    int        // how many of its columns are names
+	Header  string
+	Tables  []*text.Table // of each the first row is the head
 	Drawn   []breakerView
 	Undrawn int
 }
@@ -49,7 +49,10 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	if len(r.Policies) == 1 {
 		t = r.one()
 	}
-	view := pageView{Report: r, Table: t.Rows, Left: t.Left}
+	view := pageView{Report: r, Header: r.header(), Tables: []*text.Table{t}}
+	if r.Simulation != nil {
+		view.Tables = append(view.Tables, r.fleet())
+	}
 	drawn := r.entries()
 	slices.SortStableFunc(drawn, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(b.Rejected, a.Rejected), cmp.Compare(b.Failures+b.SlowCalls, a.Failures+a.SlowCalls), cmp.Compare(b.Requests, a.Requests))
@@ -82,7 +85,7 @@ func (r *Report) view(e entry) breakerView {
 		{"Failed", text.Grouped(o.Failures), percent(o.Failures, o.Calls) + " of those counted"},
 		{"Slow", text.Grouped(o.SlowCalls), percent(o.SlowCalls, o.Calls) + " of those counted"},
 		{"Trips", text.Grouped(o.Trips), ""},
-		{"Open", text.Span(o.OpenFor), percent(int64(o.OpenFor*1000), r.To.Sub(r.From).Milliseconds()) + " of the time"},
+		{"Open", text.Span(o.OpenFor / o.envoys()), percent(int64(o.OpenFor/o.envoys()*1000), r.To.Sub(r.From).Milliseconds()) + " of the time"},
 		{"Rejected", text.Grouped(o.Rejected), percent(o.Rejected, o.Requests) + " of the requests"},
 		{"Saved", text.Grouped(o.Saved), "of these had failed or were slow"},
 		{"Lost", text.Grouped(o.Lost), "of these had succeeded"},

@@ -23,7 +23,7 @@ func (r *Report) note() {
 	simulated := r.Simulation != nil
 	say(simulated, "A request that is rejected would have ended as the scenario has it at that time, as trials and probes end; a service that gets less "+
 		"load is no better for that.")
-	say(simulated && r.Simulation.Instances > 1, "OPEN is the sum over all Envoys.")
+	say(simulated && r.Simulation.Instances > 1, "OPEN is how long a breaker was so on average.")
 	say(!simulated, "Requests that would have been rejected are assumed to have ended as they did; the breaker heard nothing of them.")
 	say(r.Recovery, "Trials are assumed to have ended as any request of their breaker did in the second before (-recovery).")
 	say(some(func(p Policy) bool { return p.Fallback }), "Those that would have been sent to a fallback are among the rejected.")

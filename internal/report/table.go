@@ -16,10 +16,9 @@ const mostShown = 20
 // WriteText writes the report for people: a table, the trips, and the notes.
 func (r *Report) WriteText(w io.Writer) error {
 	b := &strings.Builder{}
-	if r.From.IsZero() {
-		fmt.Fprintf(b, "%s, and none to replay.\n", text.Count(r.Lines, "line"))
-	} else {
-		fmt.Fprintf(b, "%s\n\n", r.header())
+	b.WriteString(r.header() + "\n")
+	if !r.From.IsZero() {
+		b.WriteString("\n")
 		if len(r.Policies) == 1 {
 			r.one().Write(b)
 			r.writeFleet(b)
@@ -55,6 +54,16 @@ func (c *Counts) cells() []string {
 	return []string{text.Grouped(c.Trips), open, text.Grouped(c.Rejected), text.Grouped(c.Saved), text.Grouped(c.Lost), text.Grouped(c.CallsAvoided), noticed}
 }
 
+// cells are those of the breaker, and of several Envoys' on average for how long it was open.
+func (b *Breaker) cells() []string {
+	c := b.Counts
+	c.OpenFor /= b.envoys()
+	return c.cells()
+}
+
+// envoys is how many Envoys' breakers are added up.
+func (b *Breaker) envoys() float64 { return float64(max(1, b.Envoys)) }
+
 // one is what one policy would have done.
 func (r *Report) one() *text.Table {
 	p := &r.Policies[0]
@@ -64,14 +73,15 @@ func (r *Report) one() *text.Table {
 	}
 	t := &text.Table{Left: len(names.head())}
 	t.Add(names.head(), []string{"REQUESTS", "FAILED", "SLOW", "LATE", "NEUTRAL"}, columns)
-	row := func(name []string, c *Counts) {
-		t.Add(name, []string{text.Grouped(c.Requests), text.Grouped(c.Failures), text.Grouped(c.SlowCalls), text.Grouped(c.Late), text.Grouped(c.Neutral)}, c.cells())
+	row := func(name []string, c *Counts, cells []string) {
+		t.Add(name, []string{text.Grouped(c.Requests), text.Grouped(c.Failures), text.Grouped(c.SlowCalls), text.Grouped(c.Late), text.Grouped(c.Neutral)}, cells)
 	}
 	for i := range p.Breakers {
-		row(names.row(&p.Breakers[i]), &p.Breakers[i].Counts)
+		b := &p.Breakers[i]
+		row(names.row(b), &b.Counts, b.cells())
 	}
 	if len(p.Breakers) > 1 {
-		row(names.total(), &p.Total)
+		row(names.total(), &p.Total, p.Total.cells())
 	}
 	return t
 }

@@ -259,3 +259,16 @@ func (w *fullWriter) Write(b []byte) (int, error) {
 }
 
 var _ io.Writer = &fullWriter{}
+
+// The documentation's scenario is one.
+func TestDocumentation(t *testing.T) {
+	page, err := os.ReadFile("../../docs/simulate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(page), "```yml\n")
+	text, _, found := strings.Cut(after, "```\n")
+	if s := parsed(t, text); !found || len(s.Phases) != 3 {
+		t.Errorf("%+v of\n%s", s, text)
+	}
+}

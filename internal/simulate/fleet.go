@@ -126,12 +126,10 @@ func (f *fleet) phase(i int) report.Phase {
 	p := &f.phases[i]
 	begin := f.phases[0].from
 	out := report.Phase{Name: p.name, From: report.Seconds(p.from - begin), To: report.Seconds(p.to - begin)}
-	for at := p.from / second; at < p.to/second; at++ {
-		n := int(at - begin/second)
-		if n >= len(f.bins) {
-			break
-		}
-		b := &f.bins[n]
+	first := int(p.from-begin) / int(second)
+	bins := f.bins[min(first, len(f.bins)):min(first+int((p.to-p.from)/second), len(f.bins))]
+	for i := range bins {
+		b := &bins[i]
 		out.Asked += int64(b.Asked)
 		out.Admitted += int64(b.Admitted)
 		out.Trials += int64(b.Trials)
@@ -140,14 +138,17 @@ func (f *fleet) phase(i int) report.Phase {
 		out.MostTrials = max(out.MostTrials, int64(b.Trials))
 		out.MostProbes = max(out.MostProbes, int64(b.Probes))
 	}
+	out.Half, out.Most = admitted(bins, 0.5), admitted(bins, 0.9)
 	var opened, shut []int64
-	everyOne := true
+	allOpened := true
 	for j := range f.envoys {
 		e := &f.envoys[j]
-		if e.closedAtStart[i] && e.opened[i] == 0 {
-			everyOne = false
-		} else {
-			opened, shut = append(opened, e.opened[i]), append(shut, e.shut[i])
+		if e.closedAtStart[i] {
+			opened = append(opened, e.opened[i])
+			allOpened = allOpened && e.opened[i] > 0
+		}
+		if !e.closedAtStart[i] || e.opened[i] > 0 {
+			shut = append(shut, e.shut[i])
 		}
 		if !e.closedAtStart[i+1] {
 			out.NotClosed++
@@ -157,13 +158,27 @@ func (f *fleet) phase(i int) report.Phase {
 		s := report.Seconds(max(0, at-p.from))
 		return &s
 	}
-	if everyOne && slices.Max(opened) > 0 {
+	if len(opened) > 0 && allOpened {
 		out.AllOpen = since(slices.Max(opened))
 	}
 	if len(shut) > 0 && out.NotClosed == 0 {
 		out.AllClosed = since(slices.Max(shut))
 	}
 	return out
+}
+
+// admitted is after how many seconds a share of the requests are admitted, up to the last one; nil where it does not come to that, or
+// they are all the time.
+func admitted(bins []report.Bin, share float64) *float64 {
+	n := len(bins)
+	for n > 0 && float64(bins[n-1].Admitted) >= share*float64(bins[n-1].Asked) {
+		n--
+	}
+	if n == 0 || n == len(bins) {
+		return nil
+	}
+	s := float64(n)
+	return &s
 }
 
 // A watch notes in which phases an Envoy's breaker opens and closes.

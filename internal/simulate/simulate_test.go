@@ -142,7 +142,7 @@ phases:
 	tries, probes, late, never := r.Policies[0].Fleet, r.Policies[1].Fleet, r.Policies[2].Fleet, r.Policies[3].Fleet
 
 	near("asked", tries[1].Rate(tries[1].Asked), envoys*20, 0.02)
-	if f := &tries[0]; f.Asked != f.Admitted || f.Trials != 0 || f.AllOpen != nil || f.AllClosed != nil || f.NotClosed != 0 {
+	if f := &tries[0]; f.Asked != f.Admitted || f.Trials != 0 || f.AllOpen != nil || f.AllClosed != nil || f.NotClosed != 0 || f.Half != nil || f.Most != nil {
 		t.Errorf("healthy: %+v", f)
 	}
 	// After 2s the next request, which comes after 50ms on average, tries again. It fails after 20ms, in which 0.4 others try too. It
@@ -150,10 +150,11 @@ phases:
 	f := &tries[1]
 	near("opened after", *f.AllOpen, 5.3, 0.2)
 	near("trials a second", float64(f.Trials)/(f.To-f.From-*f.AllOpen)/envoys, 1.4/(2+0.05+0.02), 0.03)
-	if f.AllClosed != nil || f.NotClosed != envoys || f.MostTrials <= int64(f.Rate(f.Trials)) || f.Admitted <= f.Trials {
+	if f.AllClosed != nil || f.NotClosed != envoys || f.MostTrials <= int64(f.Rate(f.Trials)) || f.Admitted <= f.Trials || f.Half != nil {
 		t.Errorf("outage: %+v", f)
 	}
-	if f := &tries[2]; *f.AllClosed < 2 || *f.AllClosed > 3.5 || f.NotClosed != 0 || f.Trials < envoys*3 || f.AllOpen != nil {
+	if f := &tries[2]; *f.AllClosed < 2 || *f.AllClosed > 3.5 || f.NotClosed != 0 || f.Trials < envoys*3 || f.AllOpen != nil ||
+		*f.Half < 1 || *f.Most < *f.Half || *f.Most > *f.AllClosed+1 {
 		t.Errorf("recovered: %+v", f)
 	}
 	if f := &tries[3]; f.Asked != 0 || f.AllClosed != nil || f.NotClosed != 0 {
