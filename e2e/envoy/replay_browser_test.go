@@ -3,6 +3,7 @@
 package envoy_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,9 +14,11 @@ import (
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/internal/accesslog"
 	"envoy-circuit-breaker/internal/replay"
+	"envoy-circuit-breaker/internal/scenario"
+	"envoy-circuit-breaker/internal/simulate"
 )
 
-// The page of breakerctl replay, with names of all kinds, on a phone and a wide screen, in light and dark.
+// The page of breakerctl replay, and that of simulate, with names of all kinds, on a phone and a wide screen, in light and dark.
 func TestBrowserReplay(t *testing.T) {
 	markup, long := `outbound|443||<script>alert("x")</script>`, "outbound|8443|canary|recommendations.production.svc.cluster.local"
 	options := replay.Options{Timeline: true}
@@ -53,23 +56,20 @@ func TestBrowserReplay(t *testing.T) {
 		}
 		return html.String()
 	}
-	one, both := page(replay.Options{Timeline: true, Policies: options.Policies[:1]}), page(options)
+	pages := map[string]string{"one": page(replay.Options{Timeline: true, Policies: options.Policies[:1]}), "both": page(options), "fleet": fleetPage(t, markup)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("content-type", "text/html; charset=utf-8")
-		switch r.URL.Path {
-		case "/one":
-			io.WriteString(w, one)
-		case "/both":
-			io.WriteString(w, both)
-		}
+		io.WriteString(w, pages[r.URL.Path[1:]])
 	}))
 	defer server.Close()
 	b := openBrowser(t)
-	for _, name := range []string{"one", "both"} {
+	ofLogs := []string{"payments on envoy-1", "closed -> open: ", "line: a trip"}
+	ofFleets := []string{"ALL CLOSED", "Share of the 12 breakers by state", "Trials and probes that reached the service", "probing.json"}
+	for name, wants := range map[string][]string{"one": ofLogs, "both": ofLogs, "fleet": ofFleets} {
 		b.open(server.URL + "/" + name)
 		b.looks("replay-" + name)
 		text := b.text()
-		for _, want := range []string{"What the circuit breaker would have done", "payments on envoy-1", markup, "closed -> open: ", "Rejected", "half-open"} {
+		for _, want := range append(wants, "What the circuit breaker would have done", markup, "Rejected", "half-open") {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s: the page does not show %q:\n%s", name, want, text)
 			}
@@ -77,7 +77,7 @@ func TestBrowserReplay(t *testing.T) {
 		if n := evaluate[int64](b, `document.querySelectorAll("script").length`); n != 0 {
 			t.Errorf("%s: %d scripts came from a cluster's name", name, n)
 		}
-		if n := evaluate[int64](b, `document.querySelectorAll(".state line").length`); n < 2 {
+		if n := evaluate[int64](b, `document.querySelectorAll(".state line").length`); n < 2 && name != "fleet" {
 			t.Errorf("%s: %d trips are marked", name, n)
 		}
 	}
@@ -91,4 +91,34 @@ func TestBrowserReplay(t *testing.T) {
 			t.Errorf("a request to %s", u)
 		}
 	}
+}
+
+// fleetPage is the page of a simulated fleet, whose service and phases have such names.
+func fleetPage(t *testing.T, name string) string {
+	t.Helper()
+	s, err := scenario.Read("fleet.yaml", fmt.Appendf(nil, `
+cluster: %q
+instances: 12
+phases:
+- { name: healthy, duration: 1m, rate: 20, latency: { p50: 20ms, p99: 80ms } }
+- { name: short, duration: 2s }
+- { name: %[1]q, duration: 3m, failures: 60, hangs: 40 }
+- { name: %[2]q, duration: 1m }
+`, name, strings.Repeat("w", 100)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := simulate.Options{Name: "fleet.yaml", Timeline: true}
+	for name, text := range map[string]string{"defaults.json": `{}`, "probing.json": `{"probe": {"path": "/"}}`} {
+		c, err := config.Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		options.Policies = append(options.Policies, replay.Policy{Name: name, Config: c})
+	}
+	var html strings.Builder
+	if err := simulate.Run(s, options).WriteHTML(&html); err != nil {
+		t.Fatal(err)
+	}
+	return html.String()
 }

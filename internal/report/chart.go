@@ -22,17 +22,11 @@ type chart struct {
 	Trips  []mark
 	Ticks  []string // of the axis of time
 	Tries  *tries   // nil where nothing was simulated
-	Phases []span   // of the scenario
+	Phases []mark   // of the scenario
 	Label  string   // for those who cannot see it
 }
 
 type area struct{ Class, Path string }
-
-// A span is a piece of the axis of time.
-type span struct {
-	Name   string
-	Length float64
-}
 
 // Tries are what reached the service from breakers that were not closed.
 type tries struct {
@@ -127,15 +121,15 @@ func (r *Report) draw(o *Breaker) *chart {
 	}
 	for _, m := range o.Transitions {
 		if m.To == "open" && len(c.Trips) < mostMarks {
-			x := float64(m.At.UnixNano()-r.Axis.Start) / float64(r.Axis.Width)
-			c.Trips = append(c.Trips, mark{strconv.FormatFloat(x, 'f', 2, 64), m.At.Format("15:04:05") + " " + m.Text})
+			c.Trips = append(c.Trips, mark{r.Axis.x(m.At), m.At.Format("15:04:05") + " " + m.Text})
 		}
 	}
 	c.Ticks = r.Axis.ticks(len(bins))
 	if r.Simulation != nil {
 		c.Tries = drawTries(bins, width)
 		for _, p := range r.Policies[0].Fleet {
-			c.Phases = append(c.Phases, span{p.Name, p.To - p.From})
+			at := r.From.Add(time.Duration(p.From * float64(time.Second)))
+			c.Phases = append(c.Phases, mark{r.Axis.x(at), at.Format("15:04:05") + " " + p.Name})
 		}
 	}
 	return c

@@ -1,6 +1,9 @@
 package report
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // A Bin is what happened to a breaker's requests in a piece of time.
 type Bin struct {
@@ -39,6 +42,11 @@ type Axis struct {
 
 // Number is the bin that a time is in.
 func (a *Axis) Number(at int64) int { return int((at - a.Start) / a.Width) }
+
+// x is where a time is drawn.
+func (a *Axis) x(at time.Time) string {
+	return strconv.FormatFloat(float64(at.UnixNano()-a.Start)/float64(a.Width), 'f', 2, 64)
+}
 
 // Halve makes one bin of each two.
 func Halve(bins []Bin) []Bin {

@@ -96,7 +96,7 @@ func TestPage(t *testing.T) {
 		"down.yaml: 18,": {true, false}, "to 1 Envoy, seed 0.": {false, true}, "Share of the 5 breakers by state": {true, false},
 		`<div class="caption">Trials that reached the service, up to `: {true, true}, "Trials and probes that reached the service": {true, false},
 		`<path class="trials" d="M0 1000V`: {true, true}, `<path class="probes" d="M0 1000V`: {true, false},
-		`<span style="flex-grow: 60" title="&lt;down&gt;">&lt;down&gt;</span>`: {true, true}, "line: a trip": {false, true}, `<line class="trip"`: {false, true},
+		`<title>00:01:00 &lt;down&gt;</title>`: {true, true}, "00:00:00 healthy, 00:01:00 &lt;down&gt;, 00:02:00 recovered</div>": {true, true}, "line: a trip": {false, true}, `<line class="trip"`: {false, true},
 		`data-label="ALL CLOSED">`: {true, true}, `data-label="PROBES/S">`: {true, false},
 	} {
 		if got := [2]bool{strings.Contains(fleet, want), strings.Contains(one, want)}; got != in {
