@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -126,14 +125,8 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 	if broken > report.MostBroken {
 		fmt.Fprintf(p.errors, "breakerctl: and %d more lines that cannot be understood\n", broken-report.MostBroken)
 	}
+	r.Logs(sources)
 	report := r.Finish()
-	for i := range sources {
-		for _, text := range sources[i].Lacks() { // mostly the same of all logs
-			if !slices.Contains(report.Notes, text) {
-				report.Notes = append(report.Notes, text)
-			}
-		}
-	}
 	switch {
 	case report.Lines == 0:
 		return p.fail(errors.New("there are no lines to replay"))
@@ -197,10 +190,7 @@ func (p *program) write(r *report.Report, asJSON bool, page string) int {
 	}
 	var err error
 	if asJSON {
-		encoder := json.NewEncoder(p.out)
-		encoder.SetIndent("", "  ")
-		encoder.SetEscapeHTML(false)
-		err = encoder.Encode(r)
+		err = r.WriteJSON(p.out)
 	} else {
 		err = r.WriteText(p.out)
 	}

@@ -63,7 +63,7 @@ func show(e *Entry) string {
 
 func TestFormatOfEnvoyYAML(t *testing.T) {
 	entries, sources := read(t, Options{}, "testdata/breaker.json")
-	if s := sources[0]; s.Format != "json" || s.Lines != 18 || s.Broken != 0 || s.Lacks() != nil {
+	if s := sources[0]; s.Format != "json" || s.Lines != 18 || s.Broken != 0 || Consequences(s.Lacks()) != nil {
 		t.Errorf("the log is %+v, and lacks %q", s, s.Lacks())
 	}
 	for i := range entries {
@@ -107,7 +107,7 @@ func TestFormats(t *testing.T) {
 					t.Errorf("line %d: %+v\nwant    %+v", i+1, *is, want)
 				}
 			}
-			lacks := sources[0].Lacks()
+			lacks := Consequences(sources[0].Lacks())
 			if len(lacks) != len(c.lacks) {
 				t.Errorf("it lacks %q", lacks)
 			}
@@ -117,5 +117,20 @@ func TestFormats(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A log none of whose lines could be understood says nothing of verdicts; one whose lines tell all but one of two fields that will do does.
+func TestConsequences(t *testing.T) {
+	if texts := Consequences(FieldNames); len(texts) > 0 {
+		t.Errorf("of a log that was not understood: %q", texts)
+	}
+	for _, c := range []struct {
+		lacks []string
+		want  int
+	}{{[]string{"response"}, 0}, {[]string{"service"}, 0}, {[]string{"response", "service"}, 1}, {[]string{"details", "flags", "host"}, 2}} {
+		if texts := Consequences(c.lacks); len(texts) != c.want {
+			t.Errorf("lacking %q has %d consequences, want %d: %q", c.lacks, len(texts), c.want, texts)
+		}
 	}
 }

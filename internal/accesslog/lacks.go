@@ -1,7 +1,9 @@
 package accesslog
 
-// lacks is what follows where no line of a log tells a field.
-var lacks = []struct {
+import "slices"
+
+// consequences are what follows where no line of a log tells a field.
+var consequences = []struct {
 	fields []field // any of them will do
 	text   string
 }{
@@ -22,19 +24,27 @@ var lacks = []struct {
 	{[]field{fieldGRPC}, "No line tells the gRPC status (%GRPC_STATUS_NUMBER%): gRPC errors in answers of status 200 are taken for successes."},
 }
 
-// Lacks says, in sentences, what no line of the log has told, and what follows from that for verdicts.
+// Lacks names the fields that no line of the log has told, in the order of [FieldNames].
 func (s *Source) Lacks() []string {
-	if s.seen == 0 {
+	lacks := []string{}
+	for f, name := range FieldNames {
+		if s.seen&(1<<f) == 0 {
+			lacks = append(lacks, name)
+		}
+	}
+	return lacks
+}
+
+// Consequences says, in sentences, what follows for verdicts where no line of a log tells these fields. A log that lacks even the time
+// has no line that was understood, and so no verdicts.
+func Consequences(lacks []string) (texts []string) {
+	lacking := func(f field) bool { return slices.Contains(lacks, FieldNames[f]) }
+	if lacking(fieldTime) {
 		return nil
 	}
-	var texts []string
-	for _, l := range lacks {
-		told := false
-		for _, f := range l.fields {
-			told = told || s.seen&(1<<f) != 0
-		}
-		if !told {
-			texts = append(texts, l.text)
+	for _, c := range consequences {
+		if !slices.ContainsFunc(c.fields, func(f field) bool { return !lacking(f) }) {
+			texts = append(texts, c.text)
 		}
 	}
 	return texts

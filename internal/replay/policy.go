@@ -2,6 +2,7 @@ package replay
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"envoy-circuit-breaker/filter/config"
@@ -54,14 +55,14 @@ func (p *Policy) Report() report.Policy {
 		return is(&p.Config.Rules) || slices.ContainsFunc(p.Config.Overrides, func(o config.Override) bool { return is(&o.Rules) })
 	}
 	return report.Policy{
-		Name: p.Name, MaxBreakers: p.Config.MaxBreakers,
+		Name: p.Name, Fingerprint: fingerprint(p.Config), MaxBreakers: p.Config.MaxBreakers,
 		Fallback:   some(func(r *config.Rules) bool { return r.Fallback.Header != "" }),
 		Probe:      some(func(r *config.Rules) bool { return r.Policy.ProbeInterval > 0 }),
 		RetryAfter: some(func(r *config.Rules) bool { return r.HonorRetryAfter }),
 	}
 }
 
-// unmatched names the overrides that gave no breaker its rules.
+// unmatched names the overrides that gave no breaker its rules, by their place: several can be for the same clusters.
 func (p *policy) unmatched() (names []string) {
 	matched := map[int]bool{}
 	for id := range p.owners {
@@ -69,7 +70,7 @@ func (p *policy) unmatched() (names []string) {
 	}
 	for i := range p.Config.Overrides {
 		if !matched[i] {
-			names = append(names, p.Config.Overrides[i].Name())
+			names = append(names, fmt.Sprintf("clusters[%d] %s", i, p.Config.Overrides[i].Name()))
 		}
 	}
 	return names

@@ -76,6 +76,11 @@ func New(o Options) *Replay {
 // An identity is whose requests or breaker it is.
 type identity struct{ instance, cluster, route string }
 
+// valid is as a report can have it, which is UTF-8: names that are the same there are one breaker's.
+func (id identity) valid() identity {
+	return identity{report.Valid(id.instance), report.Valid(id.cluster), report.Valid(id.route)}
+}
+
 // A source is the requests of one instance, cluster and route: for each policy they have one breaker.
 type source struct {
 	identity
@@ -162,6 +167,14 @@ func (r *Replay) Broken(b *accesslog.Broken) {
 	}
 }
 
+// Logs takes what is known of the logs, once they are read.
+func (r *Replay) Logs(sources []accesslog.Source) {
+	for i := range sources {
+		s := &sources[i]
+		r.report.AddLog(report.Log{Format: s.Format, Lines: s.Lines, Lacks: s.Lacks()})
+	}
+}
+
 // shrink takes the oldest slot before its time.
 func (r *Replay) shrink() {
 	r.runTo(r.wheel.first + 1)
@@ -180,7 +193,7 @@ func (r *Replay) source(e *accesslog.Entry) uint32 {
 	at, known := r.sourceOf[id]
 	if !known {
 		at = uint32(len(r.sources))
-		r.sources = append(r.sources, source{identity: id})
+		r.sources = append(r.sources, source{identity: id.valid()})
 		r.sourceOf[id] = at
 	}
 	r.last, r.lastAt = id, at

@@ -366,7 +366,7 @@ func TestUnmatchedOverrides(t *testing.T) {
 	entries := every(100*ms, 0, time.Second, good)
 	entries[3].Route = "reports"
 	for config, want := range map[string]string{
-		`{"clusters": [{"match": "` + entries[0].Cluster + `", "route": "report"}, {"match": "?"}, {"match": "*"}]}`: `2 overrides matched no request: "` + entries[0].Cluster + `" route "report", "?".`,
+		`{"clusters": [{"match": "` + entries[0].Cluster + `", "route": "report"}, {"match": "?"}, {"match": "*"}]}`: `2 overrides matched no request: clusters[0] "` + entries[0].Cluster + `" route "report", clusters[1] "?".`,
 		`{"clusters": [{"match": "*", "route": "report*"}, {"match": "*"}]}`:                                         "",
 	} {
 		text := strings.Join(replayed(t, config, Options{}, entries).Notes, " ")

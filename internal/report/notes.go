@@ -42,6 +42,7 @@ func (r *Report) note() {
 			strings.Join(p.Unmatched[:min(5, len(p.Unmatched))], ", "))
 		say(p.WithoutBreaker > 0, "%s: %s beyond max_breakers (%d) had no breaker.", p.Name, text.Count(p.WithoutBreaker, "request"), p.MaxBreakers)
 	}
+	r.Notes = append(r.Notes, r.consequences()...)
 }
 
 // remedy says what to do about a request that began so many seconds too early.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"envoy-circuit-breaker/filter/config"
@@ -15,6 +16,7 @@ type Report struct {
 	From  time.Time `json:"from"` // of the requests that were replayed: the first one's begin,
 	To    time.Time `json:"to"`   // and the last one's end
 	Lines int64     `json:"lines"`
+	Logs  []Log     `json:"logs,omitempty"` // by format
 
 	Broken          int64        `json:"broken_lines"`           // could not be understood
 	BrokenLines     []BrokenLine `json:"first_broken,omitempty"` // the first of them
@@ -47,12 +49,13 @@ const MostBroken = 20
 // A Policy is what one policy would have done.
 type Policy struct {
 	Name           string    `json:"name"`
-	Breakers       []Breaker `json:"breakers"` // by cluster, then route, then instance
+	Fingerprint    string    `json:"fingerprint"` // of the configuration: where it differs, so may what comes of it
+	Breakers       []Breaker `json:"breakers"`    // by cluster, then route, then instance
 	Total          Counts    `json:"total"`
 	MaxBreakers    int       `json:"max_breakers"`
 	WithoutBreaker int64     `json:"without_breaker"` // requests beyond max_breakers
 
-	Unmatched  []string `json:"unmatched_overrides,omitempty"` // overrides that gave no breaker its rules
+	Unmatched  []string `json:"unmatched_overrides,omitempty"` // overrides that gave no breaker its rules, in their order
 	Fallback   bool     `json:"fallback,omitempty"`            // some rules have one
 	Probe      bool     `json:"probe,omitempty"`               // some rules have one, which was not simulated
 	RetryAfter bool     `json:"honor_retry_after,omitempty"`   // some rules would, which a log does not tell
@@ -127,15 +130,25 @@ func Seconds(nanoseconds int64) float64 { return float64(nanoseconds) / 1e9 }
 // toMilliseconds takes the dust of sums off a number of seconds.
 func toMilliseconds(seconds float64) float64 { return math.Round(seconds*1000) / 1000 }
 
-// Complete puts the breakers in order, adds them up, and writes the notes.
+// Valid is the text as JSON can have it: UTF-8.
+func Valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+
+// Complete puts the breakers in order, adds them up, and writes the notes. It may be called again when there is more in the report.
 func (r *Report) Complete() {
+	for i := range r.BrokenLines {
+		b := &r.BrokenLines[i]
+		b.File, b.Error = Valid(b.File), Valid(b.Error)
+	}
 	for i := range r.Policies {
 		r.Policies[i].complete()
 	}
+	r.Notes = nil
 	r.note()
 }
 
 func (p *Policy) complete() {
+	p.Name = Valid(p.Name)
+	p.Total = Counts{}
 	if p.Breakers == nil {
 		p.Breakers = []Breaker{}
 	}
