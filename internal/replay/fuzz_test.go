@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -54,6 +55,31 @@ func TestRandomLogs(t *testing.T) {
 				t.Errorf("%s: nothing was rejected", policy)
 			}
 		}
+	}
+}
+
+// A part of a log takes each line that the whole takes; where lines come late or are too many at once, maybe more.
+func TestPartsTakeNoLess(t *testing.T) {
+	more := 0
+	for seed := range uint64(10) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		var entries []accesslog.Entry
+		for now := time.Duration(0); len(entries) < 3000; now += time.Duration(random.IntN(20)) * ms {
+			entries = append(entries, randomEntry(random.IntN, now-time.Duration(random.IntN(3000))*ms))
+		}
+		o := Options{Horizon: time.Second, MaxInFlight: 60 + int(seed)*20}
+		whole := replayed(t, `{}`, o, entries)
+		for _, b := range whole.Policies[0].Breakers {
+			part := replayed(t, `{}`, o, slices.DeleteFunc(slices.Clone(entries), func(e accesslog.Entry) bool { return e.Cluster != b.Cluster }))
+			got := part.Policies[0].Total.Requests
+			if got < b.Requests {
+				t.Errorf("seed %d: the part of %s takes %d lines, the whole %d of it", seed, b.Cluster, got, b.Requests)
+			}
+			more += int(got - b.Requests)
+		}
+	}
+	if more == 0 {
+		t.Error("no part takes more")
 	}
 }
 
