@@ -13,6 +13,7 @@ import (
 
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/internal/accesslog"
+	"envoy-circuit-breaker/internal/check"
 	"envoy-circuit-breaker/internal/replay"
 	"envoy-circuit-breaker/internal/report"
 )
@@ -57,24 +58,19 @@ func (l *list) Set(value string) error {
 
 // A replayFlagSet has the flags of replay and compare but -config.
 type replayFlagSet struct {
-	format, cluster, html             string
-	fields                            list
-	instances, recovery, strict, json bool
-	horizon                           time.Duration
-	maxInFlight                       int
+	logFlagSet
+	html           string
+	recovery, json bool
+	horizon        time.Duration
+	maxInFlight    int
 }
 
 func replayFlags(flags *flag.FlagSet) *replayFlagSet {
 	o := &replayFlagSet{}
-	flags.StringVar(&o.format, "format", "auto", "the `FORMAT` of lines: "+strings.Join(accesslog.FormatNames, ", "))
-	flags.Var(&o.fields, "field", "which key of JSON has what, as `FIELD=KEY`, such as status=response.code or duration=took,us; give it for each.\nFields are: "+
-		strings.Join(accesslog.FieldNames, ", "))
-	flags.StringVar(&o.cluster, "cluster", "", "the `NAME` of the cluster of lines that tell none; without it that is the upstream host's address")
-	flags.BoolVar(&o.instances, "instance-per-log", false, "each LOG is another Envoy's, which has breakers of its own")
+	o.add(flags)
 	flags.DurationVar(&o.horizon, "horizon", time.Minute, "a `DURATION`: how long requests last, plus what lines are out of order by; later lines are counted and left out")
 	flags.IntVar(&o.maxInFlight, "max-in-flight", 500_000, "hold at most `N` requests to put them in order, about 120 bytes each; where there are more, the horizon shrinks")
 	flags.BoolVar(&o.recovery, "recovery", false, "let trials end as any request of their breaker did in the second before, and not as they did themselves")
-	flags.BoolVar(&o.strict, "strict", false, "stop at the first line that cannot be understood")
 	flags.BoolVar(&o.json, "json", false, "write the report as JSON")
 	flags.StringVar(&o.html, "html", "", "also write a page with a timeline of each breaker to a `FILE`")
 	return o
@@ -96,8 +92,7 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 	case spoils(o.html):
 		return p.misuse("-html would write over " + o.html + ", which is no page: name another file")
 	}
-	format, err := accesslog.ParseFormat(o.format, o.fields)
-	if err != nil {
+	if err := o.parse(); err != nil {
 		return p.misuse(err.Error())
 	}
 	policies, err := p.policies(configurations)
@@ -105,33 +100,14 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 		return p.fail(err)
 	}
 	r := replay.New(replay.Options{Policies: policies, Horizon: o.horizon, MaxInFlight: o.maxInFlight, Recovery: o.recovery, Timeline: o.html != ""})
-	broken := 0
-	sources, err := accesslog.Read(logs,
-		accesslog.Options{Format: format, Stdin: p.in, Cluster: o.cluster, FileIsInstance: o.instances},
-		func(e *accesslog.Entry) error { r.Add(e); return nil },
-		func(b *accesslog.Broken) error {
-			if o.strict {
-				return b
-			}
-			if broken++; broken <= report.MostBroken {
-				fmt.Fprintln(p.errors, "breakerctl:", b)
-			}
-			r.Broken(b)
-			return nil
-		})
+	sources, err := o.read(p, logs, func(e *accesslog.Entry) error { r.Add(e); return nil }, r.Broken)
 	if err != nil {
 		return p.fail(err)
 	}
-	if broken > report.MostBroken {
-		fmt.Fprintf(p.errors, "breakerctl: and %d more lines that cannot be understood\n", broken-report.MostBroken)
-	}
 	r.Logs(sources)
 	report := r.Finish()
-	switch {
-	case report.Lines == 0:
-		return p.fail(errors.New("there are no lines to replay"))
-	case report.Lines == report.Broken:
-		return p.fail(errors.New("no line could be understood: is it an access log of Envoy's? -format and -field say how it is written"))
+	if err := wasRead(report.Lines, report.Broken); err != nil {
+		return p.fail(err)
 	}
 	return p.write(report, o.json, o.html)
 }
@@ -223,6 +199,15 @@ func (p *program) policies(files []string) (policies []replay.Policy, err error)
 
 // policy reads the one configuration that a file has, and says what is wrong with it.
 func (p *program) policy(name string) (*config.Config, error) {
+	plugin, err := p.plugin(name)
+	if err != nil {
+		return nil, err
+	}
+	return plugin.Config, nil
+}
+
+// plugin finds the one configuration that a file has, and says what is wrong with it.
+func (p *program) plugin(name string) (*check.Plugin, error) {
 	file, err := p.read(name)
 	if err != nil {
 		return nil, err
@@ -233,14 +218,14 @@ func (p *program) policy(name string) (*config.Config, error) {
 	if file.HasErrors() {
 		return nil, fmt.Errorf("%s: not a configuration to replay with", file.Name)
 	}
-	var found *config.Config
+	var found *check.Plugin
 	for _, plugin := range file.Plugins {
 		switch {
 		case plugin.IsStatusPage() && len(file.Plugins) > 1:
 		case found != nil:
 			return nil, fmt.Errorf("%s has several configurations, the second at %s: put the one to replay with in a file of its own", file.Name, plugin.Place())
 		default:
-			found = plugin.Config
+			found = plugin
 		}
 	}
 	if found == nil {

@@ -16,6 +16,7 @@ type Plugin struct {
 	Name   string         // what it is called there; empty for a configuration by itself
 	Line   int            // where it begins
 	Config *config.Config // nil if it is refused
+	Tree   map[string]any // what Config was read from, as [config.Read] takes it; nil where there is nothing
 
 	file        *File
 	value       *node             // the configuration, nil if there is none
@@ -334,8 +335,8 @@ func (f *File) addObject(value *node, p *Plugin) {
 		return
 	}
 	p.lookAtPlaces(value, func(line int) int { return line })
-	tree := value.tree("", p.lines, p.tell)
-	c, err := config.Read(tree.(map[string]any))
+	p.Tree = value.tree("", p.lines, p.tell).(map[string]any)
+	c, err := config.Read(p.Tree)
 	f.addErrors(p, err, nil, func(int) int { return p.Line })
 	if len(p.told) == 0 && !p.isMisplaced {
 		p.Config = c
@@ -363,7 +364,7 @@ func (f *File) addText(text []byte, line int, isLines bool, p *Plugin) {
 		return line
 	}
 	if document, err := readJSON(text); err == nil {
-		document.tree("", p.lines, func(*config.Error, int, bool) {})
+		p.Tree, _ = document.tree("", p.lines, func(*config.Error, int, bool) {}).(map[string]any)
 		for path, inText := range p.lines {
 			p.lines[path] = at(inText)
 		}
