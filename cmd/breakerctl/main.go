@@ -34,6 +34,7 @@ var commands = []command{
 	{"replay", "-config FILE LOG…", "Tell from access logs what a policy would have done", logUsage, setUpReplay},
 	{"compare", "-config FILE -config FILE… LOG…", "Tell what several policies would have done, side by side", logUsage, setUpCompare},
 	{"merge", "REPORT…", "Make one report of those that replay or compare wrote of parts of a log", mergeUsage, setUpMerge},
+	{"suggest", "[-max-lost PERCENT] [-config FILE] LOG…", "Search for the policies that would have served best by access logs", logUsage, setUpSuggest},
 	{"simulate", "SCENARIO", "Tell what one or many Envoys with a policy would do, without a log", simulateUsage, setUpSimulate},
 	{"status", "URL…", "Show which breakers are open in some Envoys, since when and why", statusUsage, setUpStatus},
 	{"version", "", "Tell which version this is", "", setUpVersion},

@@ -1,0 +1,203 @@
+package suggest
+
+import (
+	"cmp"
+	"slices"
+)
+
+const (
+	// nearly is the part of the most calls avoided that is as good.
+	nearly = 0.9
+	// finalists are how many are played again: half of them the sturdiest as far as it is known, half of them such as lose less.
+	finalists = 20
+	// candidates are how many are made simpler, and leaders how many are compared in the end, once all that is around them is known.
+	candidates = 6
+	leaders    = 3
+	// mostChosen is how many policies are shown, and apart how much they must be: each avoids and loses that much less than the one before.
+	mostChosen = 4
+	apart      = 0.05
+)
+
+// choose chooses what is shown of the trials.
+func (s *search) choose() {
+	isUseful := func(t *trial) bool { return s.within(t) && t.Caught > 0 }
+	pool, caught := []*trial{s.start}, 0
+	for _, best := range s.best(1, s.compare, isUseful) {
+		caught = best.Caught
+		sturdy := s.sturdiest(best, finalists/2)
+		pool = slices.Concat(pool, sturdy, s.simplified(sturdy[:min(candidates, len(sturdy))], best))
+		pool = append(pool, s.frontier(best, finalists/2, 0)...)
+	}
+	pool = append(pool, s.best(finalists/2, s.compareBeyond, func(t *trial) bool { return !s.within(t) && t.Caught > caught })...)
+	s.playAgain(slices.Clone(pool))
+
+	beyond := slices.DeleteFunc(slices.Clone(pool), func(t *trial) bool { return s.within(t) })
+	pool = slices.DeleteFunc(pool, func(t *trial) bool { return !isUseful(t) })
+	if caught = 0; len(pool) > 0 {
+		best := s.recommended(pool)
+		s.trials = pool
+		s.chosen = append([]*trial{best}, s.frontier(best, mostChosen-1, apart)...)
+		for i, t := range s.chosen {
+			s.chosen[i] = s.plain(t)
+		}
+		caught = best.Caught
+		s.playAgain(slices.Clone(s.chosen))
+	}
+	beyond = slices.DeleteFunc(beyond, func(t *trial) bool { return t.Caught <= caught || t == s.start })
+	if len(beyond) > 0 {
+		s.further = slices.MinFunc(beyond, s.compareBeyond)
+	}
+}
+
+// playAgain gives trials the figures of several plays.
+func (s *search) playAgain(trials []*trial) {
+	slices.SortFunc(trials, func(a, b *trial) int { return slices.Compare(a.settings[:], b.settings[:]) })
+	trials = slices.Compact(trials)
+	for i, figures := range s.playAll(trials, lucks) {
+		trials[i].Figures = together(figures)
+	}
+}
+
+// plain is a trial without the changes that have changed nothing.
+func (s *search) plain(t *trial) *trial {
+	for a := range axes {
+		next := t.settings
+		next[a] = s.start.settings[a]
+		next = next.settled(s.rest)
+		s.try([]settings{next})
+		if n := s.known[next]; n != nil && n.once == t.once {
+			t = n
+		}
+	}
+	return t
+}
+
+// isLike reports whether a trial does what the best does, or nearly so, whatever it loses: by a single play that is luck, too.
+func (s *search) isLike(t, best *trial) bool {
+	return t.Caught == best.Caught && t.Needless == best.Needless && float64(t.Avoided) >= nearly*float64(best.Avoided)
+}
+
+// isAsGood reports whether a trial is as good as the best, or nearly so.
+func (s *search) isAsGood(t, best *trial) bool { return s.within(t) && s.isLike(t, best) }
+
+// sturdiest are at most n of the trials nearly as good as the best, the sturdiest first as far as that is known.
+func (s *search) sturdiest(best *trial, n int) []*trial {
+	seen := map[feat]bool{}
+	var all []*trial
+	for _, t := range s.best(len(s.trials), s.compare, func(t *trial) bool { return s.isAsGood(t, best) }) {
+		if !seen[t.once] { // of those that did the same the first is enough
+			seen[t.once] = true
+			all = append(all, t)
+		}
+	}
+	s.rate(all, best)
+	return all[:min(n, len(all))]
+}
+
+// simplified are trials with as few changes to what the search started from as are enough to be nearly as good as the best.
+func (s *search) simplified(trials []*trial, best *trial) []*trial {
+	simple := slices.Clone(trials)
+	for a := range axes {
+		without := func(t *trial) settings {
+			next := t.settings
+			next[a] = s.start.settings[a]
+			return next.settled(s.rest)
+		}
+		var next []settings
+		for _, t := range simple {
+			next = append(next, without(t))
+		}
+		s.try(next)
+		for i, t := range simple {
+			if n := s.known[without(t)]; n != nil && s.isLike(n, best) {
+				simple[i] = n
+			}
+		}
+	}
+	return simple
+}
+
+// rate finds out how sturdy trials are, and puts the sturdiest first: those whose neighbours in the grid are nearly as good as the best.
+// What stands at an edge falls in the next outage.
+func (s *search) rate(trials []*trial, best *trial) {
+	for _, t := range trials {
+		t.falls, t.stands = 0, 0
+		of := 0
+		for _, next := range s.grid.around(t.settings) {
+			if next = next.settled(s.rest); next == t.settings {
+				continue // it has no effect
+			}
+			of++
+			switch n := s.known[next]; {
+			case n == nil:
+			case n.Caught < best.Caught || n.Needless > best.Needless:
+				t.falls++
+			case s.isLike(n, best):
+				t.stands++
+			}
+		}
+		t.stands /= float64(max(of, 1))
+	}
+	slices.SortStableFunc(trials, compareSturdiness)
+}
+
+// compareSturdiness puts those first of whose neighbours the fewest miss an outage or open at other times, and then the most are as good.
+func compareSturdiness(a, b *trial) int {
+	return cmp.Or(cmp.Compare(a.falls, b.falls), -cmp.Compare(a.stands, b.stands))
+}
+
+// recommended is the one to be recommended: of those nearly as good as the best it is the sturdiest, and of several that are nearly as
+// sturdy the one that avoids the most calls beyond the requests that it loses. It is not worse than what the search started from.
+func (s *search) recommended(pool []*trial) *trial {
+	best := slices.MinFunc(pool, s.compare)
+	all := slices.DeleteFunc(slices.Clone(pool), func(t *trial) bool {
+		return !s.isAsGood(t, best) || s.isAsGood(s.start, best) && t.Avoided < s.start.Avoided
+	})
+	s.explore(all, best)
+	all = all[:min(leaders, len(all))]
+	first := all[0]
+	all = slices.DeleteFunc(all, func(t *trial) bool { return t.falls > first.falls || t.stands < nearly*first.stands })
+	return slices.MinFunc(all, func(a, b *trial) int { return cmp.Or(cmp.Compare(b.Avoided-b.Lost, a.Avoided-a.Lost), s.tie(a, b)) })
+}
+
+// explore tries the neighbours of trials until those of the sturdiest are known, which come first then.
+func (s *search) explore(trials []*trial, best *trial) {
+	explored := map[*trial]bool{}
+	for {
+		s.rate(trials, best)
+		var around []settings
+		for _, t := range trials[:min(leaders, len(trials))] {
+			if !explored[t] {
+				explored[t] = true
+				around = append(around, s.grid.around(t.settings)...)
+			}
+		}
+		if len(around) == 0 {
+			return
+		}
+		s.try(around)
+	}
+}
+
+// frontier are at most n trials that open where the best does and avoid less for less that is lost: none of the others avoids as much
+// for as little. Each avoids and loses less than the one before by a part of it.
+func (s *search) frontier(best *trial, n int, apart float64) (all []*trial) {
+	last := best
+	for _, t := range s.best(len(s.trials), s.compare, func(t *trial) bool {
+		return s.within(t) && t.Caught == best.Caught && t.Needless == best.Needless && t.Lost < best.Lost
+	}) {
+		// By the order, these avoid ever less.
+		if float64(t.Lost) < (1-apart)*float64(last.Lost) && float64(t.Avoided) < (1-apart)*float64(last.Avoided) {
+			all = append(all, t)
+			last = t
+		}
+	}
+	if len(all) <= n {
+		return all
+	}
+	thinned := make([]*trial, n) // from all along it
+	for i := range thinned {
+		thinned[i] = all[(2*i+1)*len(all)/(2*n)]
+	}
+	return thinned
+}

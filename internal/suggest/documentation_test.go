@@ -1,0 +1,52 @@
+package suggest
+
+import (
+	"cmp"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"envoy-circuit-breaker/filter/config"
+	"envoy-circuit-breaker/internal/accesslog"
+)
+
+// The figures of the example in docs/suggest.md are those of the policies that it shows.
+func TestDocumentation(t *testing.T) {
+	file, err := os.ReadFile("../../docs/suggest.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(file)
+	override := regexp.MustCompile(`(?m)^1  ({"match".*})$`).FindStringSubmatch(page)
+	if override == nil || strings.Count(page, override[1]) != 2 {
+		t.Fatalf("%q is not suggested, or not in the configuration", override)
+	}
+	c, err := config.Parse([]byte(`{"clusters": [` + override[1] + `]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := baseOf(t, "{}")
+	entries := slices.Collect(example(t, "mixed").Requests(0, 0))
+	slices.SortStableFunc(entries, func(a, b accesslog.Entry) int { return cmp.Compare(a.End(), b.End()) }) // as in the log
+	l := NewLog(len(entries))
+	for i := range entries {
+		if err := l.Add(&entries[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &search{history: l.inOrder()[0].look(base.rules("payments"), 0, 10*time.Second), base: base, cluster: "payments", limit: 5, played: func(int) {}}
+	s.begin()
+	suggested := s.prepare(settingsOf(&c.For("payments", "").Policy))
+	s.playAgain([]*trial{s.start, suggested})
+	s.chosen = []*trial{suggested}
+	r := Report{Counts: l.counts, LeastOutage: 10}
+	result := s.result()
+	var b strings.Builder
+	r.writeCluster(&b, &result)
+	if !strings.Contains(page, strings.TrimSpace(b.String())) {
+		t.Errorf("the page does not have\n%s", &b)
+	}
+}

@@ -1,0 +1,180 @@
+package suggest
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"envoy-circuit-breaker/breaker"
+)
+
+// An axis is a key that is searched.
+type axis int
+
+const (
+	failureRate axis = iota
+	minRequests
+	window
+	slowCall
+	slowRate
+	streak // consecutive_failures
+	open
+	axes
+)
+
+// Settings are the values of the keys that are searched: durations in nanoseconds, a window of requests as their number below 0, and what
+// is off as 0.
+type settings [axes]float64
+
+func settingsOf(p *breaker.Policy) settings {
+	s := settings{
+		failureRate: p.FailureRate, minRequests: float64(p.MinRequests), window: float64(p.WindowDuration), slowCall: float64(p.SlowCallDuration),
+		slowRate: p.SlowCallRate, streak: float64(p.ConsecutiveFailures), open: float64(p.OpenDuration),
+	}
+	if p.WindowRequests > 0 {
+		s[window] = float64(-p.WindowRequests)
+	}
+	return s
+}
+
+// write gives the keys of an override these settings, where it does not inherit them.
+func (s *settings) write(keys map[string]any, inherited settings) {
+	duration := func(a axis) string { return shortDuration(time.Duration(s[a])) }
+	put := func(key string, v any, differs bool) {
+		if delete(keys, key); differs {
+			keys[key] = v
+		}
+	}
+	put("failure_rate", s[failureRate], s[failureRate] != inherited[failureRate])
+	put("min_requests", s[minRequests], s[minRequests] != inherited[minRequests])
+	put("consecutive_failures", s[streak], s[streak] != inherited[streak])
+	if s[window] < 0 {
+		put("window", map[string]any{"requests": -s[window]}, s[window] != inherited[window])
+	} else {
+		put("window", map[string]any{"duration": duration(window)}, s[window] != inherited[window])
+	}
+	slow := map[string]any{}
+	if s[slowCall] != inherited[slowCall] {
+		slow["duration"] = duration(slowCall)
+	}
+	if s[slowCall] > 0 && s[slowRate] != inherited[slowRate] {
+		slow["rate"] = s[slowRate]
+	}
+	put("slow_call", slow, len(slow) > 0)
+	rest, _ := keys["open"].(map[string]any)
+	rest = maps.Clone(rest)
+	if delete(rest, "duration"); s[open] != inherited[open] {
+		if rest == nil {
+			rest = map[string]any{}
+		}
+		rest["duration"] = duration(open)
+	}
+	put("open", rest, len(rest) > 0)
+}
+
+// settled has in place of values that have no effect those of another.
+func (s settings) settled(other settings) settings {
+	if s[slowCall] == 0 {
+		s[slowRate] = other[slowRate]
+	}
+	if s[slowCall] == 0 && s[failureRate] == 0 {
+		s[minRequests], s[window] = other[minRequests], other[window]
+	}
+	return s
+}
+
+// distance is how many keys have other values.
+func (s settings) distance(other settings) (n int) {
+	s = s.settled(other)
+	for a := range s {
+		if s[a] != other[a] {
+			n++
+		}
+	}
+	return n
+}
+
+// A grid has the values that are tried, in order, off behind the highest, since it is the last to open. Those of the policy that the search
+// starts from are among them.
+type grid [axes][]float64
+
+// newGrid returns the grid for a cluster in which more than a duration is too slow, and each Envoy has so many requests a second.
+func newGrid(start settings, tooSlow time.Duration, perSecond float64) *grid {
+	const second = float64(time.Second)
+	g := &grid{
+		failureRate: {0, 10, 20, 30, 40, 50, 60, 70, 80},
+		minRequests: {5, 10, 20, 50, 100, 200},
+		window:      {10 * second, 30 * second, 60 * second},
+		slowCall:    {0},
+		slowRate:    {30, 40, 50, 60, 70, 80, 90, 100},
+		streak:      {0, 5, 10, 20, 50, 100},
+		open:        {second, 2 * second, 5 * second, 10 * second, 20 * second, 30 * second, 60 * second},
+	}
+	// Fewer than a second has are too few to matter, and more than a minute has there never are.
+	g[minRequests] = slices.DeleteFunc(g[minRequests], func(n float64) bool { return n < perSecond || n > 60*perSecond })
+	// From 1.25 times to five times the usual 99th percentile, unless it is said what is too slow.
+	for _, part := range []float64{1.25, 1.5, 2, 2.5, 3, 4, 5} {
+		g[slowCall] = append(g[slowCall], float64(rounded(time.Duration(part/timesUsual*float64(tooSlow)))))
+	}
+	for a := range g {
+		g[a] = append(g[a], start[a])
+		slices.SortFunc(g[a], func(v, w float64) int { return cmp.Or(cmp.Compare(off(v), off(w)), cmp.Compare(v, w)) })
+		g[a] = slices.Compact(g[a])
+	}
+	return g
+}
+
+// off is 1 for what is off.
+func off(v float64) int {
+	if v == 0 {
+		return 1
+	}
+	return 0
+}
+
+// around are the settings that differ in one key, from the value before to the next one, where they are in the grid.
+func (g *grid) around(s settings) (all []settings) {
+	for a, values := range g {
+		i := slices.Index(values, s[a])
+		for _, j := range []int{i - 1, i + 1} {
+			if j >= 0 && j < len(values) {
+				s := s
+				s[a] = values[j]
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
+// along are the settings that differ in one key.
+func (g *grid) along(s settings) (all []settings) {
+	for a, values := range g {
+		for _, v := range values {
+			if v != s[a] {
+				s := s
+				s[a] = v
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
+// spread are so many settings from all over the grid: a sequence of low discrepancy, by the powers of a number whose eighth power is one
+// more than itself, as there are seven keys (Roberts,
+// https://extremelearning.com.au/unreasonable-effectiveness-of-quasirandom-sequences/).
+func (g *grid) spread(n int) []settings {
+	const root = 1.0969815577985598 // x^8 = x + 1
+	all := make([]settings, n)
+	for i := range all {
+		step := 1.0
+		for a, values := range g {
+			step /= root
+			x := 0.5 + step*float64(i+1)
+			all[i][a] = values[int((x-float64(int(x)))*float64(len(values)))]
+		}
+	}
+	return all
+}
