@@ -93,8 +93,10 @@ bench-replay: breakerctl ## Measure how fast breakerctl replays 10 million lines
 	@exec build/benchreplay
 
 .PHONY: fleet
-fleet: breakerctl ## Simulate 1,000 Envoys through an outage with the policies in examples/fleet, in a minute; draws build/fleet.html
-	@build/breakerctl simulate $(foreach policy,$(sort $(wildcard examples/fleet/*.json)),-config $(policy)) -html build/fleet.html $(SIMULATE) examples/scenarios/fleet.yaml
+fleet: breakerctl ## Simulate fleets through outages with the policies in examples/fleet, in a minute; draws build/fleet.html
+	@build/breakerctl simulate $(call policies,*) -html build/fleet.html $(SIMULATE) examples/scenarios/fleet.yaml
+	@build/breakerctl simulate $(call policies,defaults no-jitter max-15s) $(SIMULATE) examples/scenarios/outages.yaml
+policies = $(patsubst %,-config %,$(sort $(wildcard $(patsubst %,examples/fleet/%.json,$1))))
 
 .PHONY: bench-parts
 bench-parts: build $(ENVOY)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -89,10 +88,8 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 		return p.misuse("-max-in-flight must be 1000 or more")
 	case again(logs) != "":
 		return p.misuse(again(logs) + " is given twice: its requests would count twice")
-	case spoils(o.html):
-		return p.misuse("-html would write over " + o.html + ", which is no page: name another file")
 	}
-	if err := o.parse(); err != nil {
+	if err := errors.Join(o.parse(), pageMisuse(o.html)); err != nil {
 		return p.misuse(err.Error())
 	}
 	policies, err := p.policies(configurations)
@@ -136,44 +133,6 @@ func again(logs []string) string {
 		files = append(files, info)
 	}
 	return ""
-}
-
-// spoils reports whether the page would be written over something else, such as the first log of those that a pattern stands for.
-func spoils(page string) bool {
-	const begins = "<!doctype html>"
-	info, err := os.Stat(page)
-	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
-		return false
-	}
-	file, err := os.Open(page)
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	is := make([]byte, len(begins))
-	_, err = io.ReadFull(file, is)
-	return err != nil || string(is) != begins
-}
-
-// write writes a report to the output, and its page to a file if that has a name.
-func (p *program) write(r *report.Report, asJSON bool, page string) int {
-	var pageErr error
-	if page != "" {
-		var file *os.File
-		if file, pageErr = os.Create(page); pageErr == nil {
-			pageErr = errors.Join(r.WriteHTML(file), file.Close())
-		}
-	}
-	var err error
-	if asJSON {
-		err = r.WriteJSON(p.out)
-	} else {
-		err = r.WriteText(p.out)
-	}
-	if err = errors.Join(err, pageErr); err != nil {
-		return p.fail(err)
-	}
-	return ok
 }
 
 // policies reads configurations, each with a name that tells it from the others.

@@ -73,7 +73,7 @@ func TestReplay(t *testing.T) {
 		{[]string{"replay", "-config", policy, log + ".none"}, "", 1, nil, []string{"no such file"}},
 		{[]string{"replay", "-config", policy + ".none", log}, "", 1, nil, []string{"no such file"}},
 		{[]string{"replay", "-config", policy, "-html", page, log}, "", 0, []string{"600 lines"}, nil}, // once more
-		{[]string{"replay", "-config", policy, "-html", folder, log}, "", 1, []string{"600 lines"}, []string{"is a directory"}},
+		{[]string{"replay", "-config", policy, "-html", folder, log}, "", 2, nil, []string{"is a folder: name a file"}},
 		{[]string{"replay", "-config", policy, log, spoilt, folder + "/./access.log"}, "", 2, nil, []string{"/./access.log is given twice"}},
 		{[]string{"replay", "-config", policy, "-html", log, nothing}, "", 2, nil, []string{"-html would write over " + log}},
 		{[]string{"replay", "-config", "-", log}, `{"failure_rat": 5}`, 1, nil, []string{"did you mean failure_rate?"}},

@@ -3,8 +3,9 @@ package main
 import (
 	"errors"
 	"flag"
-	"os"
+	"io"
 	"path/filepath"
+	"strconv"
 
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/internal/replay"
@@ -29,12 +30,19 @@ type simulateFlagSet struct {
 func setUpSimulate(flags *flag.FlagSet) func(*program) int {
 	o := &simulateFlagSet{}
 	flags.Var(&o.configurations, "config", "a `FILE` with a policy, - for standard input; several are put side by side; without it the defaults")
-	flags.IntVar(&o.instances, "instances", 0, "how many Envoys there are, each with a breaker of its own; without it what the scenario says")
+	flags.Func("instances", "`N` Envoys, each with a breaker of its own; without it as many as the scenario says", o.setInstances)
 	flags.Uint64Var(&o.seed, "seed", 0, "another `N` has other luck: requests, jitter")
 	flags.BoolVar(&o.json, "json", false, "write the report as JSON")
 	flags.StringVar(&o.html, "html", "", "also write a page with a timeline to a `FILE`")
 	flags.StringVar(&o.log, "log", "", "also write the requests, as without a breaker, to a `FILE`: an access log for replay and suggest")
 	return o.run
+}
+
+func (o *simulateFlagSet) setInstances(value string) (err error) {
+	if o.instances, err = strconv.Atoi(value); err != nil || o.instances < 1 || o.instances > scenario.MostInstances {
+		return errors.New("must be from 1 to " + text.Grouped(scenario.MostInstances))
+	}
+	return nil
 }
 
 func (o *simulateFlagSet) run(p *program) int {
@@ -43,12 +51,13 @@ func (o *simulateFlagSet) run(p *program) int {
 		return p.misuse("which scenario? One file, - for standard input")
 	case stdins(o.configurations, p.arguments) > 1:
 		return p.misuse("standard input is read once")
-	case o.instances < 0 || o.instances > scenario.MostInstances:
-		return p.misuse("-instances must be from 1 to " + text.Grouped(scenario.MostInstances))
-	case spoils(o.html):
-		return p.misuse("-html would write over " + o.html + ", which is no page: name another file")
 	case isThere(o.log):
 		return p.misuse("-log would write over " + o.log + ": remove it, or name another file")
+	case o.log != "" && o.log == o.html:
+		return p.misuse("-log and -html are the same file")
+	}
+	if err := errors.Join(pageMisuse(o.html), outputMisuse("-log", o.log)); err != nil {
+		return p.misuse(err.Error())
 	}
 	shown, content, err := p.open(p.arguments[0])
 	if err != nil {
@@ -66,11 +75,16 @@ func (o *simulateFlagSet) run(p *program) int {
 		return p.fail(err)
 	}
 	if o.log != "" {
-		if err := o.writeLog(s); err != nil {
+		if err := writeFile(o.log, func(w io.Writer) error { return s.WriteLog(w, o.seed) }); err != nil {
 			return p.fail(err)
 		}
 	}
-	r := simulate.Run(s, simulate.Options{Name: filepath.Base(shown), Policies: policies, Seed: o.seed, Timeline: o.html != ""})
+	bar := newBar(p.errors)
+	r := simulate.Run(s, simulate.Options{
+		Name: filepath.Base(shown), Policies: policies, Seed: o.seed, Timeline: o.html != "",
+		Progress: bar.search,
+	})
+	bar.clear()
 	return p.write(r, o.json, o.html)
 }
 
@@ -80,18 +94,4 @@ func (o *simulateFlagSet) policies(p *program) ([]replay.Policy, error) {
 	}
 	defaults, err := config.Parse(nil)
 	return []replay.Policy{{Name: "defaults", Config: defaults}}, err
-}
-
-func (o *simulateFlagSet) writeLog(s *scenario.Scenario) error {
-	file, err := os.Create(o.log)
-	if err != nil {
-		return err
-	}
-	return errors.Join(s.WriteLog(file, o.seed, s.Instances), file.Close())
-}
-
-// isThere reports whether a file has something in it.
-func isThere(name string) bool {
-	info, err := os.Stat(name)
-	return err == nil && info.Mode().IsRegular() && info.Size() > 0
 }

@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"envoy-circuit-breaker/internal/report"
 )
@@ -45,14 +47,18 @@ func TestSimulate(t *testing.T) {
 		{[]string{"simulate"}, "", 2, nil, []string{"which scenario? One file, - for standard input"}},
 		{[]string{"simulate", scenario, scenario}, "", 2, nil, []string{"which scenario? One file"}},
 		{[]string{"simulate", "-config", "-", "-"}, "", 2, nil, []string{"standard input is read once"}},
-		{[]string{"simulate", "-instances", "-1", scenario}, "", 2, nil, []string{"-instances must be from 1 to 100,000"}},
-		{[]string{"simulate", "-instances", "100001", scenario}, "", 2, nil, []string{"-instances must be from 1 to 100,000"}},
+		{[]string{"simulate", "-instances", "0", scenario}, "", 2, nil, []string{`invalid value "0" for flag -instances: must be from 1 to 100,000`}},
+		{[]string{"simulate", "-instances", "100001", scenario}, "", 2, nil, []string{"must be from 1 to 100,000"}},
+		{[]string{"simulate", "-instances", "many", scenario}, "", 2, nil, []string{"must be from 1 to 100,000"}},
+		{[]string{"simulate", "-html", "-", scenario}, "", 2, nil, []string{"-html needs a file, and - is none"}},
+		{[]string{"simulate", "-html", folder, scenario}, "", 2, nil, []string{"is a folder: name a file"}},
+		{[]string{"simulate", "-log", log + "2", "-html", log + "2", scenario}, "", 2, nil, []string{"-log and -html are the same file"}},
 		{[]string{"simulate", "-html", policy, scenario}, "", 2, nil, []string{"-html would write over " + policy}},
 		{[]string{"simulate", "-log", kept, scenario}, "", 2, nil, []string{"-log would write over " + kept + ": remove it, or name another file"}},
 		{[]string{"simulate", filepath.Join(folder, "none.yaml")}, "", 1, nil, []string{"none.yaml: no such file"}},
 		{[]string{"simulate", wrong}, "", 1, nil, []string{wrong + ":2: phases[0].rate: is missing: must be given in the first phase, such as 20"}},
 		{[]string{"simulate", "-config", bad, scenario}, "", 1, nil, []string{"failure_rate: 140 is not allowed"}},
-		{[]string{"simulate", "-log", filepath.Join(folder, "none", "x"), scenario}, "", 1, nil, []string{"no such file"}},
+		{[]string{"simulate", "-log", filepath.Join(folder, "none", "x"), scenario}, "", 2, nil, []string{"there is no folder "}},
 	} {
 		var out, errs strings.Builder
 		exit := run(c.arguments, strings.NewReader(c.in), &out, &errs)
@@ -66,6 +72,9 @@ func TestSimulate(t *testing.T) {
 				}
 			}
 		}
+	}
+	if _, err := os.Stat(log + "2"); err == nil {
+		t.Error("what was called in a wrong way has written a file")
 	}
 	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "Share of the 3 breakers") {
 		t.Error("the page: ", err)
@@ -87,5 +96,32 @@ func TestSimulate(t *testing.T) {
 	got, want := simulated.Policies[0].Total, replayed.Policies[0].Total
 	if got.Requests != want.Requests || got.Rejected != want.Rejected || got.Trips != want.Trips || want.Trips < 3 || len(simulated.Policies[0].Fleet) != 3 {
 		t.Errorf("simulated %+v\nreplayed  %+v", got, want)
+	}
+}
+
+// A pipe that nobody reads any more ends it.
+func TestSimulateIntoAClosedPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		if reader, err := os.Open(pipe); err == nil {
+			reader.Read(make([]byte, 1))
+			reader.Close()
+		}
+	}()
+	ended := make(chan int, 1)
+	var out, errs strings.Builder
+	go func() {
+		ended <- run([]string{"simulate", "-log", pipe, "-instances", "100", "-"}, strings.NewReader(short), &out, &errs)
+	}()
+	select {
+	case exit := <-ended:
+		if exit != failed || !strings.Contains(errs.String(), "broken pipe") {
+			t.Errorf("exits with %d: %s", exit, errs.String())
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it hangs")
 	}
 }

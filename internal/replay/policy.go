@@ -62,12 +62,17 @@ func (p *Policy) Report() report.Policy {
 	}
 }
 
-// unmatched names the overrides that gave no breaker its rules, by their place: several can be for the same clusters.
-func (p *policy) unmatched() (names []string) {
+// unmatched names the overrides that gave no breaker its rules.
+func (p *policy) unmatched() []string {
 	matched := map[int]bool{}
 	for id := range p.owners {
 		matched[p.Config.Match(id.cluster, id.route)] = true
 	}
+	return p.Unmatched(matched)
+}
+
+// Unmatched names the overrides that are not among those of the given numbers, by their place: several can be for the same clusters.
+func (p *Policy) Unmatched(matched map[int]bool) (names []string) {
 	for i := range p.Config.Overrides {
 		if !matched[i] {
 			names = append(names, fmt.Sprintf("clusters[%d] %s", i, p.Config.Overrides[i].Name()))

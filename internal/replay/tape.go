@@ -26,6 +26,9 @@ func NewTape(instance, cluster string) *Tape {
 	return &Tape{id: identity{instance: instance, cluster: cluster}}
 }
 
+// Grow makes room for so many more requests.
+func (t *Tape) Grow(n int) { t.calls = slices.Grow(t.calls, n) }
+
 // Add takes a request, in any order. Its strings are not kept.
 func (t *Tape) Add(e *accesslog.Entry) {
 	t.calls = append(t.calls, call{})
@@ -35,14 +38,22 @@ func (t *Tape) Add(e *accesslog.Entry) {
 // Len is how many requests there are.
 func (t *Tape) Len() int { return len(t.calls) }
 
-// Rewind puts in order what was added.
+// End is when the last request ended, Unix nanoseconds; 0 where there is none.
+func (t *Tape) End() int64 {
+	if len(t.events) == 0 {
+		return 0
+	}
+	return t.at(t.events[len(t.events)-1])
+}
+
+// Rewind puts in order what was added: what begins at the same time in the order in which it ends, as a log has it.
 func (t *Tape) Rewind() {
 	t.events = make([]uint32, 0, 2*len(t.calls))
 	for i := range t.calls {
 		t.events = append(t.events, uint32(2*i), uint32(2*i+1))
 	}
 	slices.SortFunc(t.events, func(a, b uint32) int {
-		return cmp.Or(cmp.Compare(t.at(a), t.at(b)), cmp.Compare(a&1, b&1), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(t.at(a), t.at(b)), cmp.Compare(a&1, b&1), cmp.Compare(t.calls[a/2].end, t.calls[b/2].end), cmp.Compare(a, b))
 	})
 	// Each call has a flight of its own while it is in flight.
 	var free []uint32
@@ -100,6 +111,9 @@ func (t *Tape) Requests(rules *config.Rules, yield func(int, Request)) {
 type PlayOptions struct {
 	Config *config.Config
 	Seed   uint64 // of jitter and ramp
+	// Until is when the simulation ends, Unix nanoseconds, or with the last request if that ends later: the breaker goes on probing, and stays
+	// open. Where it is 0 nothing counts that comes after the breaker's last request, as in a [Replay].
+	Until int64
 	// Probe says how a probe that begins at a time, Unix nanoseconds, would end; and that probes are simulated. It may be nil.
 	Probe func(at int64) (good bool, took time.Duration)
 	// Axis is that of a timeline to be kept, which is as long as it takes; the zero value is none.
@@ -139,6 +153,12 @@ func (t *Tape) Play(o PlayOptions) report.Breaker {
 		if f.serial = 0; f.rejected && o.Rejected != nil {
 			o.Rejected(int(e / 2))
 		}
+	}
+	if o.Until > 0 {
+		end := max(o.Until, p.now)
+		p.due(end, p.look)
+		p.reach(end)
+		own.last = end
 	}
 	return own.finish()
 }

@@ -30,7 +30,7 @@ type area struct{ Class, Path string }
 
 // Tries are what reached the service from breakers that were not closed.
 type tries struct {
-	Most   string // a second in the highest bin
+	Most   string // a second in the highest bin; "" where there were none
 	Areas  []area
 	Probes bool // there are some
 }
@@ -138,12 +138,15 @@ func (r *Report) draw(o *Breaker) *chart {
 // drawTries draws trials, and probes above them.
 func drawTries(bins []Bin, width time.Duration) *tries {
 	trials, both := make([]float64, len(bins)), make([]float64, len(bins))
-	t, most := &tries{}, 1.0
+	t, most := &tries{}, 0.0
 	for i := range bins {
 		b := &bins[i]
 		trials[i], both[i] = float64(b.Trials), float64(b.Trials)+float64(b.Probes)
 		most = max(most, both[i])
 		t.Probes = t.Probes || b.Probes > 0
+	}
+	if most == 0 {
+		return t
 	}
 	t.Most = rate(most / width.Seconds())
 	if t.Probes {

@@ -39,8 +39,8 @@ type Phase struct {
 	AllClosed *float64 `json:"all_closed_after_seconds"`
 	// Half and Most are how long after the phase began half and 90 % of the requests of each second were admitted, until it was over;
 	// null where it did not come to that, or they were from the beginning.
-	Half *float64 `json:"half_admitted_after_seconds"`
-	Most *float64 `json:"90_percent_admitted_after_seconds"`
+	Half *float64 `json:"admitted_50_percent_after_seconds"`
+	Most *float64 `json:"admitted_90_percent_after_seconds"`
 }
 
 // Rate is how many of something there were in a second, on average.
@@ -49,7 +49,7 @@ func (p *Phase) Rate(n int64) float64 { return float64(n) / (p.To - p.From) }
 // header says what the report is about.
 func (r *Report) header() string {
 	if s := r.Simulation; s != nil {
-		return fmt.Sprintf("%s: %s in %s to %s, seed %d.", text.Printable(s.Scenario), text.Count(r.Lines, "request"), text.Span(r.To.Sub(r.From).Seconds()),
+		return fmt.Sprintf("%s: %s in %s to %s, seed %d.", text.Printable(s.Scenario), text.Count(r.Lines, "request"), text.Span(r.Policies[0].Fleet[len(r.Policies[0].Fleet)-1].To),
 			text.Count(int64(s.Instances), "Envoy"), s.Seed)
 	}
 	if r.From.IsZero() {

@@ -35,6 +35,7 @@ type pageView struct {
 type breakerView struct {
 	*Breaker
 	Name, Policy string
+	Ending       string // its state, or how many of several are closed
 	Facts        []fact
 	Chart        *chart
 	Listed       []Transition
@@ -70,7 +71,10 @@ func (r *Report) WriteHTML(w io.Writer) error {
 
 func (r *Report) view(e entry) breakerView {
 	o := e.Breaker
-	v := breakerView{Breaker: o, Name: o.name(), Chart: r.draw(o)}
+	v := breakerView{Breaker: o, Name: o.name(), Ending: o.State, Chart: r.draw(o)}
+	if fleet := r.Policies[e.policy].Fleet; o.Envoys > 0 {
+		v.Ending = fmt.Sprintf("%d of %d not closed", fleet[len(fleet)-1].NotClosed, o.Envoys)
+	}
 	if len(r.Policies) > 1 {
 		v.Policy = r.Policies[e.policy].Name
 	}

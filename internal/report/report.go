@@ -11,11 +11,11 @@ import (
 	"envoy-circuit-breaker/filter/config"
 )
 
-// A Report is what came of a replay. Durations are in seconds.
+// A Report is what came of a replay or a simulation. Durations are in seconds.
 type Report struct {
-	From  time.Time `json:"from"` // of the requests that were replayed: the first one's begin,
-	To    time.Time `json:"to"`   // and the last one's end
-	Lines int64     `json:"lines"`
+	From  time.Time `json:"from"`           // when the first request began, or the scenario,
+	To    time.Time `json:"to"`             // and when the last request, or the scenario, was over
+	Lines int64     `json:"lines"`          // of the logs; requests of a simulation
 	Logs  []Log     `json:"logs,omitempty"` // by format
 
 	Broken          int64        `json:"broken_lines"`           // could not be understood
@@ -87,7 +87,7 @@ type Counts struct {
 	Outages        int64 `json:"outages"`          // trips out of closed
 	PermitsExpired int64 `json:"permits_expired"`
 
-	OpenFor       float64  `json:"open_seconds"` // until the breaker's last request
+	OpenFor       float64  `json:"open_seconds"` // of all breakers, up to the last request of each, in a simulation to its end
 	HalfOpenFor   float64  `json:"half_open_seconds"`
 	NoticedMedian *float64 `json:"noticed_median_seconds"` // from an outage's beginning to the trip, of the transitions that are listed; null where there is none
 	NoticedMax    *float64 `json:"noticed_max_seconds"`

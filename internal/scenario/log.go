@@ -3,7 +3,6 @@ package scenario
 import (
 	"bufio"
 	"container/heap"
-	"fmt"
 	"io"
 	"strconv"
 	"time"
@@ -11,15 +10,11 @@ import (
 	"envoy-circuit-breaker/internal/strictjson"
 )
 
-// WriteLog writes the requests of the first so many instances as an access log in the format of envoy.yaml, in the order in which
-// they end. Where the scenario has several instances, each line tells its own as "instance". It holds only what is in flight. An
-// error is the writer's, or tells that the scenario has fewer instances.
-func (s *Scenario) WriteLog(w io.Writer, seed uint64, instances int) error {
-	if instances < 1 || instances > s.Instances {
-		return fmt.Errorf("%d instances are not allowed: the scenario has %d", instances, s.Instances)
-	}
+// WriteLog writes the requests of all instances as an access log in the format of envoy.yaml, in the order in which they end. Where
+// there are several instances, each line tells its own as "instance". It holds only what is in flight. An error is the writer's.
+func (s *Scenario) WriteLog(w io.Writer, seed uint64) error {
 	var waiting beginnings
-	for i := range instances {
+	for i := range s.Instances {
 		a := s.arrivals(seed, i)
 		if r, ok := a.next(); ok {
 			waiting = append(waiting, beginning{r, i, a})

@@ -22,7 +22,7 @@ func TestRoundTrip(t *testing.T) {
 	for _, instances := range []string{"cluster: 'pay\"ments\\é'", "cluster: b\ninstances: 12"} {
 		s := parsed(t, instances+mixed)
 		var log bytes.Buffer
-		if err := s.WriteLog(&log, 9, s.Instances); err != nil {
+		if err := s.WriteLog(&log, 9); err != nil {
 			t.Fatal(err)
 		}
 		format, err := accesslog.ParseFormat("", []string{"instance=instance"})
@@ -53,7 +53,7 @@ func TestRoundTrip(t *testing.T) {
 func TestLines(t *testing.T) {
 	s := parsed(t, "cluster: payments\ninstances: 2\ntimeout: 1s\nphases: [{name: a, duration: 10s, rate: 1, latency: {p50: 7ms, p99: 7ms}, failures: 30, hangs: 40}]")
 	var log strings.Builder
-	if err := s.WriteLog(&log, 1, 2); err != nil {
+	if err := s.WriteLog(&log, 1); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -68,28 +68,10 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// A log of some instances has those only, called as in that of all.
-func TestSomeInstances(t *testing.T) {
+func TestFullDisk(t *testing.T) {
 	s := parsed(t, "instances: 10"+mixed)
-	var log strings.Builder
-	if err := s.WriteLog(&log, 1, 2); err != nil {
-		t.Fatal(err)
-	}
-	names := map[string]int{}
-	for line := range strings.Lines(log.String()) {
-		_, after, _ := strings.Cut(line, `"instance":"`)
-		names[after[:len("envoy-01")]]++
-	}
-	if len(names) != 2 || names["envoy-01"] < 1500 || names["envoy-02"] < 1500 {
-		t.Errorf("it has the instances %v", names)
-	}
-	for _, n := range []int{0, 11} {
-		if err := s.WriteLog(io.Discard, 1, n); err == nil || !strings.HasSuffix(err.Error(), "instances are not allowed: the scenario has 10") {
-			t.Errorf("%d instances: %v", n, err)
-		}
-	}
 	for _, left := range []int{0, 100_000} {
-		if err := s.WriteLog(&fullWriter{left}, 1, 10); err != errFull {
+		if err := s.WriteLog(&fullWriter{left}, 1); err != errFull {
 			t.Errorf("a writer that takes %d bytes: %v", left, err)
 		}
 	}
@@ -111,7 +93,7 @@ func TestConstantMemory(t *testing.T) {
 			most = max(most, held()-before)
 		}
 		return len(b), nil
-	}), 1, 100)
+	}), 1)
 	if err != nil || writes < 1000 || most > 1<<20 {
 		t.Errorf("%d bytes were held, in %d writes: %v", most, writes, err)
 	}
@@ -124,7 +106,7 @@ func (w writer) Write(b []byte) (int, error) { return w(b) }
 func BenchmarkWriteLog(b *testing.B) {
 	s := parsed(b, "instances: 1000\nphases: [{name: a, duration: 10s, rate: 100, latency: {p50: 40ms, p99: 200ms}, failures: 1}]")
 	for b.Loop() {
-		if err := s.WriteLog(io.Discard, 1, 1000); err != nil {
+		if err := s.WriteLog(io.Discard, 1); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -14,8 +14,9 @@ import (
 const (
 	MostInstances = 100_000
 	mostRate      = 10_000
-	mostRequests  = 20_000_000 // of each Envoy
-	longestTime   = time.Hour  // that a request takes
+	mostRequests  = 5_000_000 // of each Envoy: they are all held in memory at once
+	mostPhases    = 100
+	longestTime   = time.Hour // that a request takes
 	longest       = 24 * time.Hour
 )
 
@@ -48,6 +49,10 @@ func (r *reader) scenario(o *object, s *Scenario) {
 		o.fail("timeout", "whole milliseconds")
 	}
 	phases := o.phases("phases")
+	if len(phases) > mostPhases {
+		o.fail("phases", fmt.Sprintf("at most %d phases, and there are %d", mostPhases, len(phases)))
+		return
+	}
 	o.end()
 	names := map[string]string{}
 	for i, node := range phases {

@@ -105,6 +105,7 @@ func TestMistakes(t *testing.T) {
 		"timeout: 0s\nphases: [" + right + "}]":                    "1: timeout: \"0s\" is not allowed: must be 1ms to 1h",
 		"timeout: 61m\nphases: [" + right + "}]":                   "1: timeout: \"61m\" is not allowed: must be 1ms to 1h",
 		"phases:\n- " + right + "}\n- {name: b, duration: 1500ms}": "3: phases[1].duration: \"1500ms\" is not allowed: must be whole seconds",
+		"phases: [" + strings.Repeat("{}, ", 100) + "{}]":          "1: phases: a list is not allowed: must be at most 100 phases, and there are 101",
 		"timeout: 1.5ms\nphases: [" + right + "}]":                 "1: timeout: \"1.5ms\" is not allowed: must be whole milliseconds",
 
 		"phases: [" + right + ", gradual: true}]":           "1: phases[0].gradual: true is not allowed: must be false in the first phase, since there is nothing before it to go on from",
@@ -130,8 +131,8 @@ func TestMistakes(t *testing.T) {
 		"phases: [{name: a, duration: 1s, rate: 1, latency: {p50: 1ms, p99: 2ms, p9: 1}}]": "1: phases[0].latency.p9: unknown key with value 1: did you mean p99?",
 
 		"phases:\n- {name: a, duration: 23h, rate: 1, latency: {p50: 1ms, p99: 2ms}}\n- {name: b, duration: 61m}": "3: phases: 24h1m0s up to the end of phases[1] is not allowed: must be at most 24h in all",
-		"phases:\n- {name: a, duration: 2000s, rate: 10000, latency: {p50: 1ms, p99: 2ms}}\n- {name: b, duration: 1000s, rate: 1, gradual: true}": "3: phases: 25,000,500 requests of each Envoy up to the end of phases[1] are not allowed: " +
-			"must be at most 20,000,000 in all: lower rate, or duration",
+		"phases:\n- {name: a, duration: 400s, rate: 10000, latency: {p50: 1ms, p99: 2ms}}\n- {name: b, duration: 1000s, rate: 1, gradual: true}": "3: phases: 9,000,500 requests of each Envoy up to the end of phases[1] are not allowed: " +
+			"must be at most 5,000,000 in all: lower rate, or duration",
 
 		"phases:\n- " + right + ", hangs: x}\n- {name: b, duration: 1s, rate: y}\nclaster: z": "2: phases[0].hangs: \"x\" is not allowed: must be a number from 0 to 100\n" +
 			"3: phases[1].rate: \"y\" is not allowed: must be a number from 0 to 10000\n" +
@@ -156,6 +157,7 @@ func TestExamples(t *testing.T) {
 		"blips.yaml":   {30 * time.Minute, 10, 0, 0, 36000},
 		"partial.yaml": {20 * time.Minute, 600, 0, 0, 24000},
 		"fleet.yaml":   {17 * time.Minute, 600, 0, 0, 10200},
+		"outages.yaml": {4530 * time.Second, 3750, 0, 0, 45300},
 		"mixed.yaml":   {61*time.Minute + 9*time.Second, 180 + 9, 240, 180 + 53, 183450},
 	}
 	files, err := filepath.Glob("../../examples/scenarios/*")
@@ -240,7 +242,8 @@ func FuzzRead(f *testing.F) {
 				break
 			}
 		}
-		if err := s.WriteLog(&fullWriter{left: 1 << 18}, 1, min(3, s.Instances)); err != nil && err != errFull {
+		s.Instances = min(3, s.Instances)
+		if err := s.WriteLog(&fullWriter{left: 1 << 18}, 1); err != nil && err != errFull {
 			t.Error(err)
 		}
 	})

@@ -85,6 +85,14 @@ func geometric(from, to time.Duration, part float64) time.Duration {
 	return time.Duration(math.Round(float64(from) * math.Pow(float64(to)/float64(from), part)))
 }
 
+// Expected is how many requests each Envoy gets, on average.
+func (s *Scenario) Expected() (all float64) {
+	for i := range s.Phases {
+		all += s.expected(i)
+	}
+	return all
+}
+
 // expected is how many requests a phase has for each Envoy, on average.
 func (s *Scenario) expected(phase int) float64 {
 	p := &s.Phases[phase]

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,7 +10,7 @@ import (
 	"testing"
 
 	"envoy-circuit-breaker/internal/replay"
-	"envoy-circuit-breaker/internal/scenario"
+	"envoy-circuit-breaker/internal/report"
 	"envoy-circuit-breaker/internal/text"
 )
 
@@ -18,32 +19,10 @@ func TestDocumentation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes a minute of a core")
 	}
-	content, err := os.ReadFile("../../examples/scenarios/fleet.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := scenario.Read("fleet.yaml", content)
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, err := os.ReadFile("../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, _ := filepath.Glob("../../examples/fleet/*.json")
-	var tried []replay.Policy
-	for _, file := range files {
-		configuration, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := policies(t, string(configuration))[0]
-		p.Name = strings.TrimSuffix(filepath.Base(file), ".json")
-		tried = append(tried, p)
-	}
-	r := Run(s, Options{Name: "fleet.yaml", Policies: tried})
+	operations, page := file(t, "../../docs/operations.md"), file(t, "../../docs/simulate.md")
+	r := simulated(t, "fleet.yaml", "*")
 	for _, p := range r.Policies {
-		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(p.Name) + "`.*? \\| (.*) \\|$").FindStringSubmatch(string(page))
+		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(p.Name) + "`.*? \\| (.*) \\|$").FindStringSubmatch(operations)
 		if row == nil {
 			t.Errorf("no row of %s", p.Name)
 			continue
@@ -59,15 +38,49 @@ func TestDocumentation(t *testing.T) {
 		}
 	}
 
-	if page, err = os.ReadFile("../../docs/simulate.md"); err != nil {
-		t.Fatal(err)
+	for _, p := range simulated(t, "outages.yaml", "defaults", "no-jitter", "max-15s").Policies {
+		least, most := math.MaxFloat64, 0.0
+		for i := range p.Fleet {
+			if f := &p.Fleet[i]; strings.HasPrefix(f.Name, "recovery") {
+				least, most = min(least, *f.Most), max(most, *f.Most)
+			}
+		}
+		if want := fmt.Sprintf("%s to %s with `%s`", text.Span(least), text.Span(most), p.Name); !strings.Contains(operations, want) {
+			t.Errorf("it is %s", want)
+		}
 	}
+
 	r.Policies = r.Policies[:1]
 	var written strings.Builder
 	if err := r.WriteText(&written); err != nil {
 		t.Fatal(err)
 	}
-	if example, _, _ := strings.Cut(written.String(), "\n*"); r.Policies[0].Name != "defaults" || !strings.Contains(string(page), "```\n"+strings.TrimSpace(example)+"\n```") {
+	if example := strings.TrimSpace(written.String()); r.Policies[0].Name != "defaults" || !strings.Contains(page, "```\n"+example+"\n```") {
 		t.Errorf("the example is\n%s", example)
 	}
+}
+
+func file(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// simulated is what becomes of a scenario among the examples with policies there.
+func simulated(t *testing.T, name string, configurations ...string) *report.Report {
+	t.Helper()
+	s := read(t, file(t, "../../examples/scenarios/"+name))
+	var tried []replay.Policy
+	for _, pattern := range configurations {
+		files, _ := filepath.Glob("../../examples/fleet/" + pattern + ".json")
+		for _, name := range files {
+			p := policies(t, file(t, name))[0]
+			p.Name = strings.TrimSuffix(filepath.Base(name), ".json")
+			tried = append(tried, p)
+		}
+	}
+	return Run(s, Options{Name: name, Policies: tried})
 }

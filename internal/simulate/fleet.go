@@ -13,10 +13,11 @@ import (
 // A fleet is all Envoys with one policy, and what became of them. Of what is not a whole number each keeps its own until the end,
 // so that the sum does not depend on who was first.
 type fleet struct {
-	scenario *scenario.Scenario
-	policy   replay.Policy
-	phases   []phase
-	envoys   []envoy
+	scenario  *scenario.Scenario
+	policy    replay.Policy
+	phases    []phase
+	initially breaker.State
+	envoys    []envoy
 
 	mu sync.Mutex // of what follows
 	sum
@@ -31,6 +32,7 @@ type sum struct {
 // An envoy is what is kept of one.
 type envoy struct {
 	one           report.Breaker // without what is added up, and without the transitions where there are many Envoys
+	last          int64          // when its last request ended
 	open, half    float64
 	noticed       []float64
 	opened, shut  []int64 // in each phase: when it first opened, and last closed; 0 where it did not
@@ -45,6 +47,9 @@ type phase struct {
 
 func newFleet(s *scenario.Scenario, p replay.Policy) *fleet {
 	f := &fleet{scenario: s, policy: p, envoys: make([]envoy, s.Instances)}
+	if p.Config.For(s.Cluster, "").Policy.Mode == breaker.ForceOpen {
+		f.initially = breaker.Open
+	}
 	at := scenario.Begin.UnixNano()
 	for i := range s.Phases {
 		to := at + int64(s.Phases[i].Duration)
@@ -57,9 +62,10 @@ func newFleet(s *scenario.Scenario, p replay.Policy) *fleet {
 // add simulates an Envoy and adds to the sum what it did.
 func (f *fleet) add(instance int, s *sum, tape *replay.Tape, seed uint64) {
 	e := &f.envoys[instance]
-	w := newWatch(f.phases, e)
+	w := newWatch(f.phases, e, f.initially)
 	b := f.play(instance, tape, seed, w.moved)
-	w.reach(f.phases[len(f.phases)-1].to)
+	w.end()
+	e.last = tape.End()
 	e.open, e.half = b.OpenFor, b.HalfOpenFor
 	for _, m := range b.Transitions {
 		if m.Noticed != nil {
@@ -114,11 +120,21 @@ func (f *fleet) finish() report.Policy {
 	}
 	out := f.policy.Report()
 	out.Probe = false // it was simulated
+	out.Unmatched = f.policy.Unmatched(map[int]bool{f.policy.Config.Match(f.scenario.Cluster, ""): true})
 	out.Breakers = []report.Breaker{b}
 	for i := range f.phases {
 		out.Fleet = append(out.Fleet, f.phase(i))
 	}
 	return out
+}
+
+// end is when the scenario is over, and the last request has ended: Unix nanoseconds.
+func (f *fleet) end() int64 {
+	end := f.phases[len(f.phases)-1].to
+	for i := range f.envoys {
+		end = max(end, f.envoys[i].last)
+	}
+	return end
 }
 
 // phase is what the service got in one.
@@ -170,18 +186,21 @@ func (f *fleet) phase(i int) report.Phase {
 // admitted is after how many seconds a share of the requests are admitted, up to the last one; nil where it does not come to that, or
 // they are all the time.
 func admitted(bins []report.Bin, share float64) *float64 {
-	n := len(bins)
-	for n > 0 && float64(bins[n-1].Admitted) >= share*float64(bins[n-1].Asked) {
-		n--
+	is := false // seconds without a request tell nothing
+	for i := len(bins) - 1; i >= 0; i-- {
+		b := &bins[i]
+		if float64(b.Admitted) < share*float64(b.Asked) {
+			if s := float64(i + 1); is {
+				return &s
+			}
+			return nil
+		}
+		is = is || b.Asked > 0
 	}
-	if n == 0 || n == len(bins) {
-		return nil
-	}
-	s := float64(n)
-	return &s
+	return nil
 }
 
-// A watch notes in which phases an Envoy's breaker opens and closes.
+// A watch notes in which phases an Envoy's breaker opens and closes. What happens as the last requests end is of the last phase.
 type watch struct {
 	phases []phase
 	envoy  *envoy
@@ -189,17 +208,28 @@ type watch struct {
 	state  breaker.State
 }
 
-func newWatch(phases []phase, e *envoy) *watch {
+func newWatch(phases []phase, e *envoy, s breaker.State) *watch {
 	e.opened, e.shut = make([]int64, len(phases)), make([]int64, len(phases))
-	e.closedAtStart = append(make([]bool, 0, len(phases)+1), true)
-	return &watch{phases: phases, envoy: e}
+	e.closedAtStart = append(make([]bool, 0, len(phases)+1), s == breaker.Closed)
+	return &watch{phases: phases, envoy: e, state: s}
 }
 
-// reach goes to the phase of a time. What happens after the last one, as its requests end, is left out.
+// reach goes to the phase of a time.
 func (w *watch) reach(at int64) {
-	for w.now < len(w.phases) && at >= w.phases[w.now].to {
-		w.now++
-		w.envoy.closedAtStart = append(w.envoy.closedAtStart, w.state == breaker.Closed)
+	for w.now < len(w.phases)-1 && at >= w.phases[w.now].to {
+		w.next()
+	}
+}
+
+func (w *watch) next() {
+	w.now++
+	w.envoy.closedAtStart = append(w.envoy.closedAtStart, w.state == breaker.Closed)
+}
+
+// end goes to the end of the last phase.
+func (w *watch) end() {
+	for w.now < len(w.phases) {
+		w.next()
 	}
 }
 
@@ -207,9 +237,6 @@ func (w *watch) moved(m breaker.Transition) {
 	at := int64(m.At)
 	w.reach(at)
 	w.state = m.To
-	if w.now == len(w.phases) {
-		return
-	}
 	switch {
 	case m.To == breaker.Closed:
 		w.envoy.shut[w.now] = at

@@ -20,8 +20,8 @@ type Options struct {
 	Policies []replay.Policy
 	Seed     uint64 // of requests, probes, jitter and ramp: the same seed has the same report
 	Timeline bool   // keep what it takes to draw one
-	// Done is told how many of the Envoys have been simulated, in any goroutine. It may be nil.
-	Done func(instances int)
+	// Progress is told which part is done, 0 to 1, one call at a time, in any goroutine. It may be nil.
+	Progress func(part float64)
 }
 
 // What the service gets is counted by the second. Phases are whole seconds long.
@@ -34,6 +34,7 @@ func Run(s *scenario.Scenario, o Options) *report.Report {
 		fleets[i] = newFleet(s, p)
 	}
 	var next, done atomic.Int64
+	var telling sync.Mutex
 	var workers sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), s.Instances) {
 		workers.Go(func() {
@@ -43,8 +44,10 @@ func Run(s *scenario.Scenario, o Options) *report.Report {
 				for j, f := range fleets {
 					f.add(i, &sums[j], tape, o.Seed)
 				}
-				if n := done.Add(1); o.Done != nil {
-					o.Done(int(n))
+				n := done.Add(1)
+				if o.Progress != nil && telling.TryLock() { // or another tells
+					o.Progress(float64(n) / float64(s.Instances))
+					telling.Unlock()
 				}
 			}
 			for j, f := range fleets {
@@ -55,12 +58,12 @@ func Run(s *scenario.Scenario, o Options) *report.Report {
 	workers.Wait()
 
 	out := &report.Report{
-		From: scenario.Begin, To: scenario.Begin.Add(s.Duration()),
+		From:       scenario.Begin,
 		Simulation: &report.Simulation{Scenario: o.Name, Instances: s.Instances, Seed: o.Seed},
 	}
 	for _, f := range fleets {
 		out.Policies = append(out.Policies, f.finish())
-		out.Lines = f.counts.Requests
+		out.Lines, out.To = f.counts.Requests, time.Unix(0, f.end()).UTC() // the same of all
 	}
 	if o.Timeline {
 		out.Axis = axis
@@ -93,6 +96,7 @@ func record(s *scenario.Scenario, seed uint64, instance int) *replay.Tape {
 	for e := range s.Requests(seed, instance) {
 		if tape == nil {
 			tape = replay.NewTape(e.Instance, e.Cluster)
+			tape.Grow(int(s.Expected() * 1.05))
 		}
 		tape.Add(&e)
 	}
@@ -107,7 +111,7 @@ func record(s *scenario.Scenario, seed uint64, instance int) *replay.Tape {
 func (f *fleet) play(instance int, tape *replay.Tape, seed uint64, moved func(breaker.Transition)) report.Breaker {
 	random := rand.New(rand.NewPCG(seed, ^uint64(instance)))
 	return tape.Play(replay.PlayOptions{
-		Config: f.policy.Config, Seed: seed, Axis: axis, Moved: moved,
+		Config: f.policy.Config, Seed: seed, Axis: axis, Moved: moved, Until: f.phases[len(f.phases)-1].to,
 		Probe: func(at int64) (good bool, took time.Duration) { return f.scenario.Probe(at, random) },
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"strings"
 	"testing"
 
 	"envoy-circuit-breaker/filter/config"
@@ -48,16 +49,28 @@ phases:
 - { name: recovered, duration: 2m }
 `
 
+// crowded has requests that begin in the same millisecond, and end otherwise.
+const crowded = `
+instances: 20
+timeout: 2s
+phases:
+- { name: a, duration: 2m, rate: 20, latency: { p50: 40ms, p99: 200ms } }
+- { name: b, duration: 3m, gradual: true, rate: 60, failures: 30, hangs: 40, latency: { p50: 400ms, p99: 5s } }
+- { name: c, duration: 1m, gradual: true, rate: 0 }
+- { name: d, duration: 4m, rate: 10, failures: 70, hangs: 30 }
+- { name: e, duration: 4m, latency: { p50: 40ms, p99: 200ms } }
+`
+
 var tried = []string{`{"slow_call": {"duration": "500ms", "rate": 60}, "ramp": "10s"}`, `{"open": {"duration": "1s", "multiplier": 1}, "consecutive_failures": 5}`}
 
 // What is simulated is what replaying the same requests' log gives, and the fleet is the sum of its Envoys.
 func TestLikeTheLog(t *testing.T) {
-	for _, instances := range []int{1, 7} {
-		s := read(t, sick)
-		s.Instances = instances
+	for _, text := range []string{sick, strings.Replace(sick, "instances: 20", "", 1), crowded} {
+		s := read(t, text)
+		instances := s.Instances
 		name := filepath.Join(t.TempDir(), "access.log")
 		var log bytes.Buffer
-		if err := s.WriteLog(&log, 0, s.Instances); err != nil {
+		if err := s.WriteLog(&log, 0); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(name, log.Bytes(), 0o600); err != nil {
@@ -195,5 +208,73 @@ phases:
 	}
 	if r := Run(s, Options{Policies: policies(t, `{}`)}); r.Axis.Width != 0 {
 		t.Errorf("%+v, that nobody asked for", r.Axis)
+	}
+}
+
+// Time goes on after the last request: an open breaker probes, and stays open; and what happens as the last requests end is of the last phase.
+func TestEnd(t *testing.T) {
+	const down = `
+instances: 10
+phases:
+- { name: healthy, duration: 1m, rate: 20, latency: { p50: 20ms, p99: 80ms } }
+- { name: down, duration: 1m, failures: 100 }
+- { name: quiet, duration: 2m, rate: 0 }
+`
+	probing := policies(t, `{"probe": {"path": "/", "on_success": "close"}, "open": {"max_duration": "10m"}}`, `{}`)
+	quiet := Run(read(t, down), Options{Policies: probing, Timeline: true})
+	busy := Run(read(t, down+"- { name: busy, duration: 1m, rate: 20 }"), Options{Policies: probing})
+	for i := range probing {
+		for j, got := range quiet.Policies[i].Fleet {
+			if want := busy.Policies[i].Fleet[j]; !reflect.DeepEqual(got, want) {
+				t.Errorf("phase %s is\n%+v\nif none comes after it, else\n%+v", got.Name, got, want)
+			}
+		}
+	}
+	if f := &quiet.Policies[0].Fleet[2]; f.Probes < 10 || f.AllClosed == nil || *f.AllClosed > 4 || f.NotClosed != 0 {
+		t.Errorf("probing: %+v", f)
+	}
+	// Without probes all breakers are open to the end, some 175 seconds each.
+	b := &quiet.Policies[1].Breakers[0]
+	if last := b.Bins[len(b.Bins)-1]; b.State != "open" || b.OpenFor < 1700 || b.OpenFor > 1790 || last.Open != 10*quiet.Axis.Width {
+		t.Errorf("%s for %v at the end: %+v", b.State, b.OpenFor, last)
+	}
+
+	hanging := Run(read(t, "timeout: 2m\nphases: [{name: all, duration: 1m, rate: 20, latency: {p50: 20ms, p99: 80ms}, hangs: 100}]"),
+		Options{Policies: policies(t, `{}`, `{"mode": "force_open"}`)})
+	opens, forced := &hanging.Policies[0], &hanging.Policies[1]
+	if took := hanging.To.Sub(hanging.From).Seconds(); took < 179 || took > 180 || forced.Total.OpenFor > took || forced.Total.OpenFor < took-1 {
+		t.Errorf("forced open for %v of %v", forced.Total.OpenFor, took)
+	}
+	if f := &opens.Fleet[0]; f.NotClosed != 1 || f.AllOpen == nil || *f.AllOpen < 120 || opens.Total.Trips != 1 {
+		t.Errorf("%+v with %d trips", f, opens.Total.Trips)
+	}
+	if f := &forced.Fleet[0]; f.NotClosed != 1 || f.AllOpen != nil || f.Half != nil {
+		t.Errorf("forced open: %+v", f)
+	}
+}
+
+// Seconds in which nobody asks tell nothing of what is admitted.
+func TestAdmitted(t *testing.T) {
+	for _, c := range []struct {
+		asked, admitted []uint32
+		want            float64
+	}{
+		{[]uint32{4, 4, 4, 4}, []uint32{4, 4, 4, 4}, -1}, {[]uint32{4, 4, 4, 4}, []uint32{0, 1, 2, 4}, 2}, {[]uint32{4, 4, 4, 4}, []uint32{4, 0, 4, 0}, -1},
+		{[]uint32{4, 4, 0, 0}, []uint32{0, 1, 0, 0}, -1}, {[]uint32{4, 0, 4, 0}, []uint32{0, 0, 2, 0}, 1}, {nil, nil, -1}, {[]uint32{0, 0}, []uint32{0, 0}, -1},
+	} {
+		var bins []report.Bin
+		for i := range c.asked {
+			bins = append(bins, report.Bin{Asked: c.asked[i], Admitted: c.admitted[i]})
+		}
+		if got := admitted(bins, 0.5); (got == nil) != (c.want < 0) || got != nil && *got != c.want {
+			t.Errorf("of %v admitted %v: %v, want %v", c.asked, c.admitted, got, c.want)
+		}
+	}
+}
+
+func TestUnmatchedOverride(t *testing.T) {
+	r := Run(read(t, sick), Options{Policies: policies(t, `{"clusters": [{"match": "payment", "mode": "disabled"}, {"match": "pay*", "min_requests": 5}]}`)})
+	if text := strings.Join(r.Notes, " "); !strings.Contains(text, `1 override matched no request: clusters[0] "payment".`) {
+		t.Error(text)
 	}
 }
