@@ -31,7 +31,9 @@ const second = float64(time.Second)
 func TestOverride(t *testing.T) {
 	usual := breaker.DefaultPolicy()
 	defaults := settingsOf(&usual)
-	changed := settings{30, 50, 30 * second, 0.5 * second, 60, 10, 90 * second}
+	changed := settings{30, 50, 30 * second, 0.5 * second, 60, 10, 90 * second, 90 * second}
+	long := defaults
+	long[openMost] = 90 * second
 	for _, c := range []struct {
 		base     string
 		settings settings
@@ -40,7 +42,10 @@ func TestOverride(t *testing.T) {
 	}{
 		{`{}`, defaults, `{"match": "payments"}`, `{"match": "payments"}`},
 		{`{}`, changed, `{"match": "payments", "failure_rate": 30, "min_requests": 50, "window": {"duration": "30s"}, ` +
-			`"slow_call": {"duration": "500ms", "rate": 60}, "consecutive_failures": 10, "open": {"duration": "1m30s"}}`, ""},
+			`"slow_call": {"duration": "500ms", "rate": 60}, "consecutive_failures": 10, "open": {"duration": "1m30s", "max_duration": "1m30s"}}`, ""},
+		{`{"open": {"duration": "90s"}}`, defaults, `{"match": "payments", "open": {"duration": "5s", "max_duration": "1m"}}`, ""},
+		{`{"open": {"duration": "90s"}}`, long, `{"match": "payments", "open": {"duration": "5s", "max_duration": "1m30s"}}`, ""},
+		{`{"open": {"max_duration": "90s"}}`, long, `{"match": "payments"}`, ""},
 		{`{"failure_rate": 30, "min_requests": 50, "window": {"duration": "30s"}, "slow_call": {"duration": "500ms", "rate": 60}, "consecutive_failures": 10,
 			"open": {"duration": "90s"}}`, changed, `{"match": "payments"}`, ""},
 		{`{"slow_call": {"duration": "500ms", "rate": 60}, "window": {"requests": 100}}`, defaults,
@@ -117,7 +122,7 @@ func TestGrid(t *testing.T) {
 			t.Errorf("%v is not beside %v", next, start)
 		}
 	}
-	if n, want := len(g.around(start)), 2+2+1+1+1+1+2; n != want {
+	if n, want := len(g.around(start)), 2+2+1+1+1+1+2+1; n != want {
 		t.Errorf("%d neighbours, want %d", n, want)
 	}
 	seen := map[settings]bool{}

@@ -8,8 +8,8 @@ import (
 const (
 	// nearly is the part of the most calls avoided that is as good.
 	nearly = 0.9
-	// finalists are how many are played again: half of them the sturdiest as far as it is known, half of them such as lose less.
-	finalists = 20
+	// finalists are played again, in halves: the sturdiest as far as it is known, such as lose less, those that lose least, and a ladder.
+	finalists = 16
 	// candidates are how many are made simpler, and leaders how many are compared in the end, once all that is around them is known.
 	candidates = 6
 	leaders    = 3
@@ -20,33 +20,52 @@ const (
 
 // choose chooses what is shown of the trials.
 func (s *search) choose() {
-	isUseful := func(t *trial) bool { return s.within(t) && t.Caught > 0 }
-	pool, caught := []*trial{s.start}, 0
-	for _, best := range s.best(1, s.compare, isUseful) {
-		caught = best.Caught
+	pool := []*trial{s.start}
+	for _, best := range s.best(1, s.compare, s.isUseful) {
 		sturdy := s.sturdiest(best, finalists/2)
 		pool = slices.Concat(pool, sturdy, s.simplified(sturdy[:min(candidates, len(sturdy))], best))
 		pool = append(pool, s.frontier(best, finalists/2, 0)...)
 	}
-	pool = append(pool, s.best(finalists/2, s.compareBeyond, func(t *trial) bool { return !s.within(t) && t.Caught > caught })...)
+	all := s.best(len(s.trials), s.compareBeyond, func(t *trial) bool { return t.Caught > 0 })
+	pool = slices.Concat(pool, all[:min(finalists/2, len(all))], ladder(all, finalists/2))
 	s.playAgain(slices.Clone(pool))
 
 	beyond := slices.DeleteFunc(slices.Clone(pool), func(t *trial) bool { return s.within(t) })
-	pool = slices.DeleteFunc(pool, func(t *trial) bool { return !isUseful(t) })
-	if caught = 0; len(pool) > 0 {
+	pool = slices.DeleteFunc(pool, func(t *trial) bool { return !s.isUseful(t) })
+	caught := 0
+	if len(pool) > 0 {
 		best := s.recommended(pool)
 		s.trials = pool
-		s.chosen = append([]*trial{best}, s.frontier(best, mostChosen-1, apart)...)
-		for i, t := range s.chosen {
-			s.chosen[i] = s.plain(t)
-		}
+		s.chosen = s.plain(append([]*trial{best}, s.frontier(best, mostChosen-1, apart)...))
 		caught = best.Caught
-		s.playAgain(slices.Clone(s.chosen))
 	}
 	beyond = slices.DeleteFunc(beyond, func(t *trial) bool { return t.Caught <= caught || t == s.start })
 	if len(beyond) > 0 {
 		s.further = slices.MinFunc(beyond, s.compareBeyond)
 	}
+}
+
+// ladder are at most n of trials in the order of compareBeyond: each opens in fewer outages than the one before, or more often at other
+// times, and loses less. So there are some that keep to a limit, however few outages these open in.
+func ladder(trials []*trial, n int) (all []*trial) {
+	for _, t := range trials {
+		if len(all) == 0 || t.Lost < all[len(all)-1].Lost {
+			all = append(all, t)
+		}
+	}
+	return thinned(all, n)
+}
+
+// thinned are n trials from all along some, or all where these are fewer.
+func thinned(trials []*trial, n int) []*trial {
+	if len(trials) <= n {
+		return trials
+	}
+	all := make([]*trial, n)
+	for i := range all {
+		all[i] = trials[(2*i+1)*len(trials)/(2*n)]
+	}
+	return all
 }
 
 // playAgain gives trials the figures of several plays.
@@ -58,18 +77,28 @@ func (s *search) playAgain(trials []*trial) {
 	}
 }
 
-// plain is a trial without the changes that have changed nothing.
-func (s *search) plain(t *trial) *trial {
-	for a := range axes {
-		next := t.settings
-		next[a] = s.start.settings[a]
-		next = next.settled(s.rest)
-		s.try([]settings{next})
-		if n := s.known[next]; n != nil && n.once == t.once {
-			t = n
+// plain are trials without the changes that have changed nothing.
+func (s *search) plain(trials []*trial) []*trial {
+	plain := slices.Clone(trials)
+	for i, t := range plain {
+		for a := range axes {
+			next := t.settings
+			next[a] = s.start.settings[a]
+			next = next.settled(s.rest)
+			s.try([]settings{next})
+			if n := s.known[next]; n != nil && n.once == t.once {
+				t = n
+			}
+		}
+		plain[i] = t
+	}
+	s.playAgain(slices.Clone(plain))
+	for i, t := range plain {
+		if before := trials[i]; !s.within(t) || t.Caught < before.Caught || t.Needless > before.Needless {
+			plain[i] = before // with other luck they did change something
 		}
 	}
-	return t
+	return plain
 }
 
 // isLike reports whether a trial does what the best does, or nearly so, whatever it loses: by a single play that is luck, too.
@@ -157,7 +186,7 @@ func (s *search) recommended(pool []*trial) *trial {
 	all = all[:min(leaders, len(all))]
 	first := all[0]
 	all = slices.DeleteFunc(all, func(t *trial) bool { return t.falls > first.falls || t.stands < nearly*first.stands })
-	return slices.MinFunc(all, func(a, b *trial) int { return cmp.Or(cmp.Compare(b.Avoided-b.Lost, a.Avoided-a.Lost), s.tie(a, b)) })
+	return slices.MinFunc(all, s.compareNet)
 }
 
 // explore tries the neighbours of trials until those of the sturdiest are known, which come first then.
@@ -192,12 +221,5 @@ func (s *search) frontier(best *trial, n int, apart float64) (all []*trial) {
 			last = t
 		}
 	}
-	if len(all) <= n {
-		return all
-	}
-	thinned := make([]*trial, n) // from all along it
-	for i := range thinned {
-		thinned[i] = all[(2*i+1)*len(all)/(2*n)]
-	}
-	return thinned
+	return thinned(all, n)
 }

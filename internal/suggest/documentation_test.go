@@ -20,13 +20,9 @@ func TestDocumentation(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(file)
-	override := regexp.MustCompile(`(?m)^1  ({"match".*})$`).FindStringSubmatch(page)
-	if override == nil || strings.Count(page, override[1]) != 2 {
-		t.Fatalf("%q is not suggested, or not in the configuration", override)
-	}
-	c, err := config.Parse([]byte(`{"clusters": [` + override[1] + `]}`))
-	if err != nil {
-		t.Fatal(err)
+	overrides := regexp.MustCompile(`(?m)^[1-4]  ({"match".*})$`).FindAllStringSubmatch(page, -1)
+	if len(overrides) == 0 || strings.Count(page, overrides[0][1]) != 2 {
+		t.Fatalf("%q are not suggested, or not in the configuration", overrides)
 	}
 	base := baseOf(t, "{}")
 	entries := slices.Collect(example(t, "mixed").Requests(0, 0))
@@ -39,9 +35,14 @@ func TestDocumentation(t *testing.T) {
 	}
 	s := &search{history: l.inOrder()[0].look(base.rules("payments"), 0, 10*time.Second), base: base, cluster: "payments", limit: 5, played: func(int) {}}
 	s.begin()
-	suggested := s.prepare(settingsOf(&c.For("payments", "").Policy))
-	s.playAgain([]*trial{s.start, suggested})
-	s.chosen = []*trial{suggested}
+	for _, override := range overrides {
+		c, err := config.Parse([]byte(`{"clusters": [` + override[1] + `]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.chosen = append(s.chosen, s.prepare(settingsOf(&c.For("payments", "").Policy)))
+	}
+	s.playAgain(append([]*trial{s.start}, s.chosen...))
 	r := Report{Counts: l.counts, LeastOutage: 10}
 	result := s.result()
 	var b strings.Builder

@@ -3,6 +3,7 @@ package suggest
 import (
 	"cmp"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -20,6 +21,7 @@ const (
 	slowRate
 	streak // consecutive_failures
 	open
+	openMost // open.max_duration
 	axes
 )
 
@@ -30,7 +32,7 @@ type settings [axes]float64
 func settingsOf(p *breaker.Policy) settings {
 	s := settings{
 		failureRate: p.FailureRate, minRequests: float64(p.MinRequests), window: float64(p.WindowDuration), slowCall: float64(p.SlowCallDuration),
-		slowRate: p.SlowCallRate, streak: float64(p.ConsecutiveFailures), open: float64(p.OpenDuration),
+		slowRate: p.SlowCallRate, streak: float64(p.ConsecutiveFailures), open: float64(p.OpenDuration), openMost: float64(p.OpenMaxDuration),
 	}
 	if p.WindowRequests > 0 {
 		s[window] = float64(-p.WindowRequests)
@@ -62,18 +64,25 @@ func (s *settings) write(keys map[string]any, inherited settings) {
 		slow["rate"] = s[slowRate]
 	}
 	put("slow_call", slow, len(slow) > 0)
-	rest, _ := keys["open"].(map[string]any)
-	rest = maps.Clone(rest)
-	if delete(rest, "duration"); s[open] != inherited[open] {
-		if rest == nil {
-			rest = map[string]any{}
-		}
+	rest := map[string]any{}
+	if own, is := keys["open"].(map[string]any); is {
+		rest = maps.Clone(own)
+	}
+	delete(rest, "duration")
+	delete(rest, "max_duration")
+	if s[open] != inherited[open] {
 		rest["duration"] = duration(open)
+	}
+	if s[openMost] != inherited[openMost] || s.naturalMost() != s[openMost] && inherited.naturalMost() == inherited[openMost] {
+		rest["max_duration"] = duration(openMost)
 	}
 	put("open", rest, len(rest) > 0)
 }
 
-// settled has in place of values that have no effect those of another.
+// naturalMost is what open.max_duration is where it is not given.
+func (s *settings) naturalMost() float64 { return max(s[open], float64(time.Minute)) }
+
+// settled has in place of values that have no effect those of another, and is open for no longer at first than at most.
 func (s settings) settled(other settings) settings {
 	if s[slowCall] == 0 {
 		s[slowRate] = other[slowRate]
@@ -81,6 +90,7 @@ func (s settings) settled(other settings) settings {
 	if s[slowCall] == 0 && s[failureRate] == 0 {
 		s[minRequests], s[window] = other[minRequests], other[window]
 	}
+	s[openMost] = max(s[openMost], s[open])
 	return s
 }
 
@@ -110,6 +120,7 @@ func newGrid(start settings, tooSlow time.Duration, perSecond float64) *grid {
 		slowRate:    {30, 40, 50, 60, 70, 80, 90, 100},
 		streak:      {0, 5, 10, 20, 50, 100},
 		open:        {second, 2 * second, 5 * second, 10 * second, 20 * second, 30 * second, 60 * second},
+		openMost:    {5 * second, 10 * second, 20 * second, 30 * second, 60 * second},
 	}
 	// Fewer than a second has are too few to matter, and more than a minute has there never are.
 	g[minRequests] = slices.DeleteFunc(g[minRequests], func(n float64) bool { return n < perSecond || n > 60*perSecond })
@@ -162,18 +173,13 @@ func (g *grid) along(s settings) (all []settings) {
 	return all
 }
 
-// spread are so many settings from all over the grid: a sequence of low discrepancy, by the powers of a number whose eighth power is one
-// more than itself, as there are seven keys (Roberts,
-// https://extremelearning.com.au/unreasonable-effectiveness-of-quasirandom-sequences/).
+// spread are so many settings from all over the grid, in which each value of a key comes as often as any other: a Latin hypercube
+// (McKay, Beckman and Conover 1979, https://www.jstor.org/stable/1268522). They are always the same.
 func (g *grid) spread(n int) []settings {
-	const root = 1.0969815577985598 // x^8 = x + 1
 	all := make([]settings, n)
-	for i := range all {
-		step := 1.0
-		for a, values := range g {
-			step /= root
-			x := 0.5 + step*float64(i+1)
-			all[i][a] = values[int((x-float64(int(x)))*float64(len(values)))]
+	for a, values := range g {
+		for i, at := range rand.New(rand.NewPCG(1, uint64(a))).Perm(n) {
+			all[i][a] = values[at*len(values)/n]
 		}
 	}
 	return all

@@ -12,7 +12,8 @@ import (
 
 // firstKeys are those that come first in a text, in this order; the others follow by name.
 var firstKeys = []string{
-	"match", "route", "mode", "failure_rate", "min_requests", "window", "slow_call", "duration", "rate", "consecutive_failures", "open",
+	"match", "route", "mode",
+	"failure_rate", "min_requests", "window", "slow_call", "duration", "max_duration", "rate", "consecutive_failures", "open",
 }
 
 func sortedKeys(object map[string]any) []string {

@@ -23,6 +23,8 @@ func (r *Report) note(base *Base) {
 	for i := range r.Clusters {
 		c := &r.Clusters[i]
 		rules, name := base.rules(c.Cluster), text.Printable(c.Cluster)
+		say(len(c.Suggestions) > 0 && c.Suggestions[0].Lost > c.Suggestions[0].Avoided,
+			"%s: what is suggested loses more good requests than it avoids calls. That may be worse than no breaker.", name)
 		say(c.Now != nil && rules.PerRoute, "%s has breakers of its routes now. What is suggested is one breaker for the whole cluster.", name)
 		say(c.Now != nil && (rules.Policy.Mode == breaker.Disabled || rules.Policy.Mode == breaker.ForceOpen),
 			"%s is in mode %v now. What is suggested is in mode shadow, and rejects nothing.", name, rules.Policy.Mode)

@@ -15,14 +15,14 @@ const (
 	// one key from the best, then what is around those that are chosen from.
 	most   = 500
 	spread = 64
-	rounds = 3
+	rounds = 2
 	// lucks are how often those are played, of which one is chosen: what a breaker rejects depends on when it happens to try requests
 	// again, and one that was lucky once would seem to be better than it is.
 	lucks = 5
 )
 
 // mostPlays is how often the requests of a cluster are played, at most.
-const mostPlays = most + lucks*(1+candidates+finalists*3/2+mostChosen)
+const mostPlays = most + lucks*(1+candidates+2*finalists+mostChosen)
 
 // A search tries policies for a cluster.
 type search struct {
@@ -81,17 +81,29 @@ func (s *search) begin() {
 func (s *search) run() {
 	s.begin()
 	s.try(s.grid.spread(spread))
-	for range rounds {
-		var next []settings
-		for _, order := range []func(a, b *trial) int{s.compare, s.compareBeyond} {
-			for _, t := range s.best(1, order, func(t *trial) bool { return !s.widened[t] }) {
-				s.widened[t] = true
-				next = append(next, s.grid.along(t.settings)...)
-			}
-		}
-		s.try(next)
+	for round := 0; round < rounds || round < 3*rounds && !slices.ContainsFunc(s.trials, s.isUseful); round++ {
+		s.widen()
 	}
 	s.choose()
+}
+
+// widen tries all that differs in one key from the best trial, from the one that avoids most beyond what it loses, and from the one that
+// is best apart from the limit; as long as none within the limit opens in an outage, from the one that loses least and opens in any, too.
+func (s *search) widen() {
+	orders := []func(a, b *trial) int{s.compare, s.compareNet, s.compareBeyond}
+	if !slices.ContainsFunc(s.trials, s.isUseful) {
+		orders = append(orders, func(a, b *trial) int { return cmp.Or(cmp.Compare(a.Lost, b.Lost), s.compareBeyond(a, b)) })
+	}
+	opens := func(t *trial) bool { return t.Caught > 0 }
+	some := slices.ContainsFunc(s.trials, opens)
+	var next []settings
+	for _, order := range orders {
+		for _, t := range s.best(1, order, func(t *trial) bool { return !s.widened[t] && (opens(t) || !some) }) {
+			s.widened[t] = true
+			next = append(next, s.grid.along(t.settings)...)
+		}
+	}
+	s.try(next)
 }
 
 // try plays policies that have not been tried. What comes of it does not depend on how many cores there are.
@@ -186,6 +198,15 @@ func (s *search) compareBeyond(a, b *trial) int {
 		cmp.Compare(a.Lost, b.Lost), -cmp.Compare(a.Avoided, b.Avoided), s.tie(a, b))
 }
 
+// compareNet orders trials as compare does, but for what they avoid beyond what they lose.
+func (s *search) compareNet(a, b *trial) int {
+	if !s.within(a) || !s.within(b) {
+		return s.compare(a, b)
+	}
+	return cmp.Or(-cmp.Compare(a.Caught, b.Caught), cmp.Compare(a.Needless, b.Needless),
+		-cmp.Compare(a.Avoided-a.Lost, b.Avoided-b.Lost), s.tie(a, b))
+}
+
 // tie orders trials that have done the same: that which changes less first.
 func (s *search) tie(a, b *trial) int {
 	return cmp.Or(cmp.Compare(a.distance(s.start.settings), b.distance(s.start.settings)), slices.Compare(a.settings[:], b.settings[:]))
@@ -193,6 +214,9 @@ func (s *search) tie(a, b *trial) int {
 
 // within reports whether a trial loses no more than may be lost.
 func (s *search) within(t *trial) bool { return t.LostShare <= s.limit }
+
+// isUseful reports whether a trial opens in an outage and loses no more than may be lost.
+func (s *search) isUseful(t *trial) bool { return s.within(t) && t.Caught > 0 }
 
 // best are the best trials of some by an order, at most n.
 func (s *search) best(n int, order func(a, b *trial) int, of func(*trial) bool) (best []*trial) {

@@ -157,40 +157,27 @@ func TestMixed(t *testing.T) {
 
 // What is suggested is nowhere worse than the defaults, within the limit, and what is printed is what was played.
 func TestExamples(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		part    float64
-		caught  int // by the first suggestion
-		further int // beyond the limit
-	}{
-		{"outage", 0.5, 1, 0}, {"slow", 0.5, 1, 0}, {"partial", 0.5, 0, 1}, {"fleet", 0.5, 1, 0},
-	} {
-		s := slower(example(t, c.name), c.part)
+	for _, name := range []string{"outage", "slow", "partial", "fleet"} {
+		s := slower(example(t, name), 0.5)
 		s.Instances = min(s.Instances, 3)
 		r := searched(t, logOf(t, 101, s), "{}", Options{MaxLost: 5})
 		result := &r.Clusters[0]
 		text := written(t, r)
-		if len(result.Outages) != 1 || result.Envoys != s.Instances {
-			t.Errorf("%s: %s", c.name, text)
-			continue
-		}
-		if c.further > 0 != (result.Beyond != nil) || result.Beyond != nil && (result.Beyond.LostShare <= 5 || result.Beyond.Caught != c.further) {
-			t.Errorf("%s: %s", c.name, text)
-		}
-		if c.caught == 0 {
-			if len(result.Suggestions) > 0 || r.Configuration != "" || !strings.Contains(text, "No policy that was tried opens in an outage and loses at most 5%") {
-				t.Errorf("%s: %s", c.name, text)
-			}
+		if len(result.Outages) != 1 || result.Envoys != s.Instances || result.Beyond != nil || len(result.Suggestions) == 0 {
+			t.Errorf("%s: %s", name, text)
 			continue
 		}
 		now, best := result.Now, &result.Suggestions[0]
-		if best.Caught != c.caught || best.Needless > 0 || now.LostShare <= 5 && best.Avoided < now.Avoided {
-			t.Errorf("%s: %s", c.name, text)
+		if best.Caught != 1 || best.Needless > 0 || now.LostShare <= 5 && best.Avoided < now.Avoided {
+			t.Errorf("%s: %s", name, text)
+		}
+		if is := strings.Contains(text, "loses more good requests than it avoids calls"); is != (name == "partial") {
+			t.Errorf("%s: %s", name, text)
 		}
 		for i := range result.Suggestions {
 			if p := &result.Suggestions[i]; p.LostShare > 5 || p.Caught != best.Caught || p.Needless != best.Needless ||
 				i > 0 && (p.Avoided >= result.Suggestions[i-1].Avoided || p.Lost >= result.Suggestions[i-1].Lost) {
-				t.Errorf("%s: suggestion %d: %s", c.name, i+1, text)
+				t.Errorf("%s: suggestion %d: %s", name, i+1, text)
 			}
 		}
 		// The breaker itself judges by its own slow_call: most of what it saves is what is bad here.
@@ -198,11 +185,11 @@ func TestExamples(t *testing.T) {
 		for _, b := range played(t, s, 101, r.Configuration) {
 			saved += b.CallsAvoided - b.Lost
 		}
-		if share := float64(saved) / float64(best.Avoided); share < 0.9 || share > 1.1 {
-			t.Errorf("%s: %d calls avoided where %d are told", c.name, saved, best.Avoided)
+		if share := float64(saved) / float64(best.Avoided); name != "partial" && (share < 0.9 || share > 1.1) {
+			t.Errorf("%s: %d calls avoided where %d are told", name, saved, best.Avoided)
 		}
 		if findings := check.Read("suggested.json", []byte(r.Configuration)).Findings; len(findings) > 0 {
-			t.Errorf("%s: %v", c.name, findings)
+			t.Errorf("%s: %v", name, findings)
 		}
 	}
 }
