@@ -27,8 +27,8 @@ func (s *search) choose() {
 		pool = append(pool, s.frontier(best, finalists/2, 0)...)
 	}
 	all := s.best(len(s.trials), s.compareBeyond, func(t *trial) bool { return t.Caught > 0 })
-	pool = slices.Concat(pool, all[:min(finalists/2, len(all))], ladder(all, finalists/2))
-	s.playAgain(slices.Clone(pool))
+	pool = once(slices.Concat(pool, all[:min(finalists/2, len(all))], ladder(all, finalists/2)))
+	s.playAgain(pool)
 
 	beyond := slices.DeleteFunc(slices.Clone(pool), func(t *trial) bool { return s.within(t) })
 	pool = slices.DeleteFunc(pool, func(t *trial) bool { return !s.isUseful(t) })
@@ -68,10 +68,18 @@ func thinned(trials []*trial, n int) []*trial {
 	return all
 }
 
+// once are trials without those that come again.
+func once(trials []*trial) (all []*trial) {
+	for _, t := range trials {
+		if !slices.Contains(all, t) {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
 // playAgain gives trials the figures of several plays.
 func (s *search) playAgain(trials []*trial) {
-	slices.SortFunc(trials, func(a, b *trial) int { return slices.Compare(a.settings[:], b.settings[:]) })
-	trials = slices.Compact(trials)
 	for i, figures := range s.playAll(trials, lucks) {
 		trials[i].Figures = together(figures)
 	}
@@ -92,7 +100,7 @@ func (s *search) plain(trials []*trial) []*trial {
 		}
 		plain[i] = t
 	}
-	s.playAgain(slices.Clone(plain))
+	s.playAgain(once(plain))
 	for i, t := range plain {
 		if before := trials[i]; !s.within(t) || t.Caught < before.Caught || t.Needless > before.Needless {
 			plain[i] = before // with other luck they did change something
@@ -150,15 +158,17 @@ func (s *search) simplified(trials []*trial, best *trial) []*trial {
 // What stands at an edge falls in the next outage.
 func (s *search) rate(trials []*trial, best *trial) {
 	for _, t := range trials {
-		t.falls, t.stands = 0, 0
+		t.falls, t.stands, t.unknown = 0, 0, 0
 		of := 0
 		for _, next := range s.grid.around(t.settings) {
 			if next = next.settled(s.rest); next == t.settings {
 				continue // it has no effect
 			}
 			of++
-			switch n := s.known[next]; {
-			case n == nil:
+			switch n, tried := s.known[next]; {
+			case !tried:
+				t.unknown++
+			case n == nil: // it is no policy
 			case n.Caught < best.Caught || n.Needless > best.Needless:
 				t.falls++
 			case s.isLike(n, best):
@@ -179,14 +189,36 @@ func compareSturdiness(a, b *trial) int {
 // sturdy the one that avoids the most calls beyond the requests that it loses. It is not worse than what the search started from.
 func (s *search) recommended(pool []*trial) *trial {
 	best := slices.MinFunc(pool, s.compare)
-	all := slices.DeleteFunc(slices.Clone(pool), func(t *trial) bool {
+	isBad := func(t *trial) bool {
 		return !s.isAsGood(t, best) || s.isAsGood(s.start, best) && t.Avoided < s.start.Avoided
-	})
+	}
+	all := slices.DeleteFunc(slices.Clone(pool), isBad)
 	s.explore(all, best)
+	if all[0].falls > 0 { // a step away from the edge
+		beside := s.beside(all[:min(leaders, len(all))], best)
+		s.playAgain(beside)
+		all = once(append(all, slices.DeleteFunc(beside, isBad)...))
+		s.explore(all, best)
+	}
+	if known := slices.DeleteFunc(slices.Clone(all), func(t *trial) bool { return t.unknown > 0 }); len(known) > 0 {
+		all = known
+	}
 	all = all[:min(leaders, len(all))]
 	first := all[0]
 	all = slices.DeleteFunc(all, func(t *trial) bool { return t.falls > first.falls || t.stands < nearly*first.stands })
 	return slices.MinFunc(all, s.compareNet)
+}
+
+// beside are the neighbours of trials that are like the best, and are not among these.
+func (s *search) beside(trials []*trial, best *trial) (all []*trial) {
+	for _, t := range trials {
+		for _, next := range s.grid.around(t.settings) {
+			if n := s.known[next.settled(s.rest)]; n != nil && s.isLike(n, best) && !slices.Contains(trials, n) {
+				all = append(all, n)
+			}
+		}
+	}
+	return once(all)
 }
 
 // explore tries the neighbours of trials until those of the sturdiest are known, which come first then.

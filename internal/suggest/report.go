@@ -69,7 +69,7 @@ type Policy struct {
 	Figures
 }
 
-// Search searches the policies of all clusters that have outages.
+// Search searches the policies of all clusters that have outages. It is done once: what the log holds is given up on the way.
 func (l *Log) Search(o Options) *Report {
 	r := &Report{
 		Counts: l.counts, Requests: l.requests, Truncated: o.Truncated, MaxLost: o.MaxLost,
@@ -82,9 +82,9 @@ func (l *Log) Search(o Options) *Report {
 		from, to = min(from, h.from), max(to, h.to)
 		searches = append(searches, &search{history: h, base: o.Base, cluster: c.name, limit: o.MaxLost})
 		if len(h.outages) == 0 {
-			h.tapes = nil // so that their memory is free
-			delete(l.clusters, c.name)
+			h.tapes = nil
 		}
+		delete(l.clusters, c.name) // so that the memory is free once it is no longer needed
 	}
 	if l.requests > 0 {
 		r.From, r.To = time.Unix(0, from).UTC(), time.Unix(0, to).UTC()
@@ -101,6 +101,7 @@ func (l *Log) Search(o Options) *Report {
 			overrides = append(overrides, s.chosen[0].keys)
 		}
 		r.Clusters = append(r.Clusters, s.result())
+		s.tapes, s.known, s.widened, s.trials = nil, nil, nil, nil
 	}
 	if len(overrides) > 0 {
 		r.Configuration = string(o.Base.with(overrides))

@@ -13,7 +13,7 @@ import (
 const (
 	// most is how many policies are tried for a cluster: first spread ones from all over the grid, then in some rounds what differs in
 	// one key from the best, then what is around those that are chosen from.
-	most   = 500
+	most   = 700
 	spread = 64
 	rounds = 2
 	// lucks are how often those are played, of which one is chosen: what a breaker rejects depends on when it happens to try requests
@@ -22,7 +22,7 @@ const (
 )
 
 // mostPlays is how often the requests of a cluster are played, at most.
-const mostPlays = most + lucks*(1+candidates+2*finalists+mostChosen)
+const mostPlays int64 = most + lucks*(1+candidates+2*finalists+mostChosen+2*int64(axes)*leaders)
 
 // A search tries policies for a cluster.
 type search struct {
@@ -53,9 +53,11 @@ type trial struct {
 	keys   map[string]any // of its override
 	config *config.Config
 
-	// How sturdy it is: of its neighbours in the grid so many miss an outage or open at other times, and that share is as good.
-	falls  int
-	stands float64
+	// How sturdy it is: of its neighbours in the grid so many miss an outage or open at other times, that share is as good, and so many
+	// were not tried.
+	falls   int
+	stands  float64
+	unknown int
 }
 
 // A feat is what a trial did in one play.
