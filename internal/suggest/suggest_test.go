@@ -122,7 +122,7 @@ func TestMixed(t *testing.T) {
 	if len(outages) != 3 || blips != 5 {
 		t.Fatal(outages, blips)
 	}
-	seeds := []uint64{101, 102, 103}
+	seeds := []uint64{7001, 7002, 7003}
 	for _, learnt := range seeds {
 		r := searched(t, logOf(t, learnt, s), "{}", Options{MaxLost: 5})
 		c := &r.Clusters[0]
