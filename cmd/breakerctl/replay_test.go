@@ -37,13 +37,7 @@ func hangs() string {
 
 func TestReplay(t *testing.T) {
 	folder := t.TempDir()
-	write := func(name, text string) string {
-		file := filepath.Join(folder, name)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
+	write := func(name, text string) string { return writeTo(t, folder, name, text) }
 	policy, second := write("policy.json", `{"min_requests": 10}`), write("second.json", `{"failure_rate": 0, "consecutive_failures": 3}`)
 	log := write("access.log", outage())
 	spoilt := write("spoilt.log", strings.Replace(outage(), "\n", "\nwhat is this?\n", 30))
@@ -51,12 +45,7 @@ func TestReplay(t *testing.T) {
 	slow := write("slow.json", `{"min_requests": 5, "slow_call": {"duration": "500ms"}}`)
 	nothing := write("nothing.log", "what is this?\nand this?\n")
 	page := filepath.Join(folder, "report.html")
-	for _, c := range []struct {
-		arguments []string
-		in        string
-		exit      int
-		out, errs []string
-	}{
+	for _, c := range []call{
 		{[]string{"replay", "-config", policy, log}, "", 0, []string{"600 lines", "\npayments       600      5", "closed -> open: 51/101 failed in 10s, threshold 50%"}, nil},
 		{[]string{"replay", "-config", policy, "-"}, outage(), 0, []string{"600 lines"}, nil},
 		{[]string{"replay", "-config", "-", log}, `{"mode": "disabled"}`, 0, []string{"payments       600       0"}, nil},
@@ -88,19 +77,7 @@ func TestReplay(t *testing.T) {
 		{[]string{"compare", "-config", policy, log}, "", 2, nil, []string{"-config FILE twice or more"}},
 		{[]string{"replay", "-h"}, "", 0, nil, []string{"usage: breakerctl replay -config FILE LOG"}},
 	} {
-		var out, errs strings.Builder
-		exit := run(c.arguments, strings.NewReader(c.in), &out, &errs)
-		lacks := func(text string, want []string) bool {
-			for _, part := range want {
-				if !strings.Contains(text, part) {
-					return true
-				}
-			}
-			return len(want) == 0 && text != ""
-		}
-		if exit != c.exit || lacks(out.String(), c.out) || lacks(errs.String(), c.errs) {
-			t.Errorf("%q: exits with %d\n%s%s", c.arguments, exit, &out, &errs)
-		}
+		c.test(t)
 	}
 	if _, err := os.Stat(page); err != nil {
 		t.Error(err)

@@ -22,22 +22,11 @@ phases:
 
 func TestSimulate(t *testing.T) {
 	folder := t.TempDir()
-	write := func(name, text string) string {
-		file := filepath.Join(folder, name)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
+	write := func(name, text string) string { return writeTo(t, folder, name, text) }
 	scenario, policy := write("short.yaml", short), write("policy.json", `{"consecutive_failures": 5, "slow_call": {"duration": "1s"}}`)
 	wrong, bad := write("wrong.yaml", "phases:\n- {name: a, duration: 10s}\n"), write("bad.json", `{"failure_rate": 140}`)
 	log, page, kept := filepath.Join(folder, "access.log"), filepath.Join(folder, "report.html"), write("kept.log", "somebody's\n")
-	for _, c := range []struct {
-		arguments []string
-		in        string
-		exit      int
-		out, errs []string
-	}{
+	for _, c := range []call{
 		{[]string{"simulate", scenario}, "", 0, []string{"short.yaml: 2,924 requests in 2m30s to 1 Envoy, seed 0.", "\nPHASE ", "closed -> open: "}, nil},
 		{[]string{"simulate", "-"}, short, 0, []string{"stdin: 2,924 requests"}, nil},
 		{[]string{"simulate", "-seed", "1", scenario}, "", 0, []string{"seed 1.", "payments     2,9"}, nil},
@@ -60,18 +49,7 @@ func TestSimulate(t *testing.T) {
 		{[]string{"simulate", "-config", bad, scenario}, "", 1, nil, []string{"failure_rate: 140 is not allowed"}},
 		{[]string{"simulate", "-log", filepath.Join(folder, "none", "x"), scenario}, "", 2, nil, []string{"there is no folder "}},
 	} {
-		var out, errs strings.Builder
-		exit := run(c.arguments, strings.NewReader(c.in), &out, &errs)
-		if exit != c.exit || (exit == 0) != (errs.Len() == 0) {
-			t.Errorf("%q exits with %d, want %d: %s", c.arguments, exit, c.exit, errs.String())
-		}
-		for i, texts := range [][]string{c.out, c.errs} {
-			for _, want := range texts {
-				if got := []string{out.String(), errs.String()}[i]; !strings.Contains(got, want) {
-					t.Errorf("%q lacks %q:\n%s", c.arguments, want, got)
-				}
-			}
-		}
+		c.test(t)
 	}
 	if _, err := os.Stat(log + "2"); err == nil {
 		t.Error("what was called in a wrong way has written a file")

@@ -11,25 +11,14 @@ import (
 
 func TestSuggest(t *testing.T) {
 	folder := t.TempDir()
-	write := func(name, text string) string {
-		file := filepath.Join(folder, name)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
+	write := func(name, text string) string { return writeTo(t, folder, name, text) }
 	log := write("access.log", outage())
 	calm := write("calm.log", strings.ReplaceAll(outage(), "503", "200"))
 	spoilt := write("spoilt.log", strings.Replace(outage(), "\n", "\nwhat is this?\n", 30))
 	nothing := write("nothing.log", "what is this?\nand this?\n")
 	policy := write("policy.json", `{"ramp": "5s", "clusters": [{"match": "pay*", "half_open": {"max_requests": 1}}]}`)
 	without := write("without.log", strings.ReplaceAll(outage(), `"grpc_status": null, `, ""))
-	for _, c := range []struct {
-		arguments []string
-		in        string
-		exit      int
-		out, errs []string
-	}{
+	for _, c := range []call{
 		{[]string{"-max-lost", "50%", log}, "", 0, []string{"600 lines", "outage at 2026-11-24 10:00:20, 19.9s long: 200 of 200 requests bad", "\n1       1 of 1", `{"match": "payments"`}, nil},
 		{[]string{"-"}, outage(), 0, []string{"600 lines", "1 of 1"}, nil},
 		{[]string{"-max-lost", "50", "-config", policy, log}, "", 0, []string{`"half_open": {"max_requests": 1}}`, `"ramp": "5s",`, `{"match": "pay*", "half_open"`}, nil},
@@ -60,19 +49,8 @@ func TestSuggest(t *testing.T) {
 		{[]string{"-max-requests", "5", log}, "", 2, nil, []string{"-max-requests must be from 1,000"}},
 		{[]string{"-format", "apache", log}, "", 2, nil, []string{"apache"}},
 	} {
-		var out, errs strings.Builder
-		exit := run(append([]string{"suggest"}, c.arguments...), strings.NewReader(c.in), &out, &errs)
-		lacks := func(text string, want []string) bool {
-			for _, part := range want {
-				if !strings.Contains(text, part) {
-					return true
-				}
-			}
-			return len(want) == 0 && text != ""
-		}
-		if exit != c.exit || lacks(out.String(), c.out) || lacks(errs.String(), c.errs) {
-			t.Errorf("%q: exits with %d\n%s%s", c.arguments, exit, &out, &errs)
-		}
+		c.arguments = append([]string{"suggest"}, c.arguments...)
+		c.test(t)
 	}
 }
 
