@@ -8,7 +8,8 @@ import (
 )
 
 // mergeUsage is what the usage of merge says beside the flags.
-const mergeUsage = `REPORT is what replay or compare wrote with -json about a part of a log; - is standard input. All have the same policies and flags.
+const mergeUsage = `REPORT is what replay or compare wrote with -json about a part of a log; - is standard input. All have the same policies and flags,
+and are by this breakerctl.
 All requests of a breaker, that is of a cluster of an Envoy, are in one part.
 Exits with 0 if all is well, 1 if there is no exact report of the whole, 2 if called in a wrong way.
 `
@@ -26,7 +27,7 @@ func setUpMerge(flags *flag.FlagSet) func(*program) int {
 		case again(parts) != "":
 			return p.misuse(again(parts) + " is given twice: its requests would count twice")
 		}
-		var merger report.Merger
+		merger := report.Merger{Version: versionText()}
 		for _, part := range parts {
 			name, text, err := p.open(part)
 			if err == nil {

@@ -243,22 +243,29 @@ func TestMergeErrors(t *testing.T) {
 		{[]string{pay, file("some.txt")}, "", 1, "some.txt is no report: invalid character"},
 		{[]string{pay, file("status.json")}, "", 1, "status.json is no report of replay or compare"},
 		{[]string{pay, put("simulated.json", breakerctl(t, "simulate", "-json", "-config", file("policy.json"), "../../examples/scenarios/outage.yaml"))}, "", 1,
-			"simulated.json is no report of replay or compare"},
+			"simulated.json is the report of a simulation, which has no parts"},
 		{[]string{pay, "-"}, string(text) + string(text), 1, "stdin is no report: invalid character '{' after top-level value: " + again},
 		{[]string{pay, change("unknown.json", `"recovery": false,`, `"recovery": false,`+"\n"+`  "surprise": 5,`)}, "", 1,
-			`false,\n  \"surprise\": 5,\n`},
+			"unknown.json is not as it was written, or by another version: " + again},
 		{[]string{pay, change("missing.json", `  "recovery": false,`+"\n", "")}, "", 1, again},
 		{[]string{pay, change("changed.json", `"requests": 600`, `"requests": 601`)}, "", 1, "changed.json is not as it was written"},
+		{[]string{pay, change("state.json", `"state": "closed"`, `"state": "open"`)}, "", 1, "state.json is not as it was written"},
+		{[]string{pay, change("digest.json", `"digest": "`, `"digest": "0`)}, "", 1, "digest.json is not as it was written"},
 		{[]string{pay, change("noted.json", "are assumed to have ended", "ended")}, "", 1, "noted.json is not as it was written"},
 		{[]string{pay, replay("again.json", "policy.json", "pay.log")}, "", 1,
-			"pay.json and " + file("again.json") + " both have the breaker of payments: each had only some of its requests. Split the log by cluster or by Envoy"},
+			file("again.json") + " is the same report as " + pay + ", whose lines would count twice: leave one out"},
+		{[]string{pay, replay("more.json", "policy.json", "pay.log", file("shop.log"))}, "", 1,
+			"pay.json and " + file("more.json") + " both have the breaker of payments. If they are of the same lines, or one is left over from an earlier run, " +
+				"leave it out; else each had only some of its requests: split the log by cluster or by Envoy"},
 		{[]string{pay, replay("named.json", "other.json", "shop.log")}, "", 1, "pay.json and " + file("named.json") + " cannot be merged: policy 1 is policy.json in one, other.json in the other"},
 		{[]string{pay, put("renamed.json", breakerctl(t, "replay", "-json", "-config", renamed+"/policy.json", file("shop.log")))}, "", 1,
 			"cannot be merged: policy.json is another configuration in one than in the other: make both with the same policies and flags"},
-		{[]string{pay, replay("recovery.json", "policy.json", "shop.log", "-recovery")}, "", 1, "one was made with -recovery, the other without"},
+		{[]string{pay, replay("recovery.json", "policy.json", "shop.log", "-recovery")}, "", 1,
+			"cannot be merged: one was made with -horizon 1m0s -max-in-flight 500000 -format auto, " +
+				"the other with -horizon 1m0s -max-in-flight 500000 -recovery -format auto: make both with the same policies and flags"},
 		{[]string{pay, put("two.json", breakerctl(t, "compare", "-json", "-config", file("policy.json"), "-config", file("few.json"), file("shop.log")))}, "", 1,
 			"one has 1 of the policies, the other 2"},
-		{[]string{replay("few-a.json", "few.json", "pay.log", "-field", "instance=pod"), replay("few-b.json", "few.json", "shop.log")}, "", 1,
+		{[]string{replay("few-a.json", "few.json", "pay.log"), replay("few-b.json", "few.json", "shop.log")}, "", 1,
 			"with shop there are more breakers than max_breakers (1) of few.json, and parts do not tell which would have been the first. Split the log by Envoy"},
 		{[]string{replay("inst-a.json", "few.json", "pay.log", "-field", "instance=route"), replay("inst-b.json", "few.json", "shop.log", "-field", "instance=route")}, "", 1,
 			"inst-b.json: with shop on all there are more breakers of all than max_breakers (1) of few.json"},
@@ -274,7 +281,8 @@ func TestMergeErrors(t *testing.T) {
 	}
 }
 
-// The commands of the documentation split a log, and make the report of the whole.
+// The commands of the documentation split a log, and make the report of the whole. They have more clusters than parts, lines without a
+// cluster and one that is Envoy's own log.
 func TestMergeInTheDocumentation(t *testing.T) {
 	page, err := os.ReadFile("../../docs/replay.md")
 	if err != nil {
@@ -285,8 +293,11 @@ func TestMergeInTheDocumentation(t *testing.T) {
 		t.Fatal("docs/replay.md does not say how to split a log")
 	}
 	var log strings.Builder
-	for _, l := range busyLog(5) {
-		log.WriteString(l.text + "\n")
+	for i, l := range busyLog(5) {
+		if i == 1 { // among the first, so that it would have a part of its own
+			log.WriteString("[2026-11-24 10:00:00.000][1][info][main] starting main dispatch loop\n")
+		}
+		log.WriteString(l.text + "\n" + strings.Replace(l.text, `"cluster":"`, `"cluster":"other-`, 1) + "\n")
 	}
 	folder := files(t, map[string]string{"access.log": log.String(), "policy.json": slowCalls})
 	program := t.TempDir()
@@ -295,14 +306,31 @@ func TestMergeInTheDocumentation(t *testing.T) {
 	}
 	shell := exec.Command("sh", "-eu", "-c", string(block[1]))
 	shell.Dir, shell.Env = folder, append(os.Environ(), "PATH="+program+string(os.PathListSeparator)+os.Getenv("PATH"))
-	if out, err := shell.CombinedOutput(); err != nil || len(out) > 0 {
+	if out, err := shell.CombinedOutput(); err != nil || !regexp.MustCompile(`^breakerctl: parts/1\.log:\d+: is no JSON.*\n$`).Match(out) {
 		t.Fatalf("%s%v: %s", block[1], err, out)
 	}
-	if parts, _ := filepath.Glob(filepath.Join(folder, "part-*.log")); len(parts) != 6 { // five clusters, and lines without one
+	if parts, _ := filepath.Glob(filepath.Join(folder, "parts/*.log")); len(parts) != 8 {
 		t.Errorf("the parts are %q", parts)
 	}
+	// This test's own version is another.
+	replay := exec.Command(filepath.Join(program, "breakerctl"), "replay", "-json", "-format", "json", "-config", "policy.json", "access.log")
+	replay.Dir = folder
+	want, err := replay.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	got, err := os.ReadFile(filepath.Join(folder, "report.json"))
-	if want := breakerctl(t, "replay", "-json", "-config", filepath.Join(folder, "policy.json"), filepath.Join(folder, "access.log")); err != nil || string(got) != want {
-		t.Errorf("%v, and\n%.2000s\nwant\n%.2000s", err, got, want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := func(report []byte) string { // but for what tells the broken line's place
+		text, _, _ := strings.Cut(string(report), `"digest"`)
+		return regexp.MustCompile(`"file": ".*",\n *"line": \d+`).ReplaceAllString(text, "somewhere")
+	}
+	if body(got) != body(want) || strings.Count(body(got), "somewhere") != 1 {
+		t.Errorf("got\n%.2000s\nwant\n%.2000s", got, want)
+	}
+	if out, err := exec.Command("sh", "-c", "cd \"$1\" && "+string(block[1]), "sh", folder).CombinedOutput(); err == nil || !strings.Contains(string(out), "parts") {
+		t.Errorf("once more, over what is there: %v: %s", err, out)
 	}
 }

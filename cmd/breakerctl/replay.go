@@ -103,10 +103,36 @@ func (o *replayFlagSet) run(p *program, configurations []string) int {
 	}
 	r.Logs(sources)
 	report := r.Finish()
+	report.Version, report.MadeWith = versionText(), o.madeWith()
 	if err := wasRead(report.Lines, report.Broken); err != nil {
 		return p.fail(err)
 	}
 	return p.write(report, o.json, o.html)
+}
+
+// madeWith is how the flags would be given that the report of a log depends on, each of them once and in one order.
+func (o *replayFlagSet) madeWith() string {
+	s := fmt.Sprintf("-horizon %v -max-in-flight %d", o.horizon, o.maxInFlight)
+	if o.recovery {
+		s += " -recovery"
+	}
+	s += " -format " + o.format
+	fields := slices.Clone(o.fields)
+	slices.SortStableFunc(fields, func(a, b string) int { // of a field that is given twice the last counts
+		a, _, _ = strings.Cut(a, "=")
+		b, _, _ = strings.Cut(b, "=")
+		return strings.Compare(a, b)
+	})
+	for _, field := range fields {
+		s += fmt.Sprintf(" -field %q", field)
+	}
+	if o.cluster != "" {
+		s += fmt.Sprintf(" -cluster %q", o.cluster)
+	}
+	if o.instances {
+		s += " -instance-per-log"
+	}
+	return s
 }
 
 // stdins is how many of the names are standard input.

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,5 +84,47 @@ func TestReplay(t *testing.T) {
 	}
 	if _, err := os.Stat(page); err != nil {
 		t.Error(err)
+	}
+}
+
+// A report tells with which flags it was made, as far as it depends on them: else it could be merged with one that is another's.
+func TestMadeWith(t *testing.T) {
+	folder := files(t, map[string]string{"policy.json": "{}", "access.log": outage()})
+	madeWith := func(flags ...string) string {
+		var report struct {
+			MadeWith string `json:"made_with"`
+			Version  string
+		}
+		text := breakerctl(t, append([]string{"replay", "-json", "-config", folder + "/policy.json", folder + "/access.log"}, flags...)...)
+		if err := json.Unmarshal([]byte(text), &report); err != nil || report.Version != versionText() {
+			t.Fatalf("%v in %s", err, text)
+		}
+		return report.MadeWith
+	}
+	others := map[string][]string{
+		"horizon": {"59s"}, "max-in-flight": {"1000"}, "recovery": nil, "format": {"json"}, "field": {"route=x"}, "cluster": {"some one"}, "instance-per-log": nil,
+	}
+	without := []string{"config", "html", "json", "strict"} // policies have fingerprints, and with -strict there is a report or none
+	usual := madeWith()
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	setUpReplay(flags)
+	flags.VisitAll(func(f *flag.Flag) {
+		value, matters := others[f.Name]
+		switch {
+		case slices.Contains(without, f.Name):
+		case !matters:
+			t.Errorf("is a report another one with another -%s?", f.Name)
+		case madeWith(append([]string{"-" + f.Name}, value...)...) == usual:
+			t.Errorf("a report does not tell of -%s", f.Name)
+		}
+	})
+	for want, flags := range map[string][]string{
+		usual: {"-horizon", "60s", "-strict", "-html", folder + "/page.html"},
+		`-horizon 1m0s -max-in-flight 500000 -format auto -field "grpc=x" -field "route=b" -field "route=a" -cluster "a \"b\""`: {"-field", "route=b", "-cluster", `a "b"`,
+			"-field", "route=a", "-field", "grpc=x"},
+	} {
+		if got := madeWith(flags...); got != want {
+			t.Errorf("%q are %q, want %q", flags, got, want)
+		}
 	}
 }

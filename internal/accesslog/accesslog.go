@@ -7,6 +7,7 @@ import "time"
 // tell.
 type Entry struct {
 	File string // its log's name, as shown to users
+	Log  int    // its log's place among those that are read together, by name: of what happened at one time the first log's goes first
 	Line int64  // its number there, from 1
 
 	Start    int64         // Unix nanoseconds: when the request's headers came

@@ -155,7 +155,7 @@ func (p *parser) block(b *block) {
 				b.entries = b.entries[:len(b.entries)-1]
 				fail(err)
 			} else {
-				e.File, e.Line = l.source.Name, number
+				e.File, e.Log, e.Line = l.source.Name, l.place, number
 				if e.Instance == "" && p.options.FileIsInstance {
 					e.Instance = l.source.Name
 				}

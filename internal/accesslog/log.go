@@ -23,6 +23,7 @@ const mostWindow = 128 << 20
 type log struct {
 	source Source
 	name   string
+	place  int // among the logs that are read together, by name
 	format *Format
 	first  int64 // when its first entry ended
 

@@ -39,9 +39,9 @@ func (b *Broken) Error() string { return fmt.Sprintf("%s:%d: %v", b.File, b.Line
 func (b *Broken) Unwrap() error { return b.Err }
 
 // Read reads logs, plain or compressed by gzip or zstd, and calls entry with each line in order: of several logs with the one that
-// ended first, so that those of several Envoys can be read together and those of one in any order. The entry is valid during the
-// call only, its strings for as long as you like. Broken lines are told to broken, in order too, and do not end it. It ends with
-// the first error that entry or broken returns, as it is, or that reading meets.
+// ended first, or is of the first log by name, so that those of several Envoys can be read together and those of one in any order.
+// The entry is valid during the call only, its strings for as long as you like. Broken lines are told to broken, in order too, and do
+// not end it. It ends with the first error that entry or broken returns, as it is, or that reading meets.
 func Read(names []string, o Options, entry func(*Entry) error, broken func(*Broken) error) ([]Source, error) {
 	if o.Workers == 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
@@ -66,6 +66,10 @@ func Read(names []string, o Options, entry func(*Entry) error, broken func(*Brok
 		go p.run(m.work, m.stop)
 	}
 	sources := slices.Clone(waiting)
+	slices.SortStableFunc(waiting, func(a, b *log) int { return cmp.Compare(a.source.Name, b.source.Name) })
+	for i, l := range waiting {
+		l.place = i
+	}
 	slices.SortStableFunc(waiting, func(a, b *log) int { return cmp.Compare(a.first, b.first) })
 	size := blockSize
 	if len(names) > 4 {
@@ -102,7 +106,7 @@ func Read(names []string, o Options, entry func(*Entry) error, broken func(*Brok
 
 // A merge takes the entries of several logs by their ends.
 type merge struct {
-	logs   []*log // that have entries, a heap by the end of the next one
+	logs   []*log // that have entries, a heap by the end of the next one, then by place
 	work   chan *block
 	stop   chan struct{}
 	entry  func(*Entry) error
@@ -173,12 +177,15 @@ func (m *merge) settle(l *log) (left bool, err error) {
 	}
 }
 
-// heap.Interface, by the end of each log's next entry.
+// heap.Interface, by the end of each log's next entry. What ended at one time has an order too, that no other line changes.
 
-func (m *merge) Len() int           { return len(m.logs) }
-func (m *merge) Less(i, j int) bool { return m.logs[i].end < m.logs[j].end }
-func (m *merge) Swap(i, j int)      { m.logs[i], m.logs[j] = m.logs[j], m.logs[i] }
-func (m *merge) Push(l any)         { m.logs = append(m.logs, l.(*log)) }
+func (m *merge) Len() int { return len(m.logs) }
+func (m *merge) Less(i, j int) bool {
+	a, b := m.logs[i], m.logs[j]
+	return a.end < b.end || a.end == b.end && a.place < b.place
+}
+func (m *merge) Swap(i, j int) { m.logs[i], m.logs[j] = m.logs[j], m.logs[i] }
+func (m *merge) Push(l any)    { m.logs = append(m.logs, l.(*log)) }
 func (m *merge) Pop() any {
 	last := m.logs[len(m.logs)-1]
 	m.logs = m.logs[:len(m.logs)-1]

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -117,6 +118,34 @@ func TestMerged(t *testing.T) {
 	for i, lines := range []int64{1000, 3000, 1000, 1000, 0, 10} {
 		if sources[i].Name != names[i] || sources[i].Lines != lines {
 			t.Errorf("log %d is %+v", i, sources[i])
+		}
+	}
+}
+
+// TestMergedTies reads lines that ended at one time: those of the first log by name are first, whatever came before.
+func TestMergedTies(t *testing.T) {
+	folder := t.TempDir()
+	var names []string
+	for name, ends := range map[string][]int{"a": {1, 5, 5, 9}, "b": {2, 5, 9, 9}, "c": {5, 9}, "d": {3, 5}} {
+		var text string
+		for _, ms := range ends {
+			text += at(ms)
+		}
+		names = append(names, filepath.Join(folder, name))
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(names)
+	for range 4 {
+		names = append(names[1:], names[0])
+		var order []string
+		entries, sources := read(t, Options{}, names...)
+		for _, e := range entries {
+			order = append(order, fmt.Sprint(e.Start/1e6, filepath.Base(e.File), e.Log))
+		}
+		if got := strings.Join(order, " "); got != "1a0 2b1 3d3 5a0 5a0 5b1 5c2 5d3 9a0 9b1 9b1 9c2" || sources[0].Name != names[0] {
+			t.Errorf("of %q: %s", names, got)
 		}
 	}
 }

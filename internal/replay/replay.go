@@ -152,8 +152,8 @@ func (r *Replay) Add(e *accesslog.Entry) {
 	c := r.calls.at(i)
 	c.read(e)
 	c.source = r.source(e)
-	r.wheel.add(event{begin, i, begins})
-	r.wheel.add(event{end, i, ends})
+	r.wheel.add(event{begin, i, uint32(e.Log)})
+	r.wheel.add(event{end, i, uint32(e.Log) | ends})
 	for r.calls.used > r.options.MaxInFlight {
 		r.shrink()
 	}
@@ -178,7 +178,7 @@ func (r *Replay) Logs(sources []accesslog.Source) {
 // shrink takes the oldest slot before its time.
 func (r *Replay) shrink() {
 	r.runTo(r.wheel.first + 1)
-	held := report.Seconds(r.newest - r.wheel.first<<slotBits)
+	held := report.Seconds(max(r.newest-r.wheel.first<<slotBits, int64(time.Millisecond))) // where one slot has too many, it is none
 	if r.report.HeldFor == 0 || held < r.report.HeldFor {
 		r.report.HeldFor = held
 	}
@@ -211,7 +211,7 @@ func (r *Replay) runTo(slot int64) {
 			r.due(e.at, r.look)
 			r.reach(e.at)
 			c := r.calls.at(e.call)
-			if e.kind == begins {
+			if e.order < ends {
 				r.begin(e.call, c)
 				continue
 			}

@@ -361,6 +361,20 @@ func TestMaxInFlight(t *testing.T) {
 	}
 }
 
+// More than can be held of one moment leave no time to hold them for: that is told as the least that there is.
+func TestMaxInFlightOfAMoment(t *testing.T) {
+	for _, after := range []time.Duration{0, 5 * ms, 15 * ms} { // wherever in a slot that is
+		entries := make([]accesslog.Entry, 110)
+		for i := range entries {
+			entries[i] = good(after)
+			entries[i].Duration = 0
+		}
+		if got := replayed(t, `{}`, Options{MaxInFlight: 100}, entries); got.HeldFor != 0.001 || !strings.Contains(strings.Join(got.Notes, " "), "shrank to 1ms") {
+			t.Errorf("held for %v s: %q", got.HeldFor, got.Notes)
+		}
+	}
+}
+
 // A misspelt name in an override would make a policy look as if it had no effect.
 func TestUnmatchedOverrides(t *testing.T) {
 	entries := every(100*ms, 0, time.Second, good)

@@ -7,17 +7,13 @@ import (
 
 // An event is the beginning or the end of a call.
 type event struct {
-	at   int64 // Unix nanoseconds
-	call uint32
-	kind eventKind
+	at    int64 // Unix nanoseconds
+	call  uint32
+	order uint32 // of those at one time: the place of its log, and for an end ends beside it
 }
 
-type eventKind uint8
-
-const (
-	begins eventKind = iota // before ends of the same time: a call of no length begins before it ends
-	ends
-)
+// ends makes an end come after what begins at the same time: a call of no length begins before it ends.
+const ends = 1 << 31
 
 // slotBits makes a slot of the wheel 17 ms long: short enough that its events are sorted fast, long enough that there are few.
 const slotBits = 24
@@ -51,7 +47,8 @@ func (w *wheel) add(e event) {
 	*s = append(*s, e)
 }
 
-// take removes the events of the first slot and returns them in order. They are valid until the next call of add.
+// take removes the events of the first slot and returns them in order, which those of other logs do not change: one log's at one
+// time are as they came. They are valid until the next call of add.
 func (w *wheel) take() []event {
 	s := w.slot(w.first)
 	events := *s
@@ -62,7 +59,7 @@ func (w *wheel) take() []event {
 	*s = nil
 	w.spare = append(w.spare, events[:0])
 	slices.SortStableFunc(events, func(a, b event) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.kind, b.kind))
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.order, b.order))
 	})
 	return events
 }

@@ -2,12 +2,14 @@ package report
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 )
 
 // WriteJSON writes the report for programs. Breakers are written one by one, because there can be millions of transitions: the text is
-// the one that encoding/json makes of the whole.
+// the one that encoding/json makes of the whole, with one field more, by which a change is noticed.
 func (r *Report) WriteJSON(w io.Writer) error {
 	const none, inner, outer = `"breakers": []`, "        ", "      " // as deep as breakers are, and the list of them
 	frame := *r
@@ -19,9 +21,12 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	text = bytes.TrimSuffix(text, []byte(end+"\n"))
 	parts := bytes.Split(text, []byte("\n"+outer+none)) // which is in no string: that has neither line breaks nor quotes
 	var failed error
+	hash := sha256.New()
 	write := func(text []byte) {
+		hash.Write(text)
 		if failed == nil {
 			_, failed = w.Write(text)
 		}
@@ -48,7 +53,25 @@ func (r *Report) WriteJSON(w io.Writer) error {
 		write([]byte("]"))
 		write(after)
 	}
+	write([]byte(digestField(hash.Sum(nil)) + end + "\n"))
 	return failed
+}
+
+// end is that of a report's JSON, but for the line's.
+const end = "\n}"
+
+// digestField is the last field of a report: the SHA-256 of all text before it.
+func digestField(sum []byte) string { return ",\n  \"digest\": \"" + hex.EncodeToString(sum) + "\"" }
+
+// digest returns the field that a report's JSON ends with; "" where that is none, or one of another text.
+func digest(text []byte) string {
+	body := bytes.TrimSuffix(text, []byte(end))
+	at := max(0, len(body)-len(digestField(make([]byte, sha256.Size))))
+	sum := sha256.Sum256(body[:at])
+	if field := digestField(sum[:]); string(body[at:]) == field {
+		return field
+	}
+	return ""
 }
 
 // encode writes a value as a report has it, indented by two spaces more than what is before it.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -80,7 +81,7 @@ func TestMergeNothing(t *testing.T) {
 	if r := mergedBoth(t, some, none); !r.From.Equal(noon) || !r.To.Equal(noon.Add(time.Minute)) || r.Lines != 15 || r.HeldFor != 3 || len(r.Policies[0].Breakers) != 1 {
 		t.Errorf("%+v", r)
 	}
-	if r := merged(t, none(), none()); !r.From.IsZero() || !r.To.IsZero() || r.Policies[0].Breakers == nil {
+	if r := merged(t, none(), &Report{Lines: 6, WithoutCluster: 6, Policies: policies()}); !r.From.IsZero() || !r.To.IsZero() || r.Policies[0].Breakers == nil {
 		t.Errorf("%+v", r)
 	}
 }
@@ -167,14 +168,79 @@ func TestWriteJSON(t *testing.T) {
 		{Name: "none\xff"},
 	}}
 	got := written(t, r)
+	body, sum, _ := strings.Cut(string(got), ",\n  \"digest\": ")
+	if want := fmt.Sprintf("\"%x\"\n}\n", sha256.Sum256([]byte(body))); sum != want {
+		t.Errorf("the digest is %s, want %s", sum, want)
+	}
 	var want bytes.Buffer
 	encoder := json.NewEncoder(&want)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(r); err != nil || !bytes.Equal(got, want.Bytes()) {
+	if err := encoder.Encode(r); err != nil || body+"\n}\n" != want.String() {
 		t.Errorf("%v: %s\nwant %s", err, got, &want)
 	}
 	if err := (&Merger{}).Add("it", got); err != nil {
 		t.Error(err)
+	}
+}
+
+// Whatever is changed in a report is noticed, but for blanks around it.
+func TestMergeChanged(t *testing.T) {
+	text := written(t, &Report{From: noon, To: noon, Version: "1", MadeWith: "-x", Policies: policies(Breaker{Cluster: "a", State: "open", Transitions: []Transition{{At: noon}}})})
+	for i := range len(text) - 1 {
+		for _, by := range []string{"", string(text[i:i+1]) + " ", "0", " "} {
+			changed := slices.Concat(text[:i], []byte(by), text[i+1:])
+			err := (&Merger{Version: "1"}).Add("it", changed)
+			if same := bytes.Equal(bytes.TrimSpace(changed), bytes.TrimSpace(text)); (err == nil) != same {
+				t.Fatalf("%v for %s", err, changed)
+			}
+		}
+	}
+	if err := (&Merger{Version: "1"}).Add("it", slices.Concat([]byte("\n"), text, []byte(" \r\n"))); err != nil {
+		t.Error(err)
+	}
+	if err := (&Merger{Version: "2"}).Add("it", text); err == nil || err.Error() != "it was made by breakerctl 1, and this is 2: make it again, by this one" {
+		t.Error(err)
+	}
+}
+
+// The same report twice is one part twice, unless nothing in it counts.
+func TestMergeTwice(t *testing.T) {
+	for lines, says := range map[int64]string{0: "", 5: "second is the same report as first, whose lines would count twice"} {
+		text := written(t, &Report{Lines: lines, WithoutCluster: lines, Policies: policies()})
+		var m Merger
+		if err := m.Add("first", text); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Add("second", text); says == "" && err != nil || says != "" && (err == nil || !strings.HasPrefix(err.Error(), says)) {
+			t.Errorf("%d lines: %v", lines, err)
+		}
+	}
+}
+
+// Names are from logs and files, and may have what a terminal obeys.
+func TestMergeErrorsArePrintable(t *testing.T) {
+	const evil = "\x1b[31m"
+	part := func(change func(*Report)) *Report {
+		r := &Report{Lines: 1, Policies: []Policy{{Name: "now" + evil, MaxBreakers: 1, Breakers: []Breaker{{Cluster: "a" + evil, Instance: "x" + evil}}}}}
+		change(r)
+		return r
+	}
+	for says, change := range map[string]func(*Report){
+		"both have the breaker of a": func(r *Report) { r.Lines = 2 },
+		"more breakers of x":         func(r *Report) { r.Policies[0].Breakers[0].Cluster = "b" },
+		"policy 1 is now":            func(r *Report) { r.Policies[0].Name = "other" },
+		"now\uFFFD[31m is another":   func(r *Report) { r.Policies[0].Fingerprint = "other" },
+		"the other with \uFFFD":      func(r *Report) { r.MadeWith = evil },
+		"made by breakerctl \uFFFD":  func(r *Report) { r.Version = evil },
+	} {
+		var m Merger
+		if err := m.Add("first", written(t, part(func(*Report) {}))); err != nil {
+			t.Fatal(err)
+		}
+		err := m.Add("second", written(t, part(change)))
+		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%s: %q", says, err)
+		}
 	}
 }

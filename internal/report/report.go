@@ -18,6 +18,9 @@ type Report struct {
 	Lines int64     `json:"lines"`          // of the logs; requests of a simulation
 	Logs  []Log     `json:"logs,omitempty"` // by format
 
+	Version  string `json:"version,omitempty"`   // of breakerctl, by which a log's report was made,
+	MadeWith string `json:"made_with,omitempty"` // and the flags that it depends on, in one order and spelling
+
 	Broken          int64        `json:"broken_lines"`           // could not be understood
 	BrokenLines     []BrokenLine `json:"first_broken,omitempty"` // the first of them
 	WithoutCluster  int64        `json:"without_cluster"`        // answered without an upstream, such as redirects and direct responses
@@ -89,7 +92,7 @@ type Counts struct {
 
 	OpenFor       float64  `json:"open_seconds"` // of all breakers, up to the last request of each, in a simulation to its end
 	HalfOpenFor   float64  `json:"half_open_seconds"`
-	NoticedMedian *float64 `json:"noticed_median_seconds"` // from an outage's beginning to the trip, of the transitions that are listed; null where there is none
+	NoticedMedian *float64 `json:"noticed_median_seconds"` // from an outage's beginning to the trip, by a log of those that are listed; null where there is none
 	NoticedMax    *float64 `json:"noticed_max_seconds"`
 }
 
