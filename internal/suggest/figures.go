@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/internal/replay"
 )
@@ -30,33 +31,31 @@ type play struct {
 
 // play tells what a policy would have done in an Envoy. Jitter and ramp have the luck of a number.
 func (h *history) play(t *tape, c *config.Config, luck int) (p play) {
-	report := t.Play(replay.PlayOptions{Config: c, Seed: uint64(luck), Rejected: func(i int) {
+	t.Play(replay.PlayOptions{Config: c, Seed: uint64(luck), Rejected: func(i int) {
 		switch t.kinds[i] {
 		case bad:
 			p.avoided += int64(t.attempts[i])
 		case good:
 			p.lost++
 		}
+	}, Moved: func(m breaker.Transition) {
+		if m.To == breaker.Open {
+			h.open(&p, int64(m.At), m.From)
+		}
 	}})
-	p.needless = int(report.Outages)
-	for _, m := range report.Transitions { // trips beyond those that are listed count as needless: there are too many in any case
-		if m.To != "open" {
-			continue
-		}
-		at := m.At.UnixNano()
-		i := h.outageAt(at)
-		if i < 0 {
-			continue
-		}
-		if m.From == "closed" {
-			p.needless--
-		}
-		if !slices.Contains(p.caught, i) {
-			p.caught = append(p.caught, i)
-			p.noticed = append(p.noticed, float64(at-h.outages[i].Begin)/1e9)
-		}
-	}
 	return p
+}
+
+// open counts that a breaker opened, out of a state.
+func (h *history) open(p *play, at int64, from breaker.State) {
+	i := h.outageAt(at)
+	switch {
+	case i >= 0 && !slices.Contains(p.caught, i):
+		p.caught = append(p.caught, i)
+		p.noticed = append(p.noticed, float64(at-h.outages[i].Begin)/1e9)
+	case i < 0 && from == breaker.Closed:
+		p.needless++
+	}
 }
 
 // outageAt returns which outage there was at a time, -1 where there was none. What hung at the end of one may end in the next.

@@ -78,6 +78,26 @@ func TestFigures(t *testing.T) {
 	}
 }
 
+// Each outage counts, however often a breaker has moved before: more often than a report lists.
+func TestManyOutages(t *testing.T) {
+	l := NewLog(100_000)
+	for i := range 36_000 { // an hour with 36 outages of half a minute
+		e := entry(i, 200, 5*time.Millisecond)
+		if i%1000 >= 700 {
+			e.Status = 503
+		}
+		if err := l.Add(&e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	base := baseOf(t, `{"failure_rate": 0, "consecutive_failures": 5, "open": {"duration": "100ms", "multiplier": 1, "jitter": 0}}`)
+	h := l.clusters["payments"].look(&base.config.Rules, time.Second, 10*time.Second)
+	own := h.tapes[0].Play(replay.PlayOptions{Config: base.config})
+	if f := h.sum([]play{h.play(&h.tapes[0], base.config, 0)}); own.TransitionsLeftOut == 0 || len(h.outages) != 36 || f.Caught != 36 || f.Needless != 0 {
+		t.Errorf("%+v of %d outages; %d transitions are not listed", f, len(h.outages), own.TransitionsLeftOut)
+	}
+}
+
 func TestTogether(t *testing.T) {
 	one, two, five := 1.0, 2.0, 5.0
 	got := together([]Figures{
