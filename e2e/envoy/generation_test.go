@@ -55,9 +55,12 @@ func TestConfigurationRollback(t *testing.T) {
 	s.awaitGauges("disabled", 3, 0)
 	push(enforce)
 	s.awaitGauges("taken back", 0, 1)
-	if n := strings.Count(s.Log(), "configuration loaded") + strings.Count(s.Log(), "configuration is in force again"); n != 3 {
-		t.Errorf("%d lines in the log tell of 3 configurations:\n%s", n, s.Log())
-	}
+	envoytest.Eventually(t, patience, func() error { // one worker shows it, and another logs it
+		if n := strings.Count(s.Log(), "configuration loaded") + strings.Count(s.Log(), "configuration is in force again"); n != 3 {
+			return fmt.Errorf("%d lines in the log tell of 3 configurations:\n%s", n, s.Log())
+		}
+		return nil
+	})
 
 	// Another virtual machine, as another version of the plugin has: no request has come to it.
 	before, madeBefore := s.machines()
