@@ -14,7 +14,8 @@ import (
 
 // A bar shows in one line of a terminal how far something is that takes a while. Where there is no terminal it shows nothing.
 type bar struct {
-	out   io.Writer // nil where there is none
+	out   io.Writer  // nil where there is none
+	width func() int // of the terminal, in cells
 	now   func() time.Time
 	shown time.Time // when it was changed; zero while there is nothing
 	began time.Time // the search
@@ -25,6 +26,12 @@ func newBar(out io.Writer) *bar {
 	b := &bar{now: time.Now}
 	if file, is := out.(*os.File); is && term.IsTerminal(int(file.Fd())) {
 		b.out = out
+		b.width = func() int {
+			if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
+				return width
+			}
+			return 80
+		}
 	}
 	return b
 }
@@ -60,7 +67,7 @@ func (b *bar) search(part float64) {
 func (b *bar) show(line func() string) {
 	if now := b.now(); now.Sub(b.shown) >= 100*time.Millisecond {
 		b.shown = now
-		fmt.Fprint(b.out, "\r\x1b[K"+line())
+		fmt.Fprint(b.out, "\r\x1b[K"+text.Cut(line(), b.width()-1)) // a longer one would go on in the next line, and stay there
 	}
 }
 

@@ -30,7 +30,7 @@ func setUpSuggest(flags *flag.FlagSet) func(*program) int {
 	flags.Var(&o.maxLost, "max-lost", "how many of the requests that were answered well may be rejected, a `PERCENT`")
 	flags.DurationVar(&o.slow, "slow", 0, "what waits for longer than a `DURATION` is as bad as what fails; without it three times the usual 99th percentile")
 	flags.DurationVar(&o.outage, "outage", 10*time.Second, "an outage lasts for a `DURATION` at least: for what is shorter no breaker shall open")
-	flags.IntVar(&o.maxRequests, "max-requests", 20_000_000, "hold at most `N` requests in memory, about 120 bytes each; what comes later is not read")
+	flags.IntVar(&o.maxRequests, "max-requests", 20_000_000, "hold at most `N` requests in memory, about 200 bytes each; what comes later is not read")
 	flags.BoolVar(&o.json, "json", false, "write the report as JSON")
 	return o.run
 }

@@ -81,7 +81,8 @@ func TestSuggestThenCheckAndReplay(t *testing.T) {
 func TestBar(t *testing.T) {
 	var out strings.Builder
 	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
-	b := &bar{out: &out, now: func() time.Time { return now }}
+	width := 80
+	b := &bar{out: &out, now: func() time.Time { return now }, width: func() int { return width }}
 	shown := func(want string) {
 		t.Helper()
 		if got := strings.ReplaceAll(out.String(), "\r\x1b[K", "|"); got != want {
@@ -112,6 +113,9 @@ func TestBar(t *testing.T) {
 	now = now.Add(20 * time.Second)
 	b.search(1)
 	shown("|[==============================] 100%  0s left")
+	now, width = now.Add(time.Second), 30
+	b.search(1)
+	shown("|[===========================…")
 	b.clear()
 	b.clear()
 	shown("|")

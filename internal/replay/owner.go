@@ -45,7 +45,8 @@ func newOwner(r *run, policy int, c *config.Config, id identity) (*owner, error)
 		run: r, policy: policy, rules: rules, since: r.now, onset: newOnset(&rules.Policy),
 		report: report.Breaker{Instance: id.instance, Cluster: id.cluster, Route: id.route, Mode: rules.Policy.Mode.String()},
 	}
-	// The same log has the same report, and another cluster in it does not change this one's. Policies have the same luck.
+	// The same log has the same report, and another cluster in it does not change this one's. Policies have the same luck
+	// as far as they draw as often.
 	seed := fnv.New64a()
 	for _, text := range []string{id.instance, id.cluster, id.route} {
 		seed.Write([]byte(text + "\x00"))

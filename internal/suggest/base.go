@@ -2,10 +2,11 @@ package suggest
 
 import (
 	"maps"
+	"slices"
+	"strings"
 
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/config"
-	"envoy-circuit-breaker/internal/strictjson"
 )
 
 // A Base is the configuration that a search starts from, as a tree and as it was read from that.
@@ -22,6 +23,9 @@ func NewBase(tree map[string]any) (*Base, error) {
 	}
 	return &Base{tree, c}, err
 }
+
+// byRoute reports whether a cluster may have breakers of its routes.
+func (b *Base) byRoute(cluster string) bool { return b.config.ByRoute(cluster) }
 
 // rules are those of a cluster.
 func (b *Base) rules(cluster string) *config.Rules { return b.config.For(cluster, "") }
@@ -44,15 +48,11 @@ func (b *Base) overrides() []any {
 	return overrides
 }
 
-// override is what gives a cluster these settings and leaves all else as it is. One breaker is for the whole cluster, since that is what
-// was played; and where breakers are switched off this one rejects nothing.
+// override is what gives a cluster these settings and leaves all else as it is. Where breakers are switched off this one rejects nothing.
 func (b *Base) override(cluster string, s settings) map[string]any {
 	keys := b.own(cluster)
 	keys["match"] = cluster
 	s.write(keys, settingsOf(&b.config.Rules.Policy))
-	if rules := b.rules(cluster); rules.PerRoute {
-		keys["per"] = "cluster"
-	}
 	if mode := b.rules(cluster).Policy.Mode; mode != breaker.Enforce && mode != breaker.Shadow {
 		keys["mode"] = breaker.Shadow.String()
 	}
@@ -66,20 +66,41 @@ func (b *Base) alone(override map[string]any) []byte {
 	return appendJSON(nil, tree)
 }
 
-// with is the configuration with some overrides. Each takes the place of the one for that very cluster, or stands before the one that has
-// matched the cluster, or behind all others.
+// place is where an override for a cluster counts, as late as can be: in the place of the one for that very cluster, or before the one
+// that has matched the cluster, or behind all others.
+func (b *Base) place(cluster string) (at int, replaces bool) {
+	at = b.config.Match(cluster, "")
+	if at < 0 {
+		return len(b.overrides()), false
+	}
+	return at, b.config.Overrides[at].Match == cluster
+}
+
+// isGlob reports whether a cluster's name matches others, as an override has it.
+func isGlob(cluster string) bool { return strings.Contains(cluster, "*") }
+
+// with is the configuration with some overrides, each in its place. Those whose name matches other clusters come behind all other new ones.
 func (b *Base) with(overrides []map[string]any) []byte {
 	before := make([][]any, len(b.overrides())+1)
-	replaced := map[int]bool{}
-	for _, o := range overrides {
-		cluster := o["match"].(string)
-		at := b.config.Match(cluster, "")
-		if at < 0 {
-			at = len(b.overrides())
-		} else if b.config.Overrides[at].Match == cluster {
-			replaced[at] = true
+	replaced, exact := map[int]bool{}, map[int]int{}
+	latest := len(b.overrides()) // for what is no glob
+	for _, globs := range []bool{true, false} {
+		for _, o := range overrides {
+			cluster := o["match"].(string)
+			if isGlob(cluster) != globs {
+				continue
+			}
+			at, replaces := b.place(cluster)
+			replaced[at] = replaced[at] || replaces
+			if globs {
+				latest = min(latest, at)
+				before[at] = append(before[at], o)
+			} else {
+				at = min(at, latest)
+				before[at] = slices.Insert(before[at], exact[at], any(o))
+				exact[at]++
+			}
 		}
-		before[at] = append(before[at], o)
 	}
 	var all []any
 	for i, news := range before {
@@ -93,7 +114,7 @@ func (b *Base) with(overrides []map[string]any) []byte {
 	for _, key := range sortedKeys(b.tree) {
 		if key != "clusters" {
 			text = append(text, "  "...)
-			text = strictjson.AppendQuoted(text, key)
+			text = appendQuoted(text, key)
 			text = append(text, ": "...)
 			text = append(appendJSON(text, b.tree[key]), ",\n"...)
 		}

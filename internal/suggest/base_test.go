@@ -55,8 +55,6 @@ func TestOverride(t *testing.T) {
 			`{"match": "search"} {"match": "payments", "open": {"jitter": 0.5}, "failure_on": ["5xx"]}`},
 		{`{"clusters": [{"match": "search"}, {"match": "pay*", "ramp": "5s"}]}`, defaults, `{"match": "payments", "ramp": "5s"}`,
 			`{"match": "search"} {"match": "payments", "ramp": "5s"} {"match": "pay*", "ramp": "5s"}`},
-		{`{"clusters": [{"match": "pay*", "route": "slow"}]}`, defaults, `{"match": "payments"}`, `{"match": "pay*", "route": "slow"} {"match": "payments"}`},
-		{`{"per": "route"}`, defaults, `{"match": "payments", "per": "cluster"}`, ""},
 		{`{"mode": "disabled"}`, defaults, `{"match": "payments", "mode": "shadow"}`, ""},
 		{`{"mode": "shadow"}`, defaults, `{"match": "payments"}`, ""},
 	} {
@@ -100,6 +98,46 @@ func TestOverride(t *testing.T) {
 	}
 }
 
+// An override whose name matches other clusters takes nothing from these, wherever it must stand.
+func TestGlobsComeLast(t *testing.T) {
+	for base, want := range map[string]string{
+		`{}`: `["a-search","b","a*"]`,
+		`{"clusters": [{"match": "a*"}, {"match": "b"}]}`:                 `["a-search","b","a*"]`,
+		`{"clusters": [{"match": "a*c"}, {"match": "a*"}]}`:               `["a*c","a-search","b","a*"]`,
+		`{"clusters": [{"match": "?"}, {"match": "**"}, {"match": "b"}]}`: `["?","a-search","b","a*","**","b"]`,
+	} {
+		b := baseOf(t, base)
+		var overrides []map[string]any
+		for _, cluster := range []string{"a*", "a-search", "b"} {
+			overrides = append(overrides, map[string]any{"match": cluster})
+		}
+		var whole struct{ Clusters []struct{ Match string } }
+		if err := json.Unmarshal(b.with(overrides), &whole); err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, o := range whole.Clusters {
+			names = append(names, o.Match)
+		}
+		if got, _ := json.Marshal(names); string(got) != want {
+			t.Errorf("%s: %s, want %s", base, got, want)
+		}
+	}
+}
+
+// What is printed is valid JSON in which nothing but text reaches a terminal.
+func TestQuoted(t *testing.T) {
+	const name = "pay\u202ements\U000e0001\x1b é \u2764"
+	got := string(appendJSON(nil, map[string]any{name: name}))
+	if want := `"pay\u202ements\udb40\udc01\u001b é ❤"`; got != "{"+want+": "+want+"}" {
+		t.Errorf("%s", got)
+	}
+	var back map[string]string
+	if err := json.Unmarshal([]byte(got), &back); err != nil || back[name] != name {
+		t.Errorf("%q, %v", back, err)
+	}
+}
+
 // What is off stands behind the highest value, since that is what it is like.
 func TestGrid(t *testing.T) {
 	usual := breaker.DefaultPolicy()
@@ -109,13 +147,19 @@ func TestGrid(t *testing.T) {
 	for a, want := range map[axis][]float64{
 		failureRate: {10, 20, 30, 40, 50, 55, 60, 70, 80, 0},
 		minRequests: {5, 10, 20, 50},
-		slowCall:    {0.25 * second, 0.3 * second, 0.4 * second, 0.5 * second, 0.6 * second, 0.8 * second, 1 * second, 0},
+		slowCall:    {0.6 * second, 0.75 * second, 0.9 * second, 1.2 * second, 0},
 		streak:      {5, 10, 20, 50, 100, 0},
 		open:        {1 * second, 2 * second, 3 * second, 5 * second, 10 * second, 20 * second, 30 * second, 60 * second},
 	} {
 		if !reflect.DeepEqual(g[a], want) {
 			t.Errorf("axis %d: %v, want %v", a, g[a], want)
 		}
+	}
+	if without := newGrid(start, 0, 1); len(without[slowCall]) != 1 || len(without[slowRate]) != 1 {
+		t.Errorf("slow calls: %v, %v", without[slowCall], without[slowRate])
+	}
+	if exact := newGrid(start, 1234*time.Millisecond, 1); exact[slowCall][0] != 1.234*second {
+		t.Errorf("slow calls: %v", exact[slowCall])
 	}
 	for _, next := range g.around(start) {
 		if next.distance(start) > 1 || next[streak] != 0 && next[streak] != 100 || next[failureRate] != 55 && next[failureRate] != 50 && next[failureRate] != 60 {

@@ -79,13 +79,9 @@ func once(trials []*trial) (all []*trial) {
 }
 
 // playAgain gives trials the figures of several plays.
-func (s *search) playAgain(trials []*trial) {
-	for i, figures := range s.playAll(trials, lucks) {
-		trials[i].Figures = together(figures)
-	}
-}
+func (s *search) playAgain(trials []*trial) { s.play(trials, lucks) }
 
-// plain are trials without the changes that have changed nothing.
+// plain are trials without the changes that have changed nothing, or nothing for the better, in all plays together.
 func (s *search) plain(trials []*trial) []*trial {
 	plain := slices.Clone(trials)
 	for i, t := range plain {
@@ -94,19 +90,18 @@ func (s *search) plain(trials []*trial) []*trial {
 			next[a] = s.start.settings[a]
 			next = next.settled(s.rest)
 			s.try([]settings{next})
-			if n := s.known[next]; n != nil && n.once == t.once {
+			n := s.known[next]
+			if n == nil || n.once.caught < t.Caught || n.once.needless > t.Needless || float64(n.once.avoided) < nearly*float64(t.Avoided) {
+				continue
+			}
+			s.playAgain([]*trial{n})
+			if s.within(n) && n.Caught >= t.Caught && n.Needless <= t.Needless && n.Avoided >= t.Avoided && n.Lost <= t.Lost {
 				t = n
 			}
 		}
 		plain[i] = t
 	}
-	s.playAgain(once(plain))
-	for i, t := range plain {
-		if before := trials[i]; !s.within(t) || t.Caught < before.Caught || t.Needless > before.Needless {
-			plain[i] = before // with other luck they did change something
-		}
-	}
-	return plain
+	return once(plain)
 }
 
 // isLike reports whether a trial does what the best does, or nearly so, whatever it loses: by a single play that is luck, too.

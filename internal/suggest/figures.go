@@ -16,6 +16,7 @@ type Figures struct {
 	Avoided   int64   `json:"upstream_calls_avoided"` // attempts of bad requests that would have been rejected
 	Lost      int64   `json:"lost"`                   // good requests that would have been rejected
 	LostShare float64 `json:"lost_percent"`           // of all good ones
+	LostMost  float64 `json:"lost_percent_worst"`     // the same in the play that lost most, which is what a limit holds for
 	// From the beginning of an outage to the trip, of each Envoy that opened; null where none did.
 	NoticedMedian *float64 `json:"noticed_median_seconds"`
 	NoticedMax    *float64 `json:"noticed_max_seconds"`
@@ -89,6 +90,7 @@ func (h *history) sum(plays []play) (f Figures) {
 	}
 	if f.Lost > 0 {
 		f.LostShare = float64(f.Lost) * 100 / float64(h.good)
+		f.LostMost = f.LostShare
 	}
 	f.setNoticed(noticed)
 	return f
@@ -102,8 +104,8 @@ func (f *Figures) setNoticed(all []float64) {
 	}
 }
 
-// together are the figures of a policy that was played with luck of several kinds: the least that it has caught, the most needless trips,
-// and of all else the mean.
+// together are the figures of a policy that was played with luck of several kinds: the least that it has caught, the most needless trips
+// and lost, and of all else the mean.
 func together(all []Figures) Figures {
 	f := Figures{Caught: all[0].Caught}
 	var medians, most []float64
@@ -113,6 +115,7 @@ func together(all []Figures) Figures {
 		f.Avoided += o.Avoided
 		f.Lost += o.Lost
 		f.LostShare += o.LostShare / float64(len(all))
+		f.LostMost = max(f.LostMost, o.LostMost)
 		if o.NoticedMax != nil {
 			medians, most = append(medians, *o.NoticedMedian), append(most, *o.NoticedMax)
 		}

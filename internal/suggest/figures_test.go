@@ -101,12 +101,12 @@ func TestManyOutages(t *testing.T) {
 func TestTogether(t *testing.T) {
 	one, two, five := 1.0, 2.0, 5.0
 	got := together([]Figures{
-		{Caught: 2, Needless: 0, Avoided: 10, Lost: 4, LostShare: 1, NoticedMedian: &two, NoticedMax: &five},
-		{Caught: 1, Needless: 3, Avoided: 20, Lost: 5, LostShare: 2, NoticedMedian: &one, NoticedMax: &two},
-		{Caught: 2, Needless: 1, Avoided: 30, Lost: 6, LostShare: 6},
+		{Caught: 2, Needless: 0, Avoided: 10, Lost: 4, LostShare: 1, LostMost: 1, NoticedMedian: &two, NoticedMax: &five},
+		{Caught: 1, Needless: 3, Avoided: 20, Lost: 5, LostShare: 2, LostMost: 2, NoticedMedian: &one, NoticedMax: &two},
+		{Caught: 2, Needless: 1, Avoided: 30, Lost: 6, LostShare: 6, LostMost: 6},
 	})
 	middle := 1.5
-	if want := (Figures{Caught: 1, Needless: 3, Avoided: 20, Lost: 5, LostShare: 3, NoticedMedian: &middle, NoticedMax: &five}); !reflect.DeepEqual(got, want) {
+	if want := (Figures{Caught: 1, Needless: 3, Avoided: 20, Lost: 5, LostShare: 3, LostMost: 6, NoticedMedian: &middle, NoticedMax: &five}); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

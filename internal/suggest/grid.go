@@ -109,24 +109,26 @@ func (s settings) distance(other settings) (n int) {
 // starts from are among them.
 type grid [axes][]float64
 
-// newGrid returns the grid for a cluster in which more than a duration is too slow, and each Envoy has so many requests a second.
+// newGrid returns the grid for a cluster in which more than a duration is too slow, and each Envoy has so many requests a second. Without
+// that duration slow_call stays as it is.
 func newGrid(start settings, tooSlow time.Duration, perSecond float64) *grid {
 	const second = float64(time.Second)
 	g := &grid{
 		failureRate: {0, 10, 20, 30, 40, 50, 60, 70, 80},
 		minRequests: {5, 10, 20, 50, 100, 200},
 		window:      {10 * second, 30 * second, 60 * second},
-		slowCall:    {0},
-		slowRate:    {30, 40, 50, 60, 70, 80, 90, 100},
 		streak:      {0, 5, 10, 20, 50, 100},
 		open:        {second, 2 * second, 5 * second, 10 * second, 20 * second, 30 * second, 60 * second},
 		openMost:    {5 * second, 10 * second, 20 * second, 30 * second, 60 * second},
 	}
 	// Fewer than a second has are too few to matter, and more than a minute has there never are.
 	g[minRequests] = slices.DeleteFunc(g[minRequests], func(n float64) bool { return n < perSecond || n > 60*perSecond })
-	// From 1.25 times to five times the usual 99th percentile, unless it is said what is too slow.
-	for _, part := range []float64{1.25, 1.5, 2, 2.5, 3, 4, 5} {
-		g[slowCall] = append(g[slowCall], float64(rounded(time.Duration(part/timesUsual*float64(tooSlow)))))
+	if tooSlow > 0 {
+		g[slowCall] = []float64{0, float64(tooSlow)} // nothing below: that is not too slow
+		for _, times := range []float64{1.25, 1.5, 2} {
+			g[slowCall] = append(g[slowCall], float64(rounded(time.Duration(times*float64(tooSlow)))))
+		}
+		g[slowRate] = []float64{30, 40, 50, 60, 70, 80, 90, 100}
 	}
 	for a := range g {
 		g[a] = append(g[a], start[a])

@@ -45,12 +45,15 @@ const (
 )
 
 const (
-	// mostPieces is how many pieces of time a log is cut into, of leastPiece requests on average at least. What is usual is the lower
-	// quartile of the pieces: so outages do not change it in up to three quarters of the time.
+	// What is usual is the lower quartile of equal pieces of the log's time, of leastPiece requests on average at least: so outages do not
+	// change it in up to three quarters of the time. There are mostPieces for a percentile, or too few requests in each.
 	mostPieces = 60
 	leastPiece = 50
 	// leastSlow is the least that is too slow, for people.
 	leastSlow = 100 * time.Millisecond
+	// leastTried is the part of an outage's requests that must have waited for too long before a slow_call is searched: where nothing was
+	// slow, one that opens is as good as another, and the next busy hour is too much for it.
+	leastTried = 0.1
 	// timesUsual is how many times the usual 99th percentile is too slow.
 	timesUsual = 3
 )
@@ -73,7 +76,7 @@ func (c *cluster) look(rules *config.Rules, tooSlow, leastOutage time.Duration) 
 		judging.Policy.SlowCallDuration = h.tooSlow
 	}
 	samples := h.sort(&judging, buffer)
-	h.usual = usualShare(pieces(samples))
+	h.usual = usualShare(pieces(samples, len(samples)))
 	h.outages, h.blips = detect(samples, h.usual, leastOutage)
 	return h
 }
@@ -82,7 +85,7 @@ func (c *cluster) look(rules *config.Rules, tooSlow, leastOutage time.Duration) 
 type sample struct {
 	began, ended int64
 	waited       time.Duration
-	bad          bool
+	bad, slow    bool // slow: it waited for longer than too slow, whether it failed or not
 }
 
 func compareSamples(a, b sample) int {
@@ -102,7 +105,7 @@ func (h *history) measure(rules *config.Rules, answers []sample) {
 	}
 	slices.SortFunc(answers, compareSamples)
 	var all []time.Duration
-	for _, piece := range pieces(answers) {
+	for _, piece := range pieces(answers, mostPieces) {
 		slices.SortFunc(piece, func(a, b sample) int { return cmp.Compare(a.waited, b.waited) })
 		all = append(all, piece[len(piece)*99/100].waited)
 	}
@@ -126,11 +129,16 @@ func (h *history) sort(rules *config.Rules, samples []sample) []sample {
 			} else {
 				h.good++
 			}
-			samples = append(samples, sample{began: r.Began, ended: r.Ended, bad: isBad})
+			samples = append(samples, sample{began: r.Began, ended: r.Ended, bad: isBad, slow: r.Waited > h.tooSlow})
 		})
 	}
 	slices.SortFunc(samples, compareSamples)
 	return samples
+}
+
+// triesSlow reports whether the outages tell what a slow_call would have done: in one of them, enough requests waited for too long.
+func (h *history) triesSlow() bool {
+	return slices.ContainsFunc(h.outages, func(o Outage) bool { return float64(o.Slow) >= leastTried*float64(o.Requests) })
 }
 
 // perSecond is how many requests an Envoy has in a second, on average.
@@ -138,12 +146,12 @@ func (h *history) perSecond() float64 {
 	return float64(h.requests) / float64(h.envoys) / max(1, time.Duration(h.to-h.from).Seconds())
 }
 
-// pieces cuts samples into pieces of equal time. Those without a sample are left out.
-func pieces(samples []sample) (all [][]sample) {
+// pieces cuts samples into pieces of equal time, at most so many. Those without a sample are left out.
+func pieces(samples []sample, most int) (all [][]sample) {
 	if len(samples) == 0 {
 		return nil
 	}
-	n := int64(min(max(len(samples)/leastPiece, 1), mostPieces))
+	n := int64(min(max(len(samples)/leastPiece, 1), most))
 	from := samples[0].began
 	width := (samples[len(samples)-1].began-from)/n + 1
 	begin := 0
@@ -156,23 +164,34 @@ func pieces(samples []sample) (all [][]sample) {
 	return all
 }
 
-// usualShare is the share of what is bad.
+// usualShare is the share of what is bad in those pieces that are no worse than the lower quartile and three standard deviations of such a
+// piece. The quartile itself would do only for long pieces: in most short ones nothing is bad.
 func usualShare(pieces [][]sample) float64 {
-	var shares []float64
-	for _, piece := range pieces {
-		n := 0
-		for i := range piece {
-			if piece[i].bad {
-				n++
-			}
-		}
-		shares = append(shares, float64(n)/float64(len(piece)))
-	}
-	if len(shares) == 0 {
+	if len(pieces) == 0 {
 		return 0
 	}
-	slices.Sort(shares)
-	return shares[(len(shares)-1)/4]
+	counts := make([]int, len(pieces))
+	shares := make([]float64, len(pieces))
+	for i, piece := range pieces {
+		for j := range piece {
+			if piece[j].bad {
+				counts[i]++
+			}
+		}
+		shares[i] = float64(counts[i]) / float64(len(piece))
+	}
+	sorted := slices.Sorted(slices.Values(shares))
+	quartile := sorted[(len(sorted)-1)/4]
+	bad, all := 0, 0
+	for i, share := range shares {
+		n := float64(len(pieces[i]))
+		likely := max(quartile, min(1/n, 0.5)) // none in a quarter of the pieces does not say never
+		if share <= quartile+3*math.Sqrt(likely*(1-likely)/n) {
+			bad += counts[i]
+			all += len(pieces[i])
+		}
+	}
+	return float64(bad) / float64(all)
 }
 
 // rounded is a duration with two digits, whole milliseconds.

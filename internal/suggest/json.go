@@ -2,10 +2,14 @@ package suggest
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"envoy-circuit-breaker/internal/strictjson"
 )
@@ -37,7 +41,7 @@ func sortedKeys(object map[string]any) []string {
 func appendJSON(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case string:
-		return strictjson.AppendQuoted(b, v)
+		return appendQuoted(b, v)
 	case float64:
 		return strconv.AppendFloat(b, v, 'f', -1, 64)
 	case bool:
@@ -51,12 +55,26 @@ func appendJSON(b []byte, v any) []byte {
 	case map[string]any:
 		b = append(b, '{')
 		for i, key := range sortedKeys(v) {
-			b = strictjson.AppendQuoted(comma(b, i), key)
+			b = appendQuoted(comma(b, i), key)
 			b = appendJSON(append(b, ": "...), v[key])
 		}
 		return append(b, '}')
 	}
 	return append(b, "null"...)
+}
+
+// appendQuoted appends a text as a JSON string in which a terminal sees nothing but text: anything may be in a name.
+func appendQuoted(b []byte, text string) []byte {
+	for _, r := range string(strictjson.AppendQuoted(nil, text)) {
+		if unicode.IsPrint(r) {
+			b = utf8.AppendRune(b, r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			b = fmt.Appendf(b, `\u%04x`, unit)
+		}
+	}
+	return b
 }
 
 // comma goes before all items but the first.

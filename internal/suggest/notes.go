@@ -7,6 +7,9 @@ import (
 	"envoy-circuit-breaker/internal/text"
 )
 
+// mostlyBad is the percentage of bad requests from which on what is usual looks like an outage.
+const mostlyBad = 50
+
 // note says what the reader must know: what is assumed, and what was left out.
 func (r *Report) note(base *Base) {
 	say := func(is bool, format string, arguments ...any) {
@@ -25,7 +28,12 @@ func (r *Report) note(base *Base) {
 		rules, name := base.rules(c.Cluster), text.Printable(c.Cluster)
 		say(len(c.Suggestions) > 0 && c.Suggestions[0].Lost > c.Suggestions[0].Avoided,
 			"%s: what is suggested loses more good requests than it avoids calls. That may be worse than no breaker.", name)
-		say(c.Now != nil && rules.PerRoute, "%s has breakers of its routes now. What is suggested is one breaker for the whole cluster.", name)
+		say(len(c.Outages) > 0 && base.byRoute(c.Cluster), "%s has or may have breakers of its routes, so there is no suggestion: what is searched is one "+
+			"breaker for the whole cluster. For that one use a -config without \"per\": \"route\" and without overrides with \"route\" that match it.", name)
+		say(len(c.Suggestions) > 0 && isGlob(c.Cluster), "%s: a * in the name of an override stands for anything, so this one matches other clusters, too.", name)
+		say(c.Bad >= mostlyBad, "%s: usually %s of its requests are bad, by this log, and what is usual is no outage. If that was one, the log "+
+			"must have time before or after it, too: a quarter or more.", name, percent(c.Bad))
+		say(c.P99 > c.TooSlow, "%s: usually more than 1%% of the good answers take longer than -slow, which count as bad here.", name)
 		say(c.Now != nil && (rules.Policy.Mode == breaker.Disabled || rules.Policy.Mode == breaker.ForceOpen),
 			"%s is in mode %v now. What is suggested is in mode shadow, and rejects nothing.", name, rules.Policy.Mode)
 	}

@@ -2,6 +2,7 @@ package suggest
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -71,6 +72,8 @@ func TestOutages(t *testing.T) {
 		{"a long gap in it", []stretch{calm, {minute, 20, 1}, {2 * minute, 0, 0}, {minute, 20, 1}, calm}, 0.003, "300+60 480+60", 0.2, 0},
 		{"nothing after it", []stretch{calm, {5 * second, 20, 1}, {time.Hour, 0, 0}, {5 * second, 20, 1}}, 0.003, "", 0, 2},
 		{"low traffic", []stretch{{10 * minute, 0.5, 0}, {minute, 0.5, 1}, {10 * minute, 0.5, 0}}, 0, "600+58", 2, 0},
+		{"a request a minute", []stretch{{20 * time.Hour, 1.0 / 60, 0}, {2 * time.Hour, 1.0 / 60, 1}, {20 * time.Hour, 1.0 / 60, 0}}, 0, "72000+7140", 120, 0},
+		{"a gap at a request a minute", []stretch{{20 * time.Hour, 1.0 / 60, 0}, {time.Hour, 1.0 / 60, 1}, {30 * time.Minute, 0, 0}, {time.Hour, 1.0 / 60, 1}}, 0, "72000+3540 77400+3540", 120, 0},
 		{"a third always fails", []stretch{{time.Hour, 20, 0.3}}, 0.3, "", 0, 0},
 		{"a third always fails, and then all", []stretch{calm, {10 * minute, 20, 0.3}, {minute, 20, 1}, {10 * minute, 20, 0.3}}, 0.3, "900+60", 3, 0},
 		{"all always fail", []stretch{{time.Hour, 20, 1}}, 1, "", 0, 0},
@@ -130,6 +133,31 @@ func TestChance(t *testing.T) {
 		}
 		if outages, _ := detect(samples, 0.3, 10*time.Second); len(outages) > 1 {
 			t.Errorf("seed %d: %+v in %d requests", seed, outages, len(samples))
+		}
+	}
+}
+
+// Outages change what is usual neither where they are one long one nor where they are many short ones; what always fails is usual.
+func TestUsual(t *testing.T) {
+	var often []stretch
+	for range 120 {
+		often = append(often, stretch{20 * time.Minute, 3, 0.01}, stretch{10 * time.Minute, 3, 1})
+	}
+	for _, c := range []struct {
+		name       string
+		stretches  []stretch
+		want, near float64
+	}{
+		{"many short outages", often, 0.01, 0.005},
+		{"one that is most of the log", []stretch{{time.Hour, 3, 0.01}, {2 * time.Hour, 3, 1}}, 0.01, 0.005},
+		{"few bad ones", []stretch{{time.Hour, 20, 0.003}}, 0.003, 0.0007},
+		{"a third", []stretch{{time.Hour, 20, 0.33}}, 0.33, 0.015},
+		{"all", []stretch{{time.Hour, 20, 1}}, 1, 0},
+		{"none", nil, 0, 0},
+	} {
+		samples := samplesOf(c.stretches)
+		if got := usualShare(pieces(samples, len(samples))); math.Abs(got-c.want) > c.near {
+			t.Errorf("%s: usually %v are bad, want %v", c.name, got, c.want)
 		}
 	}
 }

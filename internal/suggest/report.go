@@ -49,7 +49,7 @@ type Result struct {
 	Blips    int          `json:"blips"`
 
 	Tried       int      `json:"policies_tried,omitempty"`
-	Now         *Policy  `json:"now,omitempty"`          // what the search started from; absent where there is no outage to learn from
+	Now         *Policy  `json:"now,omitempty"`          // what the search started from; absent where nothing was searched
 	Suggestions []Policy `json:"suggestions"`            // the first one is recommended; none where none within the limit opens in an outage
 	Beyond      *Policy  `json:"beyond_limit,omitempty"` // opens in more outages, and loses more than may be lost; absent where there is none
 }
@@ -80,8 +80,8 @@ func (l *Log) Search(o Options) *Report {
 	for _, c := range l.inOrder() {
 		h := c.look(o.Base.rules(c.name), o.TooSlow, o.LeastOutage)
 		from, to = min(from, h.from), max(to, h.to)
-		searches = append(searches, &search{history: h, base: o.Base, cluster: c.name, limit: o.MaxLost})
-		if len(h.outages) == 0 {
+		s := &search{history: h, base: o.Base, cluster: c.name, limit: o.MaxLost}
+		if searches = append(searches, s); !s.isPossible() {
 			h.tapes = nil
 		}
 		delete(l.clusters, c.name) // so that the memory is free once it is no longer needed
@@ -92,10 +92,10 @@ func (l *Log) Search(o Options) *Report {
 	progress := newProgress(searches, o.Progress)
 	var overrides []map[string]any
 	for _, s := range searches {
-		if len(s.outages) > 0 {
+		if s.isPossible() {
+			progress.start(s)
 			s.played = progress.add
 			s.run()
-			progress.finish(s)
 		}
 		if len(s.chosen) > 0 && s.chosen[0] != s.start {
 			overrides = append(overrides, s.chosen[0].keys)
@@ -135,33 +135,34 @@ func (s *search) result() Result {
 
 // A progress is how far a search of several clusters is, in requests played.
 type progress struct {
-	total, before int64 // before: those of the clusters that are done
-	done          atomic.Int64
-	told          func(float64)
-	telling       atomic.Bool
+	total   int64
+	until   int64 // when the cluster is done that is searched; it may take longer than that
+	done    atomic.Int64
+	told    func(float64)
+	telling atomic.Bool
 }
 
 func newProgress(searches []*search, told func(float64)) *progress {
 	p := &progress{told: told}
 	for _, s := range searches {
-		if len(s.outages) > 0 {
-			p.total += mostPlays * int64(s.requests)
+		if s.isPossible() {
+			p.total += usualPlays * int64(s.requests)
 		}
 	}
 	return p
+}
+
+// start goes on to a cluster, whether the one before took as long as estimated or not.
+func (p *progress) start(s *search) {
+	p.done.Store(p.until)
+	p.until += usualPlays * int64(s.requests)
 }
 
 // add counts the requests of a play. One that finds another telling does not wait.
 func (p *progress) add(n int) {
 	done := p.done.Add(int64(n))
 	if p.told != nil && p.telling.CompareAndSwap(false, true) {
-		p.told(float64(done) / float64(p.total))
+		p.told(float64(min(done, p.until)) / float64(p.total))
 		p.telling.Store(false)
 	}
-}
-
-// finish counts what a cluster has taken less than it might have.
-func (p *progress) finish(s *search) {
-	p.before += mostPlays * int64(s.requests)
-	p.done.Store(p.before)
 }

@@ -21,8 +21,8 @@ const (
 	lucks = 5
 )
 
-// mostPlays is how often the requests of a cluster are played, at most.
-const mostPlays int64 = most + lucks*(1+candidates+2*finalists+mostChosen+2*int64(axes)*leaders)
+// usualPlays is how often the requests of a cluster are played, more or less: for an estimate of how long that takes.
+const usualPlays int64 = 750
 
 // A search tries policies for a cluster.
 type search struct {
@@ -49,7 +49,8 @@ type search struct {
 type trial struct {
 	settings
 	Figures
-	once   feat           // when it was played for the first time
+	plays  []Figures      // one of each luck that it was played with
+	once   feat           // what it did in the first one
 	keys   map[string]any // of its override
 	config *config.Config
 
@@ -66,11 +67,18 @@ type feat struct {
 	avoided, lost    int64
 }
 
+// isPossible reports whether there is something to learn from, and one breaker of the cluster that could be better.
+func (s *search) isPossible() bool { return len(s.outages) > 0 && !s.base.byRoute(s.cluster) }
+
 // begin tries what the search starts from.
 func (s *search) begin() {
 	start := settingsOf(&s.base.rules(s.cluster).Policy)
 	s.known, s.widened = map[settings]*trial{}, map[*trial]bool{}
-	s.grid = newGrid(start, s.tooSlow, s.perSecond())
+	slow := s.tooSlow
+	if !s.triesSlow() {
+		slow = 0
+	}
+	s.grid = newGrid(start, slow, s.perSecond())
 	s.rest = start
 	if start[slowCall] == 0 {
 		s.rest[slowRate] = 60 // to begin with where slow calls are switched on
@@ -121,37 +129,45 @@ func (s *search) try(all []settings) {
 			fresh = append(fresh, t)
 		}
 	}
-	for i, figures := range s.playAll(fresh, 1) {
-		f := figures[0]
-		fresh[i].Figures, fresh[i].once = f, feat{f.Caught, f.Needless, f.Avoided, f.Lost}
+	s.play(fresh, 1)
+	for _, t := range fresh {
+		t.once = feat{t.Caught, t.Needless, t.Avoided, t.Lost}
 	}
 	s.trials = append(s.trials, fresh...)
 	s.tried += len(fresh)
 }
 
-// playAll plays trials, all cores at work, so many times each. It returns the figures of each.
-func (s *search) playAll(trials []*trial, times int) [][]Figures {
-	perTrial := times * len(s.tapes)
-	plays := make([]play, len(trials)*perTrial)
+// play gives trials the figures of so many plays, each with luck of its own, all cores at work.
+func (s *search) play(trials []*trial, times int) {
+	type job struct {
+		*trial
+		luck int
+	}
+	var jobs []job
+	for _, t := range once(trials) {
+		for luck := len(t.plays); luck < times; luck++ {
+			jobs = append(jobs, job{t, luck})
+		}
+	}
+	plays := make([]play, len(jobs)*len(s.tapes))
 	var next atomic.Int64
 	var players sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(plays)) {
 		players.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(plays); i = int(next.Add(1)) - 1 {
-				t, tape := trials[i/perTrial], &s.tapes[i%len(s.tapes)]
-				plays[i] = s.play(tape, t.config, i%perTrial/len(s.tapes))
+				j, tape := jobs[i/len(s.tapes)], &s.tapes[i%len(s.tapes)]
+				plays[i] = s.history.play(tape, j.config, j.luck)
 				s.played(tape.Len())
 			}
 		})
 	}
 	players.Wait()
-	all := make([][]Figures, len(trials))
-	for i := range all {
-		for of := range slices.Chunk(plays[i*perTrial:(i+1)*perTrial], len(s.tapes)) {
-			all[i] = append(all[i], s.sum(of))
-		}
+	for i, j := range jobs {
+		j.plays = append(j.plays, s.sum(plays[i*len(s.tapes):(i+1)*len(s.tapes)]))
 	}
-	return all
+	for _, t := range trials {
+		t.Figures = together(t.plays)
+	}
 }
 
 // prepare makes a policy of settings, or nil if they are none that anybody would want: they do not hold, or are warned of. That which the
@@ -214,8 +230,8 @@ func (s *search) tie(a, b *trial) int {
 	return cmp.Or(cmp.Compare(a.distance(s.start.settings), b.distance(s.start.settings)), slices.Compare(a.settings[:], b.settings[:]))
 }
 
-// within reports whether a trial loses no more than may be lost.
-func (s *search) within(t *trial) bool { return t.LostShare <= s.limit }
+// within reports whether a trial loses no more than may be lost, in whatever play.
+func (s *search) within(t *trial) bool { return t.LostMost <= s.limit }
 
 // isUseful reports whether a trial opens in an outage and loses no more than may be lost.
 func (s *search) isUseful(t *trial) bool { return s.within(t) && t.Caught > 0 }

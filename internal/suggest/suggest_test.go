@@ -175,7 +175,7 @@ func TestExamples(t *testing.T) {
 			t.Errorf("%s: %s", name, text)
 		}
 		for i := range result.Suggestions {
-			if p := &result.Suggestions[i]; p.LostShare > 5 || p.Caught != best.Caught || p.Needless != best.Needless ||
+			if p := &result.Suggestions[i]; p.LostMost > 5 || p.Caught != best.Caught || p.Needless != best.Needless ||
 				i > 0 && (p.Avoided >= result.Suggestions[i-1].Avoided || p.Lost >= result.Suggestions[i-1].Lost) {
 				t.Errorf("%s: suggestion %d: %s", name, i+1, text)
 			}
@@ -221,7 +221,7 @@ func TestLimit(t *testing.T) {
 			t.Fatalf("%v: %s", limit, text)
 		}
 		for i := range c.Suggestions {
-			if c.Suggestions[i].LostShare > limit {
+			if c.Suggestions[i].LostMost > limit {
 				t.Errorf("%v: %s", limit, text)
 			}
 		}
@@ -231,12 +231,14 @@ func TestLimit(t *testing.T) {
 func TestNoOutage(t *testing.T) {
 	blips := slower(example(t, "blips"), 0.5)
 	failing := parsed(t, "cluster: failing\nphases: [{name: a, duration: 20m, rate: 10, latency: {p50: 40ms, p99: 200ms}, failures: 30}]")
+	down := parsed(t, "cluster: down\nphases: [{name: a, duration: 20m, rate: 10, latency: {p50: 40ms, p99: 200ms}, failures: 100}]")
 	for _, c := range []struct {
 		log  *Log
 		o    Options
 		want []string
 	}{
 		{logOf(t, 1, blips), Options{}, []string{"There is no outage to learn from. One would be 10s or more (-outage)", "Shorter ones: 4."}},
+		{logOf(t, 1, down), Options{}, []string{"There is no outage to learn from. ", "* down: usually 100% of its requests are bad", "must have time before or after it"}},
 		{logOf(t, 1, failing), Options{}, []string{"There is no outage to learn from. ", "three times the usual 99th percentile (-slow)"}},
 		{logOf(t, 1, blips, failing), Options{LeastOutage: 90 * time.Second, TooSlow: 2 * time.Second},
 			[]string{"There is no outage to learn from. One would be 1m30s or more", "takes more than 2s (-slow)"}},
@@ -275,6 +277,48 @@ func TestClusters(t *testing.T) {
 	for _, part := range []string{"no outage to learn from in calm. One", "requests to 2 Envoys", `{"match": "payments"`, `{"match": "search"`} {
 		if !strings.Contains(text, part) {
 			t.Errorf("%q is not in\n%s", part, text)
+		}
+	}
+}
+
+// Where a cluster has breakers of its routes, there is no suggestion, but what to do.
+func TestRoutes(t *testing.T) {
+	s := parsed(t, short)
+	for base, routed := range map[string]bool{
+		`{"per": "route"}`: true,
+		`{"clusters": [{"match": "pay*", "route": "slow"}]}`:                      true,
+		`{"clusters": [{"match": "other", "per": "route"}]}`:                      false,
+		`{"per": "route", "clusters": [{"match": "payments", "per": "cluster"}]}`: false,
+	} {
+		r := searched(t, logOf(t, 1, s), base, Options{MaxLost: 5})
+		c, text := &r.Clusters[0], written(t, r)
+		told := strings.Contains(text, "\n  outage at ") && strings.Contains(text, "* payments has or may have breakers of its routes, so there is no suggestion")
+		if told != routed || (c.Now == nil) != routed || (len(c.Suggestions) == 0) != routed || (r.Configuration == "") != routed || len(c.Outages) != 1 {
+			t.Errorf("%s: %s", base, text)
+		}
+	}
+}
+
+// A slow_call is not suggested where nothing was slow in the outages, and never for what is not too slow.
+func TestSlowCall(t *testing.T) {
+	slow := strings.Replace(short, "failures: 70", "latency: {p50: 3s, p99: 9s}", 1)
+	for scenario, searched := range map[string]bool{short: false, slow: true} {
+		base := baseOf(t, `{"slow_call": {"duration": "5s"}}`)
+		s := &search{history: logOf(t, 1, parsed(t, scenario)).inOrder()[0].look(base.rules("payments"), 0, 10*time.Second), base: base, cluster: "payments", played: func(int) {}}
+		s.begin()
+		if values := s.grid[slowCall]; (len(values) > 1) != searched || searched && values[0] != float64(s.tooSlow) || len(s.outages) != 1 {
+			t.Errorf("%v of %v are tried", values, s.tooSlow)
+		}
+	}
+}
+
+// What the flags or names make of it is said.
+func TestNotes(t *testing.T) {
+	s := parsed(t, strings.Replace(short, "cluster: payments", `cluster: "pay*"`, 1))
+	r := searched(t, logOf(t, 1, s), "{}", Options{MaxLost: 100, TooSlow: 150 * time.Millisecond})
+	for _, want := range []string{"* pay*: usually more than 1% of the good answers take longer than -slow", "* pay*: a * in the name of an override"} {
+		if text := written(t, r); !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
 		}
 	}
 }

@@ -69,7 +69,9 @@ func (r *Report) writeCluster(b *strings.Builder, c *Result) {
 		fmt.Fprintf(b, "  %s shorter than %s\n", text.Count(int64(c.Blips), "blip"), text.Span(r.LeastOutage))
 	}
 	b.WriteString("\n")
-	r.writePolicies(b, c)
+	if c.Now != nil {
+		r.writePolicies(b, c)
+	}
 }
 
 // writePolicies writes the table of a cluster's policies, and each of them.
