@@ -9,11 +9,13 @@ const (
 	// nearly is the part of the most calls avoided that is as good.
 	nearly = 0.9
 	// finalists are played again, in halves: the sturdiest as far as it is known, such as lose less, those that lose least, and a ladder.
-	finalists = 16
+	finalists = 12
 	// candidates are how many are made simpler, and leaders how many are compared in the end, once all that is around them is known.
 	candidates = 6
 	leaders    = 3
-	// mostChosen is how many policies are shown, and apart how much they must be: each avoids and loses that much less than the one before.
+	// mostBeside is how many of the leaders' neighbours are played again.
+	mostBeside = 8
+	// mostChosen is how many policies are shown, and apart how much they must be, in parts of what they avoid and lose.
 	mostChosen = 4
 	apart      = 0.05
 )
@@ -24,11 +26,12 @@ func (s *search) choose() {
 	for _, best := range s.best(1, s.compare, s.isUseful) {
 		sturdy := s.sturdiest(best, finalists/2)
 		pool = slices.Concat(pool, sturdy, s.simplified(sturdy[:min(candidates, len(sturdy))], best))
-		pool = append(pool, s.frontier(best, finalists/2, 0)...)
+		pool = append(pool, s.contenders(best)...)
 	}
 	all := s.best(len(s.trials), s.compareBeyond, func(t *trial) bool { return t.Caught > 0 })
 	pool = once(slices.Concat(pool, all[:min(finalists/2, len(all))], ladder(all, finalists/2)))
 	s.playAgain(pool)
+	pool = append(pool, s.holding(pool)...)
 
 	beyond := slices.DeleteFunc(slices.Clone(pool), func(t *trial) bool { return s.within(t) })
 	pool = slices.DeleteFunc(pool, func(t *trial) bool { return !s.isUseful(t) })
@@ -36,13 +39,28 @@ func (s *search) choose() {
 	if len(pool) > 0 {
 		best := s.recommended(pool)
 		s.trials = pool
-		s.chosen = s.plain(append([]*trial{best}, s.frontier(best, mostChosen-1, apart)...))
+		s.chosen = s.plain(append([]*trial{best}, s.alternatives(best, mostChosen-1)...))
 		caught = best.Caught
 	}
 	beyond = slices.DeleteFunc(beyond, func(t *trial) bool { return t.Caught <= caught || t == s.start })
 	if len(beyond) > 0 {
 		s.further = slices.MinFunc(beyond, s.compareBeyond)
 	}
+}
+
+// holding are more trials, played again, where none of the pool is useful in all plays though some were in one: those that lost least in
+// that, until one holds.
+func (s *search) holding(pool []*trial) (all []*trial) {
+	leastLost := func(a, b *trial) int { return cmp.Or(cmp.Compare(a.Lost, b.Lost), s.compare(a, b)) }
+	rest := s.best(4*finalists, leastLost, func(t *trial) bool { return s.isUseful(t) && !slices.Contains(pool, t) })
+	for some := range slices.Chunk(rest, finalists) {
+		if slices.ContainsFunc(slices.Concat(pool, all), s.isUseful) {
+			break
+		}
+		s.playAgain(some)
+		all = append(all, some...)
+	}
+	return all
 }
 
 // ladder are at most n of trials in the order of compareBeyond: each opens in fewer outages than the one before, or more often at other
@@ -172,12 +190,19 @@ func (s *search) rate(trials []*trial, best *trial) {
 		}
 		t.stands /= float64(max(of, 1))
 	}
-	slices.SortStableFunc(trials, compareSturdiness)
+	slices.SortFunc(trials, s.compareSturdiness)
 }
 
-// compareSturdiness puts those first of whose neighbours the fewest miss an outage or open at other times, and then the most are as good.
-func compareSturdiness(a, b *trial) int {
-	return cmp.Or(cmp.Compare(a.falls, b.falls), -cmp.Compare(a.stands, b.stands))
+// compareSturdiness puts those first of whose neighbours the fewest miss an outage or open at other times, and then those of which nearly
+// all are as good: the ones that avoid most beyond what they lose. Of the others that has more that are as good.
+func (s *search) compareSturdiness(a, b *trial) int {
+	sturdy := func(t *trial) int {
+		if t.stands >= nearly {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(a.falls, b.falls), cmp.Compare(sturdy(a), sturdy(b)), sturdy(a)*-cmp.Compare(a.stands, b.stands), s.compareNet(a, b))
 }
 
 // recommended is the one to be recommended: of those nearly as good as the best it is the sturdiest, and of several that are nearly as
@@ -189,12 +214,13 @@ func (s *search) recommended(pool []*trial) *trial {
 	}
 	all := slices.DeleteFunc(slices.Clone(pool), isBad)
 	s.explore(all, best)
-	if all[0].falls > 0 { // a step away from the edge
-		beside := s.beside(all[:min(leaders, len(all))], best)
-		s.playAgain(beside)
-		all = once(append(all, slices.DeleteFunc(beside, isBad)...))
-		s.explore(all, best)
-	}
+	// A step away from the edge, or on to what loses less.
+	beside := s.beside(all[:min(leaders, len(all))], best)
+	slices.SortFunc(beside, s.compareNet)
+	beside = beside[:min(mostBeside, len(beside))]
+	s.playAgain(beside)
+	all = once(append(all, slices.DeleteFunc(beside, isBad)...))
+	s.explore(all, best)
 	if known := slices.DeleteFunc(slices.Clone(all), func(t *trial) bool { return t.unknown > 0 }); len(known) > 0 {
 		all = known
 	}
@@ -233,20 +259,4 @@ func (s *search) explore(trials []*trial, best *trial) {
 		}
 		s.try(around)
 	}
-}
-
-// frontier are at most n trials that open where the best does and avoid less for less that is lost: none of the others avoids as much
-// for as little. Each avoids and loses less than the one before by a part of it.
-func (s *search) frontier(best *trial, n int, apart float64) (all []*trial) {
-	last := best
-	for _, t := range s.best(len(s.trials), s.compare, func(t *trial) bool {
-		return s.within(t) && t.Caught == best.Caught && t.Needless == best.Needless && t.Lost < best.Lost
-	}) {
-		// By the order, these avoid ever less.
-		if float64(t.Lost) < (1-apart)*float64(last.Lost) && float64(t.Avoided) < (1-apart)*float64(last.Avoided) {
-			all = append(all, t)
-			last = t
-		}
-	}
-	return thinned(all, n)
 }

@@ -12,17 +12,17 @@ import (
 
 const (
 	// most is how many policies are tried for a cluster: first spread ones from all over the grid, then in some rounds what differs in
-	// one key from the best, then what is around those that are chosen from.
-	most   = 700
+	// one key from the best, then what is bred from the frontier, then what is around those that are chosen from.
+	most   = 720
 	spread = 64
-	rounds = 2
+	rounds = 1
 	// lucks are how often those are played, of which one is chosen: what a breaker rejects depends on when it happens to try requests
 	// again, and one that was lucky once would seem to be better than it is.
 	lucks = 5
 )
 
 // usualPlays is how often the requests of a cluster are played, more or less: for an estimate of how long that takes.
-const usualPlays int64 = 750
+const usualPlays int64 = 900
 
 // A search tries policies for a cluster.
 type search struct {
@@ -94,6 +94,7 @@ func (s *search) run() {
 	for round := 0; round < rounds || round < 3*rounds && !slices.ContainsFunc(s.trials, s.isUseful); round++ {
 		s.widen()
 	}
+	s.breed()
 	s.choose()
 }
 
