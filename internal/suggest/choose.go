@@ -182,7 +182,7 @@ func (s *search) rate(trials []*trial, best *trial) {
 			case !tried:
 				t.unknown++
 			case n == nil: // it is no policy
-			case n.Caught < best.Caught || n.Needless > best.Needless:
+			case n.isWorse(best):
 				t.falls++
 			case s.isLike(n, best):
 				t.stands++
@@ -216,8 +216,6 @@ func (s *search) recommended(pool []*trial) *trial {
 	s.explore(all, best)
 	// A step away from the edge, or on to what loses less.
 	beside := s.beside(all[:min(leaders, len(all))], best)
-	slices.SortFunc(beside, s.compareNet)
-	beside = beside[:min(mostBeside, len(beside))]
 	s.playAgain(beside)
 	all = once(append(all, slices.DeleteFunc(beside, isBad)...))
 	s.explore(all, best)
@@ -230,17 +228,43 @@ func (s *search) recommended(pool []*trial) *trial {
 	return slices.MinFunc(all, s.compareNet)
 }
 
-// beside are the neighbours of trials that are like the best, and are not among these.
-func (s *search) beside(trials []*trial, best *trial) (all []*trial) {
+// beside are at most mostBeside neighbours of trials that are like the best, and are not among these: first those a step away from an edge,
+// then those that avoid most beyond what they lose.
+func (s *search) beside(trials []*trial, best *trial) []*trial {
+	var away, others []*trial
 	for _, t := range trials {
-		for _, next := range s.grid.around(t.settings) {
-			if n := s.known[next.settled(s.rest)]; n != nil && s.isLike(n, best) && !slices.Contains(trials, n) {
-				all = append(all, n)
+		edges := map[axis]bool{}
+		s.neighbours(t, func(a axis, n *trial) { edges[a] = edges[a] || n.isWorse(best) })
+		s.neighbours(t, func(a axis, n *trial) {
+			switch {
+			case !s.isLike(n, best) || slices.Contains(trials, n):
+			case edges[a]:
+				away = append(away, n)
+			default:
+				others = append(others, n)
 			}
+		})
+	}
+	slices.SortFunc(others, s.compareNet)
+	all := once(append(away, others...))
+	return all[:min(mostBeside, len(all))]
+}
+
+// neighbours calls yield with those neighbours of a trial that have been tried, and the key in which they differ.
+func (s *search) neighbours(t *trial, yield func(axis, *trial)) {
+	for _, next := range s.grid.around(t.settings) {
+		a := axis(0)
+		for next[a] == t.settings[a] {
+			a++
+		}
+		if n := s.known[next.settled(s.rest)]; n != nil && n != t {
+			yield(a, n)
 		}
 	}
-	return once(all)
 }
+
+// isWorse reports whether a trial misses an outage that the best has caught, or opens more often at other times.
+func (t *trial) isWorse(best *trial) bool { return t.Caught < best.Caught || t.Needless > best.Needless }
 
 // explore tries the neighbours of trials until those of the sturdiest are known, which come first then.
 func (s *search) explore(trials []*trial, best *trial) {
