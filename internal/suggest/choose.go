@@ -264,7 +264,9 @@ func (s *search) neighbours(t *trial, yield func(axis, *trial)) {
 }
 
 // isWorse reports whether a trial misses an outage that the best has caught, or opens more often at other times.
-func (t *trial) isWorse(best *trial) bool { return t.Caught < best.Caught || t.Needless > best.Needless }
+func (t *trial) isWorse(best *trial) bool {
+	return t.Caught < best.Caught || t.Needless > best.Needless
+}
 
 // explore tries the neighbours of trials until those of the sturdiest are known, which come first then.
 func (s *search) explore(trials []*trial, best *trial) {
