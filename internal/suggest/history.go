@@ -76,7 +76,7 @@ func (c *cluster) look(rules *config.Rules, tooSlow, leastOutage time.Duration) 
 		judging.Policy.SlowCallDuration = h.tooSlow
 	}
 	samples := h.sort(&judging, buffer)
-	h.usual = usualShare(pieces(samples, len(samples)))
+	h.usual = usualShare(samples)
 	h.outages, h.blips = detect(samples, h.usual, leastOutage)
 	return h
 }
@@ -166,10 +166,11 @@ func pieces(samples []sample, most int) (all [][]sample) {
 
 // usualShare is the share of what is bad in those pieces that are no worse than the lower quartile and three standard deviations of such a
 // piece. The quartile itself would do only for long pieces: in most short ones nothing is bad.
-func usualShare(pieces [][]sample) float64 {
-	if len(pieces) == 0 {
+func usualShare(samples []sample) float64 {
+	if len(samples) == 0 {
 		return 0
 	}
+	pieces := pieces(samples, len(samples)) // as short as can be, or many short outages would spoil each
 	counts := make([]int, len(pieces))
 	shares := make([]float64, len(pieces))
 	for i, piece := range pieces {

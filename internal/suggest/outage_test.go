@@ -72,8 +72,9 @@ func TestOutages(t *testing.T) {
 		{"a long gap in it", []stretch{calm, {minute, 20, 1}, {2 * minute, 0, 0}, {minute, 20, 1}, calm}, 0.003, "300+60 480+60", 0.2, 0},
 		{"nothing after it", []stretch{calm, {5 * second, 20, 1}, {time.Hour, 0, 0}, {5 * second, 20, 1}}, 0.003, "", 0, 2},
 		{"low traffic", []stretch{{10 * minute, 0.5, 0}, {minute, 0.5, 1}, {10 * minute, 0.5, 0}}, 0, "600+58", 2, 0},
-		{"a request a minute", []stretch{{20 * time.Hour, 1.0 / 60, 0}, {2 * time.Hour, 1.0 / 60, 1}, {20 * time.Hour, 1.0 / 60, 0}}, 0, "72000+7140", 120, 0},
-		{"a gap at a request a minute", []stretch{{20 * time.Hour, 1.0 / 60, 0}, {time.Hour, 1.0 / 60, 1}, {30 * time.Minute, 0, 0}, {time.Hour, 1.0 / 60, 1}}, 0, "72000+3540 77400+3540", 120, 0},
+		{"a request in 90 seconds", []stretch{{20 * time.Hour, 1.0 / 90, 0}, {2 * time.Hour, 1.0 / 90, 1}, {20 * time.Hour, 1.0 / 90, 0}}, 0, "72000+7110", 1, 0},
+		{"such a gap", []stretch{{20 * time.Hour, 1.0 / 90, 0}, {time.Hour, 1.0 / 90, 1}, {10 * minute, 0, 0}, {time.Hour, 1.0 / 90, 1}}, 0, "72000+7710", 1, 0},
+		{"too long a gap", []stretch{{20 * time.Hour, 1.0 / 90, 0}, {time.Hour, 1.0 / 90, 1}, {30 * minute, 0, 0}, {time.Hour, 1.0 / 90, 1}}, 0, "72000+3510 77400+3510", 1, 0},
 		{"a third always fails", []stretch{{time.Hour, 20, 0.3}}, 0.3, "", 0, 0},
 		{"a third always fails, and then all", []stretch{calm, {10 * minute, 20, 0.3}, {minute, 20, 1}, {10 * minute, 20, 0.3}}, 0.3, "900+60", 3, 0},
 		{"all always fail", []stretch{{time.Hour, 20, 1}}, 1, "", 0, 0},
@@ -155,8 +156,7 @@ func TestUsual(t *testing.T) {
 		{"all", []stretch{{time.Hour, 20, 1}}, 1, 0},
 		{"none", nil, 0, 0},
 	} {
-		samples := samplesOf(c.stretches)
-		if got := usualShare(pieces(samples, len(samples))); math.Abs(got-c.want) > c.near {
+		if got := usualShare(samplesOf(c.stretches)); math.Abs(got-c.want) > c.near {
 			t.Errorf("%s: usually %v are bad, want %v", c.name, got, c.want)
 		}
 	}
