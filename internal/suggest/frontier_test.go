@@ -97,3 +97,27 @@ func TestBeside(t *testing.T) {
 		t.Errorf("so many keys have changed: %v", changed)
 	}
 }
+
+// What is a step away from an edge comes before neighbours that would avoid more.
+func TestAwayFromTheEdge(t *testing.T) {
+	usual := breaker.DefaultPolicy()
+	start := settingsOf(&usual)
+	start[streak] = 100
+	grid := newGrid(start, 600*time.Millisecond, 1)
+	s := &search{limit: 5, grid: grid, rest: start, known: map[settings]*trial{}, start: &trial{settings: start}}
+	leader := &trial{settings: start, Figures: Figures{Caught: 1, Avoided: 100}}
+	for _, next := range grid.around(start) {
+		n := &trial{settings: next.settled(start), Figures: Figures{Caught: 1, Avoided: 110}}
+		switch next[streak] {
+		case 50:
+			n.Needless = 1
+		case 0:
+			n.Avoided = 95
+		}
+		s.known[n.settings] = n
+	}
+	all := s.beside([]*trial{leader}, leader)
+	if len(all) != mostBeside || all[0].settings[streak] != 0 || all[1].Avoided != 110 {
+		t.Errorf("%d, the first with %v", len(all), all[0].settings)
+	}
+}
