@@ -54,11 +54,12 @@ func (b *bar) search(part float64) {
 	}
 	b.show(func() string {
 		const width = 30
-		done := int(part * width)
-		line := fmt.Sprintf("[%s%s] %3.0f%%", strings.Repeat("=", done), strings.Repeat(" ", width-done), part*100)
+		line := fmt.Sprintf("%3.0f%%  ", part*100)
 		if took := b.now().Sub(b.began); part > 0.02 {
-			line += fmt.Sprintf("  %v left", time.Duration(float64(took)*(1-part)/part).Round(time.Second))
+			line += fmt.Sprintf("%v left  ", time.Duration(float64(took)*(1-part)/part).Round(time.Second))
 		}
+		done := int(part * width)
+		line += "[" + strings.Repeat("=", done) + strings.Repeat(" ", width-done) + "]" // behind, where there may be no room for it
 		return line
 	})
 }
