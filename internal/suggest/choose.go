@@ -48,9 +48,12 @@ func (s *search) choose() {
 	}
 }
 
-// holding are more trials, played again, where none of the pool is useful in all plays though some were in one: those that lost least in
-// that, until one holds.
+// holding are more trials, played again, where none of the pool is useful in all plays: those that lost least in one, the cautious ones
+// among them, until one holds.
 func (s *search) holding(pool []*trial) (all []*trial) {
+	if !slices.ContainsFunc(pool, s.isUseful) {
+		s.try(s.grid.cautious(s.start.settings)) // too far from all others to be come by
+	}
 	leastLost := func(a, b *trial) int { return cmp.Or(cmp.Compare(a.Lost, b.Lost), s.compare(a, b)) }
 	rest := s.best(4*finalists, leastLost, func(t *trial) bool { return s.isUseful(t) && !slices.Contains(pool, t) })
 	for some := range slices.Chunk(rest, finalists) {

@@ -138,6 +138,19 @@ func newGrid(start settings, tooSlow time.Duration, perSecond float64) *grid {
 	return g
 }
 
+// cautious are the settings that lose least: they open only where nothing but bad requests comes, and never for longer than the shortest
+// time that is tried.
+func (g *grid) cautious(start settings) (all []settings) {
+	for _, n := range g[streak] {
+		s := start
+		s[failureRate], s[slowCall], s[streak], s[open], s[openMost] = 0, 0, n, g[open][0], g[open][0]
+		if n > 0 && slices.Contains(g[slowCall], 0) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
 // off is 1 for what is off.
 func off(v float64) int {
 	if v == 0 {

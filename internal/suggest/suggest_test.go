@@ -204,6 +204,22 @@ phases:
 - {name: after the blip, duration: 2m, failures: 0.3}
 `
 
+// A limit so tight that only what opens for an outage of nothing but failures, and not for long, keeps to it.
+func TestTightLimit(t *testing.T) {
+	s := parsed(t, `
+phases:
+- {name: healthy, duration: 5m, rate: 20, latency: {p50: 40ms, p99: 200ms}, failures: 0.3}
+- {name: down, duration: 2m, failures: 100}
+- {name: well, duration: 8m, failures: 0.3}
+- {name: ill, duration: 3m, failures: 70}
+- {name: well again, duration: 6m, failures: 0.3}
+`)
+	r := searched(t, logOf(t, 1, s), "{}", Options{MaxLost: 0.2})
+	if c := &r.Clusters[0]; len(c.Outages) != 2 || len(c.Suggestions) == 0 || c.Suggestions[0].Caught != 1 || c.Suggestions[0].LostMost > 0.2 || c.Beyond == nil {
+		t.Error(written(t, r))
+	}
+}
+
 // A limit that no policy keeps to is said to be so, with what the next one loses.
 func TestLimit(t *testing.T) {
 	for _, limit := range []float64{0, 1, 2, 100} {
