@@ -177,12 +177,19 @@ func (p *Policy) complete() {
 }
 
 func (c *Counts) setNoticed(all []float64) {
+	if len(all) > 0 {
+		c.NoticedMedian, c.NoticedMax = MedianAndMost(all)
+	}
+}
+
+// MedianAndMost are those of some numbers, which it sorts; nil where there are none.
+func MedianAndMost(all []float64) (median, most *float64) {
 	if len(all) == 0 {
-		return
+		return nil, nil
 	}
 	slices.Sort(all)
-	middle, most := (all[(len(all)-1)/2]+all[len(all)/2])/2, all[len(all)-1]
-	c.NoticedMedian, c.NoticedMax = &middle, &most
+	middle, last := (all[(len(all)-1)/2]+all[len(all)/2])/2, all[len(all)-1]
+	return &middle, &last
 }
 
 // compare orders breakers by cluster, then route, then instance.

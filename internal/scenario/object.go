@@ -177,7 +177,8 @@ func (o *object) end() {
 	}
 }
 
-// name, and those below, take a key, if it is given, and report whether it has a value that is allowed. A name is what is shown to people, and written to logs.
+// name, and those below, take a key, if it is given, and report whether it has a value that is allowed. A name is what is shown to people,
+// and written to logs.
 func (o *object) name(key string, to *string) bool {
 	node := o.take(key)
 	if node == nil {

@@ -107,9 +107,7 @@ func (s *search) plain(trials []*trial) []*trial {
 	plain := slices.Clone(trials)
 	for i, t := range plain {
 		for a := range axes {
-			next := t.settings
-			next[a] = s.start.settings[a]
-			next = next.settled(s.rest)
+			next := s.without(t, a)
 			s.try([]settings{next})
 			n := s.known[next]
 			if n == nil || n.once.caught < t.Caught || n.once.needless > t.Needless || float64(n.once.avoided) < nearly*float64(t.Avoided) {
@@ -151,23 +149,25 @@ func (s *search) sturdiest(best *trial, n int) []*trial {
 func (s *search) simplified(trials []*trial, best *trial) []*trial {
 	simple := slices.Clone(trials)
 	for a := range axes {
-		without := func(t *trial) settings {
-			next := t.settings
-			next[a] = s.start.settings[a]
-			return next.settled(s.rest)
-		}
 		var next []settings
 		for _, t := range simple {
-			next = append(next, without(t))
+			next = append(next, s.without(t, a))
 		}
 		s.try(next)
 		for i, t := range simple {
-			if n := s.known[without(t)]; n != nil && s.isLike(n, best) {
+			if n := s.known[s.without(t, a)]; n != nil && s.isLike(n, best) {
 				simple[i] = n
 			}
 		}
 	}
 	return simple
+}
+
+// without are a trial's settings without the change of a key.
+func (s *search) without(t *trial, a axis) settings {
+	next := t.settings
+	next[a] = s.start.settings[a]
+	return next.settled(s.rest)
 }
 
 // rate finds out how sturdy trials are, and puts the sturdiest first: those whose neighbours in the grid are nearly as good as the best.

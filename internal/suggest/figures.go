@@ -7,6 +7,7 @@ import (
 	"envoy-circuit-breaker/breaker"
 	"envoy-circuit-breaker/filter/config"
 	"envoy-circuit-breaker/internal/replay"
+	"envoy-circuit-breaker/internal/report"
 )
 
 // Figures are what a policy would have done.
@@ -92,16 +93,8 @@ func (h *history) sum(plays []play) (f Figures) {
 		f.LostShare = float64(f.Lost) * 100 / float64(h.good)
 		f.LostMost = f.LostShare
 	}
-	f.setNoticed(noticed)
+	f.NoticedMedian, f.NoticedMax = report.MedianAndMost(noticed)
 	return f
-}
-
-func (f *Figures) setNoticed(all []float64) {
-	if len(all) > 0 {
-		slices.Sort(all)
-		middle, most := (all[(len(all)-1)/2]+all[len(all)/2])/2, all[len(all)-1]
-		f.NoticedMedian, f.NoticedMax = &middle, &most
-	}
 }
 
 // together are the figures of a policy that was played with luck of several kinds: the least that it has caught, the most needless trips
@@ -122,7 +115,7 @@ func together(all []Figures) Figures {
 	}
 	n := int64(len(all))
 	f.Avoided, f.Lost = (f.Avoided+n/2)/n, (f.Lost+n/2)/n
-	if f.setNoticed(medians); len(most) > 0 {
+	if f.NoticedMedian, f.NoticedMax = report.MedianAndMost(medians); len(most) > 0 {
 		*f.NoticedMax = slices.Max(most)
 	}
 	return f
